@@ -1,0 +1,106 @@
+# What people and CI run; README and .ci/run call these targets and nothing else. Each sets up what it needs from python3 (3.10 or
+# newer), a C compiler and make. TOKENWHEEL_IMPL=pure runs `demo` and `test` on the pure implementation, installed without extensions.
+
+PYTHON ?= python3
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-long test-sanitize coverage lint bench wheel clean
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+ifeq ($(TOKENWHEEL_IMPL),pure)
+VENV := .venv-pure
+else
+VENV := .venv
+endif
+NATIVE := $(abspath .venv/bin)/python
+RUN := $(abspath $(VENV)/bin)/python
+
+EXTENSION_SOURCES := $(wildcard ext/*.pyx ext/*.pxd)
+PACKAGE := $(shell find src -name '*.py' -o -name '*.pyi' -o -name py.typed)
+TREE := $(wildcard ext src tests examples benchmarks docs README.md LICENSE pyproject.toml setup.py)
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
+
+demo: $(VENV)/.built  ## sessions opened, verified, refreshed, stolen and revoked before your eyes
+	@$(RUN) -m tokenwheel demo
+
+test: $(VENV)/.built  ## the ordinary suite
+	$(RUN) -m pytest
+
+test-long: $(VENV)/.built  ## everything, with the long Hypothesis profile and the tests marked long
+	$(RUN) -m pytest -m "long or not long" --hypothesis-profile=long
+
+bench: .venv/.bench .venv/.built  ## the benchmarks
+	$(NATIVE) -m pytest benchmarks --benchmark-only --benchmark-disable-gc --benchmark-sort=name
+
+lint: .venv/.lint .venv/.built  ## style, types, stubs of both twins, import rules, workflows, the matrix of wheels
+	$(NATIVE) -m ruff check
+	$(NATIVE) -m ruff format --check
+	$(NATIVE) -m mypy
+	$(NATIVE) tools/check_stubs.py
+	.venv/bin/lint-imports
+	.venv/bin/jactionlint --strict-exit --shellcheck= --pyflakes=
+	$(NATIVE) tools/check_wheel_matrix.py
+	$(NATIVE) -m towncrier build --draft --version next > /dev/null
+
+coverage: .venv-coverage/.ready  ## branch coverage of src and ext over both implementations
+	$(call copy_tree,build/coverage)
+	cd build/coverage && TOKENWHEEL_IMPL=native TOKENWHEEL_BUILD=trace $(abspath .venv-coverage/bin)/python -m pip install -q -e .
+	cd build/coverage && TOKENWHEEL_IMPL=native TOKENWHEEL_BUILD=trace $(abspath .venv-coverage/bin)/python -m coverage run -m pytest
+	cd build/coverage && TOKENWHEEL_IMPL=pure TOKENWHEEL_BUILD=trace $(abspath .venv-coverage/bin)/python -m coverage run -m pytest
+	cd build/coverage && $(abspath .venv-coverage/bin)/python -m coverage combine -q
+	cd build/coverage && $(abspath .venv-coverage/bin)/python $(abspath tools)/report_coverage.py
+
+# Python itself is not instrumented: the sanitizers' runtimes are preloaded, its small-object allocator steps aside, and what it
+# keeps until exit is no leak. A small quarantine lets the tests that watch memory see what is freed; the report of a sanitizer, which
+# ends the process, must not end in pytest's capture.
+test-sanitize: .venv-sanitize/.ready  ## the suite under AddressSanitizer and UndefinedBehaviorSanitizer
+	$(call copy_tree,build/sanitize)
+	cd build/sanitize && CC=gcc TOKENWHEEL_IMPL=native TOKENWHEEL_BUILD=sanitize $(abspath .venv-sanitize/bin)/python -m pip install -q -e .
+	cd build/sanitize && \
+	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" PYTHONMALLOC=malloc TOKENWHEEL_IMPL=native \
+	ASAN_OPTIONS=detect_leaks=0:halt_on_error=1:quarantine_size_mb=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+	$(abspath .venv-sanitize/bin)/python -m pytest --capture=sys
+
+wheel: .venv/.wheel  ## the sdist, and from it a wheel for each CPython found here, each tested in an empty environment
+	PATH="$(abspath .venv/bin):$$PATH" $(NATIVE) tools/wheels.py
+
+clean:  ## leave nothing but the sources
+	rm -rf build dist .coverage .coverage.* .venv .venv-* .benchmarks .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -f src/tokenwheel/_native/*.so src/tokenwheel/_native/*.c ext/*.c ext/*.html
+	find src -name '*.egg-info' -prune -exec rm -rf {} +
+
+# $(call copy_tree,folder): a build that must not mix with the ordinary one gets sources, and extensions, of its own.
+define copy_tree
+	rm -rf $(1) && mkdir -p $(1)
+	tar -cf - --exclude='*.so' --exclude='*.c' --exclude=__pycache__ --exclude='*.egg-info' $(TREE) | tar -xf - -C $(1)
+endef
+
+# The folder of a virtual environment holds a stamp for each step that has been done in it.
+GROUP := test
+.venv-coverage/.ready: GROUP := coverage
+.venv/.ready .venv-pure/.ready .venv-coverage/.ready .venv-sanitize/.ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.13 ...")'
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install -q --upgrade "pip>=25.1"
+	$(@D)/bin/python -m pip install -q --group $(GROUP)
+	touch $@
+
+.venv/.built: .venv/.ready setup.py $(EXTENSION_SOURCES)
+	TOKENWHEEL_IMPL=native $(@D)/bin/python -m pip install -q -e .
+	touch $@
+
+# An ordinary install, so that no extension lying in src is in reach; what an earlier build left is not to be packed again.
+.venv-pure/.built: .venv-pure/.ready setup.py $(PACKAGE)
+	rm -rf build/lib build/bdist.*
+	TOKENWHEEL_IMPL=pure $(@D)/bin/python -m pip install -q .
+	touch $@
+
+.venv/.bench .venv/.lint .venv/.wheel: .venv/.ready
+	$(@D)/bin/python -m pip install -q --group $(patsubst .%,%,$(@F))
+	touch $@

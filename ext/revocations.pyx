@@ -1,0 +1,186 @@
+"""The table of revoked sessions: the compiled twin of ``_pure/revocations.py``, which is the one to read first.
+
+The structure itself is in ``revocation_table.pxd``, where the verifier reaches it without a Python call. Here are its face, the clock, and the
+checks of what comes from outside.
+"""
+
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING
+from cpython.pycapsule cimport PyCapsule_New
+from libc.stdint cimport uint8_t, uint32_t
+
+from base64url cimport base64url_decode
+from revocation_table cimport (
+    EVERY_GENERATION, ID_BYTES, revocation_table, revocations_add, revocations_bytes, revocations_check, revocations_free, revocations_init,
+    revocations_reclaim_all, revocations_refuse,
+)
+
+from math import isfinite
+from os import urandom
+from time import time as system_time
+
+from tokenwheel.errors import ConfigurationError, InvalidArgument
+
+__all__ = ["LARGEST_GENERATION", "LONGEST_LIFETIME", "RevocationTable"]
+
+LONGEST_LIFETIME = 100 * 31_557_600  # seconds: 100 years of 365.25 days
+LARGEST_GENERATION = 2**32 - 2
+
+cdef double LONGEST = LONGEST_LIFETIME
+cdef double FURTHEST_CLOCK = 1e11  # seconds: where the timer wheel's ticks are still exact
+cdef object LARGEST = LARGEST_GENERATION
+cdef Py_ssize_t ID_LENGTH = 16  # characters: 12 bytes in base64url
+
+cdef extern from "Python.h":
+    bint PyUnicode_IS_ASCII(object text)
+    const uint8_t* PyUnicode_1BYTE_DATA(object text)
+    Py_ssize_t PyUnicode_GET_LENGTH(object text)
+    int PyUnicode_READY(object text) except -1
+    object PyObject_CallNoArgs(object function)
+
+
+cdef int read_id(object session_id, uint8_t* id) except -1:
+    if isinstance(session_id, str):
+        PyUnicode_READY(session_id)
+        if PyUnicode_GET_LENGTH(session_id) == ID_LENGTH and PyUnicode_IS_ASCII(session_id):
+            if base64url_decode(PyUnicode_1BYTE_DATA(session_id), ID_LENGTH, id) >= 0:
+                return 0
+    raise InvalidArgument("session_id must be 16 base64url characters")
+
+
+cdef double seconds_of(str name, object seconds, double least, double most) except? -1:
+    if not isinstance(seconds, (int, float)) or isinstance(seconds, bool) or not isfinite(seconds) or not least <= seconds <= most:
+        raise InvalidArgument(f"{name} must be a number of seconds from {least:g} to {most:g}")
+    return seconds
+
+
+cdef uint32_t generation_before(object before) except? 0:
+    if before is None:
+        return EVERY_GENERATION
+    if type(before) is not int or not 0 < before <= LARGEST:
+        raise InvalidArgument(f"before must be None or an int from 1 to {LARGEST_GENERATION}")
+    return before
+
+
+cdef class RevocationTable:
+    """Which sessions' access tokens are refused, and below which generation.
+
+    Args:
+        clock: returns Unix seconds.
+        before_lookup: called before each lookup, so that news from elsewhere can be taken in first.
+    """
+
+    cdef object __weakref__
+    cdef revocation_table table
+    cdef readonly object clock
+    cdef public object before_lookup
+
+    def __cinit__(self, *arguments, **options):
+        cdef bytes secret = urandom(sizeof(self.table.secret))
+        revocations_init(&self.table, <const uint8_t*>PyBytes_AS_STRING(secret))
+
+    def __init__(self, clock=system_time, before_lookup=None):
+        if not callable(clock):
+            raise ConfigurationError("clock must be a callable that returns Unix seconds")
+        if before_lookup is not None and not callable(before_lookup):
+            raise ConfigurationError("before_lookup must be None or a callable without arguments")
+        self.clock = clock
+        self.before_lookup = before_lookup
+
+    def __dealloc__(self):
+        revocations_free(&self.table)
+
+    def __reduce__(self):
+        raise TypeError(f"a {type(self).__name__} cannot be copied or pickled")
+
+    def __repr__(self):
+        return f"<{type(self).__name__} of {self.table.index.count} sessions>"
+
+    cdef double now(self) except? -1:
+        return seconds_of("the clock's reading", PyObject_CallNoArgs(self.clock), -FURTHEST_CLOCK, FURTHEST_CLOCK)
+
+    def revoke(self, session_id, ttl, *, before=None):
+        """Refuses a session's generations below ``before``, or all of them, for ``ttl`` seconds.
+
+        Where there is an entry already, the higher generation and the later end count.
+
+        Args:
+            session_id: 16 base64url characters.
+            ttl: seconds, more than 0 and at most 100 years.
+            before: 1 to 2**32 - 2, or None for every generation.
+
+        Raises:
+            InvalidArgument: an argument that cannot be used.
+            MemoryError: no room; nothing was changed. No entry is ever dropped to make some.
+        """
+        cdef double seconds = seconds_of("ttl", ttl, 0, LONGEST)
+        if seconds == 0:
+            raise InvalidArgument("ttl must be more than 0 seconds")
+        self.add(session_id, before, self.now(), seconds, True)
+
+    def revoke_until(self, session_id, expires_at, *, before=None):
+        """The same until a Unix time. One that is past already refuses nothing.
+
+        Raises:
+            InvalidArgument, MemoryError: as :meth:`revoke`.
+        """
+        self.add(session_id, before, self.now(), seconds_of("expires_at", expires_at, 0, FURTHEST_CLOCK), False)
+
+    cdef int add(self, object session_id, object before, double now, double seconds, bint is_relative) except -1:
+        cdef uint8_t[ID_BYTES] id
+        cdef uint32_t lowest = generation_before(before)
+        cdef double expires = now + seconds if is_relative else seconds
+        cdef int outcome
+        read_id(session_id, id)
+        if expires <= now:
+            return 0
+        with cython.critical_section(self):
+            outcome = revocations_add(&self.table, id, lowest, expires, now)
+        if outcome < 0:
+            raise MemoryError("no memory for another revocation")
+        return 0
+
+    def is_revoked(self, session_id, generation=0):
+        """Whether access tokens of that generation of the session are refused now.
+
+        Raises:
+            InvalidArgument: a session id that is not 16 base64url characters, or a generation that is not an int from 0 to 2**32 - 2.
+        """
+        cdef uint8_t[ID_BYTES] id
+        cdef double now
+        cdef bint refused
+        read_id(session_id, id)
+        if type(generation) is not int or not 0 <= generation <= LARGEST:
+            raise InvalidArgument(f"generation must be an int from 0 to {LARGEST_GENERATION}")
+        if self.before_lookup is not None:
+            self.before_lookup()
+        now = self.now()
+        with cython.critical_section(self):
+            refused = revocations_refuse(&self.table, id, generation, now)
+        return refused
+
+    def expire(self):
+        """Gives back the memory of every revocation that is over; how many there were."""
+        cdef double now = self.now()
+        cdef uint32_t count
+        with cython.critical_section(self):
+            count = revocations_reclaim_all(&self.table, now)
+        return count
+
+    def __len__(self):
+        self.expire()
+        return self.table.index.count
+
+    @property
+    def nbytes(self):
+        """How much memory the table takes, in bytes."""
+        return revocations_bytes(&self.table)
+
+    def _check(self):
+        """Verifies every invariant, for tests."""
+        cdef int broken = revocations_check(&self.table)
+        assert broken == 0, f"rule {broken} is broken"
+
+    def _capsule(self):
+        """The C structure, for the compiled verifier, which must keep this object alive."""
+        return PyCapsule_New(&self.table, b"tokenwheel._native.revocations.table", NULL)

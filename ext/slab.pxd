@@ -1,0 +1,249 @@
+"""A slab: room for many small entries of one size, reached by 32-bit handles.
+
+Only storage belongs here; what an entry means, when it is due and how it is found never does.
+
+Entries live in chunks of 256 that never move: growing by one chunk makes no caller wait for a copy of everything, and
+pointers to entries stay good until the entry is released. Each chunk counts its own free places, so any chunk that empties
+is given back to the system, wherever it lies; one empty chunk is kept, so that an entry coming and going allocates nothing.
+Bonwick, "The Slab Allocator" (USENIX 1994), is the idea.
+
+Every entry begins with a ``slab_entry``: its expiry and two links. While an entry is free, the slab uses its links.
+No Python object is touched and no lock taken: the caller owns both.
+"""
+
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawRealloc
+from libc.stdint cimport uint32_t, uintptr_t
+from libc.string cimport memset
+
+
+cdef enum:
+    CHUNK_SHIFT = 8
+    CHUNK_ENTRIES = 1 << 8
+    MAXIMUM_CHUNKS = 1 << 23  # 2**31 entries: the top bit of a link is the timer wheel's
+
+
+cdef extern from *:
+    """
+    #define SLAB_NONE ((uint32_t)0xFFFFFFFFu)
+    #define SLAB_FREE ((uint32_t)0xFFFFFFFEu)
+    """
+    uint32_t SLAB_NONE   # no entry
+    uint32_t SLAB_FREE   # ``link.prev`` of a free entry
+
+
+cdef struct slab_link:
+    uint32_t next
+    uint32_t prev
+
+
+cdef struct slab_entry:
+    double expires
+    slab_link link
+
+
+cdef struct slab_chunk:
+    uint32_t used
+    uint32_t free          # the first free handle, or SLAB_NONE
+    slab_link partial      # the list of chunks with a free place; numbers of chunks, or SLAB_NONE
+
+
+cdef struct slab:
+    slab_chunk **chunks    # a vacant place holds the number of the next vacant one, shifted left, with the lowest bit set
+    uint32_t entry_size
+    uint32_t length        # of ``chunks`` in use, vacant places included
+    uint32_t room          # of ``chunks`` as allocated
+    uint32_t vacant        # the first vacant place, or SLAB_NONE
+    uint32_t partial       # the first chunk with a free place, or SLAB_NONE
+    uint32_t allocated     # chunks held
+    uint32_t empty         # chunks held that have no entry
+    uint32_t used          # entries
+
+
+cdef inline void slab_init(slab *self, uint32_t entry_size) noexcept nogil:
+    """``entry_size`` is a multiple of 8."""
+    memset(self, 0, sizeof(slab))
+    self.entry_size = entry_size
+    self.vacant = SLAB_NONE
+    self.partial = SLAB_NONE
+
+
+cdef inline slab_chunk *slab_chunk_at(const slab *self, uint32_t number) noexcept nogil:
+    """The chunk, or NULL at a vacant place."""
+    cdef slab_chunk *chunk = self.chunks[number]
+    return NULL if <uintptr_t>chunk & 1 else chunk
+
+
+cdef inline slab_entry *slab_at(const slab *self, uint32_t handle) noexcept nogil:
+    """The entry of a handle that ``slab_allocate`` gave."""
+    return <slab_entry *>(<char *>(self.chunks[handle >> CHUNK_SHIFT] + 1) + (handle & (CHUNK_ENTRIES - 1)) * self.entry_size)
+
+
+cdef inline size_t slab_bytes(const slab *self) noexcept nogil:
+    return self.room * sizeof(slab_chunk *) + self.allocated * (sizeof(slab_chunk) + CHUNK_ENTRIES * <size_t>self.entry_size)
+
+
+cdef inline void _slab_link_partial(slab *self, uint32_t number) noexcept nogil:
+    cdef slab_chunk *chunk = self.chunks[number]
+    chunk.partial.prev = SLAB_NONE
+    chunk.partial.next = self.partial
+    if self.partial != SLAB_NONE:
+        self.chunks[self.partial].partial.prev = number
+    self.partial = number
+
+
+cdef inline void _slab_unlink_partial(slab *self, uint32_t number) noexcept nogil:
+    cdef slab_chunk *chunk = self.chunks[number]
+    if chunk.partial.prev == SLAB_NONE:
+        self.partial = chunk.partial.next
+    else:
+        self.chunks[chunk.partial.prev].partial.next = chunk.partial.next
+    if chunk.partial.next != SLAB_NONE:
+        self.chunks[chunk.partial.next].partial.prev = chunk.partial.prev
+
+
+cdef inline int _slab_add_chunk(slab *self) noexcept nogil:
+    cdef uint32_t number = self.vacant, room, handle, i
+    cdef slab_chunk **chunks
+    cdef slab_chunk *chunk
+    cdef slab_entry *entry
+    if number == SLAB_NONE and self.length == self.room:
+        if self.room >= MAXIMUM_CHUNKS:
+            return -1
+        room = self.room * 2 if self.room else 4
+        chunks = <slab_chunk **>PyMem_RawRealloc(self.chunks, room * sizeof(slab_chunk *))
+        if chunks == NULL:
+            return -1
+        self.chunks = chunks
+        self.room = room
+    chunk = <slab_chunk *>PyMem_RawCalloc(1, sizeof(slab_chunk) + CHUNK_ENTRIES * <size_t>self.entry_size)
+    if chunk == NULL:
+        return -1
+    if number == SLAB_NONE:
+        number = self.length
+        self.length += 1
+    else:
+        self.vacant = <uint32_t>(<uintptr_t>self.chunks[number] >> 1)
+        if self.vacant == SLAB_NONE >> 1:
+            self.vacant = SLAB_NONE
+    self.chunks[number] = chunk
+    chunk.free = number << CHUNK_SHIFT
+    for i in range(CHUNK_ENTRIES):
+        handle = (number << CHUNK_SHIFT) + i
+        entry = slab_at(self, handle)
+        entry.link.next = handle + 1 if i + 1 < CHUNK_ENTRIES else SLAB_NONE
+        entry.link.prev = SLAB_FREE
+    self.allocated += 1
+    self.empty += 1
+    _slab_link_partial(self, number)
+    return 0
+
+
+cdef inline void _slab_drop_chunk(slab *self, uint32_t number) noexcept nogil:
+    _slab_unlink_partial(self, number)
+    PyMem_RawFree(self.chunks[number])
+    self.chunks[number] = <slab_chunk *>(<uintptr_t>(self.vacant & 0x7FFFFFFF) << 1 | 1)
+    self.vacant = number
+    self.allocated -= 1
+    self.empty -= 1
+
+
+cdef inline uint32_t slab_allocate(slab *self) noexcept nogil:
+    """A fresh entry, its links unset; SLAB_NONE when there is no memory, and then nothing has changed."""
+    cdef slab_chunk *chunk
+    cdef slab_entry *entry
+    cdef uint32_t number, handle
+    if self.partial == SLAB_NONE and _slab_add_chunk(self) < 0:
+        return SLAB_NONE
+    number = self.partial
+    chunk = self.chunks[number]
+    handle = chunk.free
+    entry = slab_at(self, handle)
+    chunk.free = entry.link.next
+    if chunk.used == 0:
+        self.empty -= 1
+    chunk.used += 1
+    self.used += 1
+    if chunk.free == SLAB_NONE:
+        _slab_unlink_partial(self, number)
+    entry.link.next = SLAB_NONE
+    entry.link.prev = SLAB_NONE
+    return handle
+
+
+cdef inline void slab_release(slab *self, uint32_t handle) noexcept nogil:
+    """Free an entry that nothing links to any more. Its chunk may go with it: every pointer to the entry is then void."""
+    cdef uint32_t number = handle >> CHUNK_SHIFT
+    cdef slab_chunk *chunk = self.chunks[number]
+    cdef slab_entry *entry = slab_at(self, handle)
+    if chunk.free == SLAB_NONE:
+        _slab_link_partial(self, number)
+    entry.link.next = chunk.free
+    entry.link.prev = SLAB_FREE
+    chunk.free = handle
+    chunk.used -= 1
+    self.used -= 1
+    if chunk.used == 0:
+        self.empty += 1
+        if self.empty > 1:
+            _slab_drop_chunk(self, number)
+
+
+cdef inline void slab_free(slab *self) noexcept nogil:
+    """Give everything back; the slab is then empty and can be used again."""
+    cdef uint32_t number
+    for number in range(self.length):
+        PyMem_RawFree(slab_chunk_at(self, number))
+    PyMem_RawFree(self.chunks)
+    slab_init(self, self.entry_size)
+
+
+cdef inline uint32_t slab_next_used(const slab *self, uint32_t handle) noexcept nogil:
+    """The first entry in use from ``handle`` on, in the order of handles; SLAB_NONE after the last."""
+    cdef uint32_t number = handle >> CHUNK_SHIFT
+    cdef slab_chunk *chunk
+    while number < self.length:
+        chunk = slab_chunk_at(self, number)
+        if chunk != NULL and chunk.used:
+            while handle >> CHUNK_SHIFT == number:
+                if slab_at(self, handle).link.prev != SLAB_FREE:
+                    return handle
+                handle += 1
+        number += 1
+        handle = number << CHUNK_SHIFT
+    return SLAB_NONE
+
+
+cdef inline int slab_check(const slab *self) noexcept nogil:
+    """Every invariant, for tests: 0, or the number of the rule that is broken."""
+    cdef uint32_t number, handle, used, total = 0, allocated = 0, empty = 0, partial = 0, expected_partial = 0, vacant = 0
+    cdef slab_chunk *chunk
+    for number in range(self.length):
+        chunk = slab_chunk_at(self, number)
+        if chunk == NULL:
+            vacant += 1
+            continue
+        used = CHUNK_ENTRIES
+        handle = chunk.free
+        while handle != SLAB_NONE:
+            if handle >> CHUNK_SHIFT != number or slab_at(self, handle).link.prev != SLAB_FREE or used == 0:
+                return 1
+            used -= 1
+            handle = slab_at(self, handle).link.next
+        if used != chunk.used:
+            return 2
+        total += used
+        allocated += 1
+        empty += used == 0
+        expected_partial += used < CHUNK_ENTRIES
+    number = self.partial
+    while number != SLAB_NONE:
+        chunk = slab_chunk_at(self, number)
+        partial += 1
+        if chunk == NULL or chunk.used == CHUNK_ENTRIES or partial > expected_partial:
+            return 3
+        number = chunk.partial.next
+    if partial != expected_partial:
+        return 4
+    if total != self.used or allocated != self.allocated or empty != self.empty or empty > 1:
+        return 5
+    return 0 if vacant + allocated == self.length else 6

@@ -1,0 +1,174 @@
+"""Random tokens, base64url and digests: the compiled twin of ``_pure/tokens.py``, which is the one to read first.
+
+Random bytes are drawn from the operating system in blocks, since each request costs a system call. Bytes that were handed out
+are wiped from the block, so that whoever reads this process's memory later finds no token there. ``pthread_atfork`` empties the
+block in a forked child, so that parent and child never hand out the same bytes: it sees every ``fork`` of the C library, not only
+those that Python makes. A second interpreter in the process is refused, as Cython's modules refuse it.
+"""
+
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport uint8_t
+from libc.string cimport memcpy, memset
+
+from base64url cimport base64url_decode, base64url_encode, base64url_encoded_length
+
+import os
+from hashlib import sha256
+from os import urandom
+
+
+from tokenwheel.errors import InvalidArgument
+
+__all__ = ["MAX_TOKEN_BYTES", "decode", "digest", "encode", "new_token", "random_bytes"]
+
+MAX_TOKEN_BYTES = 65_536  # 64 KiB
+
+cdef Py_ssize_t LARGEST = MAX_TOKEN_BYTES
+cdef enum:
+    BLOCK = 4096  # bytes
+
+cdef extern from "Python.h":
+    object PyUnicode_New(Py_ssize_t length, Py_UCS4 largest)
+    uint8_t* PyUnicode_1BYTE_DATA(object text)
+    Py_ssize_t PyUnicode_GET_LENGTH(object text)
+    bint PyUnicode_IS_ASCII(object text)
+    int PyUnicode_READY(object text) except -1
+
+cdef extern from *:
+    """
+    static volatile long tokens_forks = 0;
+    #if defined(_WIN32)
+    static int tokens_watch_forks(void) { return 0; }
+    #else
+    #include <pthread.h>
+    static void tokens_forked(void) { tokens_forks++; }
+    static int tokens_watch_forks(void) { return pthread_atfork(NULL, NULL, tokens_forked); }
+    #endif
+    """
+    long tokens_forks
+    int tokens_watch_forks()
+
+if tokens_watch_forks() != 0:
+    raise MemoryError("no memory to watch for forks")
+
+
+@cython.final
+@cython.internal
+cdef class Block:
+    """Random bytes held back for the next tokens."""
+
+    cdef uint8_t[BLOCK] held
+    cdef Py_ssize_t used
+    cdef long forks
+
+    def __cinit__(self):
+        self.used = BLOCK
+
+    cdef int take(self, uint8_t* target, Py_ssize_t count) except -1:
+        cdef bytes fresh
+        if count > BLOCK:
+            fresh = urandom(count)
+            memcpy(target, PyBytes_AS_STRING(fresh), count)
+            return 0
+        with cython.critical_section(self):
+            if self.used + count > BLOCK or self.forks != tokens_forks:
+                self.forks = tokens_forks
+                self.used = BLOCK  # should the system's generator fail, nothing old is handed out
+                fresh = urandom(BLOCK)
+                memcpy(self.held, PyBytes_AS_STRING(fresh), BLOCK)
+                memset(PyBytes_AS_STRING(fresh), 0, BLOCK)
+                self.used = 0
+            memcpy(target, self.held + self.used, count)
+            memset(self.held + self.used, 0, count)
+            self.used += count
+        return 0
+
+
+cdef Block block = Block.__new__(Block)
+
+
+def _start_anew():
+    """Take a new block in a forked child: without the GIL, another thread may have held the old one locked at that moment."""
+    global block
+    block = Block.__new__(Block)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_anew)
+
+
+cdef Py_ssize_t checked(object nbytes) except -1:
+    if type(nbytes) is not int or not 1 <= nbytes <= LARGEST:
+        raise InvalidArgument(f"nbytes must be an int from 1 to {MAX_TOKEN_BYTES}")
+    return nbytes
+
+
+def random_bytes(nbytes):
+    """So many bytes from the operating system's generator.
+
+    Raises:
+        InvalidArgument: ``nbytes`` is not an int from 1 to 65,536.
+    """
+    cdef Py_ssize_t count = checked(nbytes)
+    cdef bytes taken = PyBytes_FromStringAndSize(NULL, count)
+    block.take(<uint8_t*>PyBytes_AS_STRING(taken), count)
+    return taken
+
+
+def new_token(nbytes):
+    """A random token: URL-safe text (base64url without padding) of so many bytes from the operating system's generator.
+
+    16 bytes (128 bits) or more cannot be guessed.
+
+    Raises:
+        InvalidArgument: ``nbytes`` is not an int from 1 to 65,536.
+    """
+    cdef Py_ssize_t count = checked(nbytes)
+    cdef uint8_t[64] few
+    cdef object token
+    cdef bytes many
+    token = PyUnicode_New(base64url_encoded_length(count), 127)
+    if count <= <Py_ssize_t>sizeof(few):
+        block.take(few, count)
+        base64url_encode(few, count, PyUnicode_1BYTE_DATA(token))
+        memset(few, 0, sizeof(few))
+    else:
+        many = random_bytes(count)
+        base64url_encode(<const uint8_t*>PyBytes_AS_STRING(many), count, PyUnicode_1BYTE_DATA(token))
+    return token
+
+
+def encode(bytes data not None):
+    """Base64url without padding (RFC 7515, section 2)."""
+    cdef Py_ssize_t length = PyBytes_GET_SIZE(data)
+    if length == 0:
+        return ""
+    text = PyUnicode_New(base64url_encoded_length(length), 127)
+    base64url_encode(<const uint8_t*>PyBytes_AS_STRING(data), length, PyUnicode_1BYTE_DATA(text))
+    return text
+
+
+def decode(text):
+    """The bytes of a base64url text in its one canonical spelling: no padding, no white space, no stray bits at the end.
+
+    Raises:
+        ValueError: it is anything else.
+    """
+    cdef Py_ssize_t length
+    cdef bytes data
+    if isinstance(text, str):
+        PyUnicode_READY(text)
+        if PyUnicode_IS_ASCII(text):
+            length = PyUnicode_GET_LENGTH(text)
+            if length == 0:
+                return b""
+            data = PyBytes_FromStringAndSize(NULL, length * 3 // 4)
+            if length % 4 != 1 and base64url_decode(PyUnicode_1BYTE_DATA(text), length, <uint8_t*>PyBytes_AS_STRING(data)) >= 0:
+                return data
+    raise ValueError("not canonical base64url")
+
+
+def digest(bytes data not None):
+    """SHA-256."""
+    return sha256(data).digest()

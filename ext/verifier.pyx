@@ -1,0 +1,632 @@
+"""Verifies access tokens, and remembers those that verified: the compiled twin of ``_pure/verifier.py``, which is the one to read first.
+
+The order of checks is: shape and size, header, signature, claims, time, revocation. No byte of the payload is parsed before its
+signature was verified (RFC 8725, section 3.1). HMAC and hashing are OpenSSL's through the standard library, asymmetric
+signatures ``cryptography``'s through the key. What stands here is the order of checks, base64url and the memory of verified tokens.
+
+Remembered tokens are found by the last characters of their signature, mixed with a secret of this process, and then compared in full. Only
+tokens that verified are ever put in, so nobody without a key chooses where one goes. When the memory is full, the clock hand
+(second chance) goes round and drops the first token that nobody asked for since it last came by.
+"""
+
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.list cimport PyList_GET_ITEM
+from cpython.pycapsule cimport PyCapsule_GetPointer
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.string cimport memchr, memcmp, memcpy
+
+from base64url cimport base64url_decode, base64url_encode, base64url_encoded_length
+from index cimport INDEX_NONE, hash_index, index_clear, index_cursor, index_find_first, index_find_next, index_free, index_init, index_insert, index_remove
+from revocation_table cimport revocation_table, revocations_refuse
+from tags cimport secret_tag
+
+import os
+from collections.abc import ItemsView, KeysView, Mapping, Sequence, ValuesView
+from hmac import compare_digest, digest as hmac_digest
+from math import isfinite
+
+import orjson
+
+from tokenwheel.errors import AccessTokenExpired, AccessTokenNotYetValid, AccessTokenRevoked, InvalidAccessToken, InvalidArgument
+
+__all__ = ["MAX_NESTING", "MAX_TOKEN_LENGTH", "Claims", "Verifier"]
+
+MAX_TOKEN_LENGTH = 8192  # bytes, 8 KiB
+MAX_NESTING = 32  # levels of JSON objects and arrays, the claims themselves being the first
+CACHE_BYTES = 67_108_864  # 64 MiB
+
+cdef Py_ssize_t LONGEST_TOKEN = MAX_TOKEN_LENGTH
+cdef int DEEPEST = MAX_NESTING
+cdef double LARGEST_DATE = 2.0**53  # seconds; larger numbers lose whole seconds on their way through JSON
+cdef object LARGEST_GENERATION = 2**32 - 2
+cdef Py_ssize_t LONGEST_SUBJECT = 255
+cdef Py_ssize_t SESSION_ID_LENGTH = 16  # characters: 12 bytes in base64url
+cdef Py_ssize_t REMEMBERED_OVERHEAD = 1024  # bytes: a generous guess at the claims' objects beside their text, which counts three times
+cdef Py_ssize_t TAG_CHARACTERS = 16  # of the signature: 96 bits of it
+
+cdef object json_loads = orjson.loads
+cdef dict HASH_OF = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
+
+cdef extern from "Python.h":
+    int PyUnicode_READY(object text) except -1
+    bint PyUnicode_IS_ASCII(object text)
+    const char* PyUnicode_1BYTE_DATA(object text)
+    Py_ssize_t PyUnicode_GET_LENGTH(object text)
+    object PyObject_CallNoArgs(object function)
+
+
+cdef object copy_of(object value):
+    """A value that its receiver may change without changing anybody else's."""
+    if type(value) is dict:
+        return {name: copy_of(item) for name, item in (<dict>value).items()}
+    if type(value) is list:
+        return [copy_of(item) for item in <list>value]
+    return value
+
+
+@cython.final
+@cython.collection_type("mapping")
+cdef class Claims:
+    """The claims of a verified access token: a mapping that nobody can change.
+
+    A value that is an object or an array is handed out as a copy, so that what one caller does to it reaches no other.
+    ``Claims(mapping)`` makes one of claims that were not verified here, for an application's own tests; it needs ``sub``, ``sid``, ``iat``
+    and ``exp``.
+    """
+
+    cdef dict _claims
+
+    __reversed__ = None
+
+    def __init__(self, claims):
+        cdef dict copied = {name: copy_of(value) for name, value in claims.items()}
+        for name, kind in (("sub", str), ("sid", str), ("iat", (int, float)), ("exp", (int, float))):
+            if not isinstance(copied.get(name), kind):
+                raise InvalidArgument(f"claims must have {name!r}, of the type it has in an access token")
+        self._claims = copied
+
+    @property
+    def subject(self):
+        """``sub``: the user or account."""
+        return self._claims["sub"]
+
+    @property
+    def session_id(self):
+        """``sid``: the public id of the session."""
+        return self._claims["sid"]
+
+    @property
+    def issued_at(self):
+        """``iat`` in Unix seconds."""
+        return int(self._claims["iat"])
+
+    @property
+    def expires_at(self):
+        """``exp`` in Unix seconds."""
+        return int(self._claims["exp"])
+
+    def to_dict(self):
+        """A private copy, nested values included, that may be changed."""
+        return copy_of(self._claims)
+
+    def get(self, key, default=None):
+        try:
+            return copy_of(self._claims[key])
+        except KeyError:
+            return default
+
+    def keys(self):
+        return KeysView(self)
+
+    def items(self):
+        return ItemsView(self)
+
+    def values(self):
+        return ValuesView(self)
+
+    def __getitem__(self, name):
+        return copy_of(self._claims[name])
+
+    def __contains__(self, name):
+        return name in self._claims
+
+    def __iter__(self):
+        return iter(self._claims)
+
+    def __len__(self):
+        return len(self._claims)
+
+    def __eq__(self, other):
+        if isinstance(other, Claims):
+            return self._claims == (<Claims>other)._claims
+        if isinstance(other, Mapping):
+            return self._claims == dict(other)
+        return NotImplemented
+
+    def __repr__(self):
+        return f"<Claims of session {self.session_id!r}>"
+
+    def __copy__(self):
+        return self
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def __reduce__(self):
+        raise TypeError("Claims cannot be pickled; to_dict() gives a dict that can")
+
+
+Mapping.register(Claims)
+
+
+@cython.final
+@cython.internal
+cdef class Remembered:
+    """A token whose signature and claims were found good, with what must be checked at each read."""
+
+    cdef Claims claims
+    cdef tuple audience
+    cdef bytes token
+    cdef double issued_at
+    cdef double not_before
+    cdef double expires_at
+    cdef Py_ssize_t cost
+    cdef uint32_t generation
+    cdef uint32_t tag
+    cdef uint8_t[12] session_id
+    cdef bint has_accepted_audience
+    cdef bint asked_for  # since the clock hand last came by
+
+
+@cython.final
+@cython.internal
+cdef class KeyInUse:
+    """A key, and the header this service itself puts before what it signs with it."""
+
+    cdef object kid
+    cdef object algorithm
+    cdef object verify
+    cdef object secret  # bytes for HMAC, else None
+    cdef object hash_name
+    cdef bytes header  # its base64url text
+
+
+@cython.final
+cdef class Verifier:
+    """Verifies the access tokens of one issuer, and remembers those that verified.
+
+    Args:
+        keys: the keys by which a token may be signed, at most one of them without a ``kid``.
+        issuer: what ``iss`` must be.
+        audience: ``aud`` must hold one of these.
+        leeway: seconds tolerated on ``exp``, ``nbf`` and ``iat``.
+        largest_leeway: the most that a single call may ask for, in seconds.
+        cache_size: how many tokens are remembered; 0 for none.
+        cache_bytes: how much memory they may take, as estimated from their length.
+        clock: returns Unix seconds.
+        revocations: asked at every read.
+    """
+
+    cdef object __weakref__
+    cdef str issuer
+    cdef tuple audience
+    cdef double leeway
+    cdef double largest_leeway
+    cdef object clock
+    cdef object revocations  # keeps the table behind the pointer alive
+    cdef object revocations_clock  # None where it is the same as the verifier's
+    cdef revocation_table* table
+    cdef list keys
+    cdef list remembered_tokens
+    cdef list free_places
+    cdef hash_index places
+    cdef uint64_t[2] seed
+    cdef Py_ssize_t cache_size
+    cdef Py_ssize_t cache_bytes
+    cdef Py_ssize_t cached_bytes
+    cdef Py_ssize_t hand
+
+    def __cinit__(self):
+        index_init(&self.places)
+
+    def __init__(
+        self, keys, *, str issuer not None, tuple audience not None, double leeway, double largest_leeway,
+        Py_ssize_t cache_size, Py_ssize_t cache_bytes=CACHE_BYTES, clock, revocations,
+    ):
+        cdef bytes drawn = os.urandom(sizeof(self.seed))
+        memcpy(self.seed, PyBytes_AS_STRING(drawn), sizeof(self.seed))
+        self.issuer = issuer
+        self.audience = audience
+        self.leeway = leeway
+        self.largest_leeway = largest_leeway
+        self.cache_size = cache_size
+        self.cache_bytes = cache_bytes
+        self.clock = clock
+        self.revocations = revocations
+        self.revocations_clock = None if revocations.clock is clock else revocations.clock
+        self.table = <revocation_table*>PyCapsule_GetPointer(revocations._capsule(), b"tokenwheel._native.revocations.table")
+        self.set_keys(keys)
+
+    def __dealloc__(self):
+        index_free(&self.places)
+
+    def __reduce__(self):
+        raise TypeError("a Verifier cannot be copied or pickled")
+
+    def __repr__(self):
+        return f"<Verifier with {len(self.keys)} keys, {self.remembered} tokens remembered>"
+
+    @property
+    def remembered(self):
+        """How many tokens are remembered."""
+        return self.places.count
+
+    @property
+    def remembered_bytes(self):
+        """How much memory they are estimated to take."""
+        return self.cached_bytes
+
+    def set_keys(self, keys):
+        """Verifies by these keys from now on, and forgets every token that verified by others."""
+        cdef list in_use = [key_in_use(key) for key in keys]
+        with cython.critical_section(self):
+            self.keys = in_use
+            self.remembered_tokens = []
+            self.free_places = []
+            self.cached_bytes = 0
+            self.hand = 0
+            index_clear(&self.places)
+
+    def verify(self, token, audience=None, leeway=None):
+        """The claims of an access token that is good now. See :meth:`tokenwheel.SessionManager.read`."""
+        cdef double tolerated = self.leeway if leeway is None else check_leeway(leeway, self.largest_leeway)
+        cdef double now
+        cdef Remembered known
+        cdef const char* text
+        cdef Py_ssize_t length
+        if not isinstance(token, str):
+            raise InvalidAccessToken("an access token is a str")
+        PyUnicode_READY(token)
+        if not PyUnicode_IS_ASCII(token):
+            raise InvalidAccessToken("the access token is not canonical base64url")
+        text = PyUnicode_1BYTE_DATA(token)
+        length = PyUnicode_GET_LENGTH(token)
+        known = self.recall(text, length)
+        if known is None:
+            known = self.verify_unseen(text, length)
+        if not (known.has_accepted_audience if audience is None else is_for(known, audience)):
+            raise InvalidAccessToken("the access token is for another audience")
+        now = PyObject_CallNoArgs(self.clock)
+        if now - tolerated >= known.expires_at:
+            raise AccessTokenExpired("the access token has expired")
+        if known.not_before > now + tolerated or known.issued_at > now + tolerated:
+            raise AccessTokenNotYetValid("the access token is not valid yet")
+        if self.is_revoked(known, now):
+            raise AccessTokenRevoked("the access token has been revoked")
+        return known.claims
+
+    cdef bint is_revoked(self, Remembered known, double now) except -1:
+        cdef object revocations = self.revocations
+        cdef bint found
+        if revocations.before_lookup is not None:
+            revocations.before_lookup()
+        if self.revocations_clock is not None:
+            now = PyObject_CallNoArgs(self.revocations_clock)
+        with cython.critical_section(revocations):
+            found = revocations_refuse(self.table, known.session_id, known.generation, now)
+        return found
+
+    # The memory of verified tokens.
+
+    cdef uint32_t tag_of(self, const char* text, Py_ssize_t length) noexcept:
+        """Where a token is looked for: its last characters, which are of its signature, under this process's secret."""
+        cdef uint64_t words[2]
+        memcpy(words, text + length - TAG_CHARACTERS, sizeof(words))
+        return secret_tag(words[0], words[1], self.seed)
+
+    @cython.critical_section
+    cdef Remembered recall(self, const char* text, Py_ssize_t length):
+        cdef Remembered known
+        cdef index_cursor cursor
+        cdef uint32_t place
+        if length < TAG_CHARACTERS:
+            return None
+        place = index_find_first(&self.places, self.tag_of(text, length), &cursor)
+        while place != INDEX_NONE:
+            known = <Remembered>PyList_GET_ITEM(self.remembered_tokens, place)
+            if PyBytes_GET_SIZE(known.token) == length and memcmp(PyBytes_AS_STRING(known.token), text, length) == 0:
+                known.asked_for = True
+                return known
+            place = index_find_next(&cursor)
+        return None
+
+    @cython.critical_section
+    cdef int remember(self, const char* text, Py_ssize_t length, Remembered known, list keys) except -1:
+        """Remembers a token, unless the keys have changed since it was verified by ``keys``."""
+        cdef uint32_t place
+        if self.keys is not keys or not self.cache_size or known.cost > self.cache_bytes or length < TAG_CHARACTERS:
+            return 0
+        if self.recall(text, length) is not None:
+            return 0
+        while <Py_ssize_t>self.places.count >= self.cache_size or self.cached_bytes + known.cost > self.cache_bytes:
+            self.drop_one()
+        known.token = PyBytes_FromStringAndSize(text, length)
+        known.tag = self.tag_of(text, length)
+        if not self.free_places:
+            self.remembered_tokens.append(None)
+            self.free_places.append(len(self.remembered_tokens) - 1)
+        place = self.free_places[len(self.free_places) - 1]
+        if index_insert(&self.places, known.tag, place) < 0:
+            return 0  # no memory to remember it in: the next read verifies it again
+        self.free_places.pop()
+        self.remembered_tokens[place] = known
+        self.cached_bytes += known.cost
+        return 0
+
+    cdef int drop_one(self) except -1:
+        """Moves the clock hand to the next token nobody asked for since it last came by, and drops that one."""
+        cdef Remembered known
+        while True:
+            self.hand = (self.hand + 1) % len(self.remembered_tokens)
+            known = self.remembered_tokens[self.hand]
+            if known is None:
+                continue
+            if known.asked_for:
+                known.asked_for = False
+                continue
+            index_remove(&self.places, known.tag, <uint32_t>self.hand)
+            self.remembered_tokens[self.hand] = None
+            self.free_places.append(self.hand)
+            self.cached_bytes -= known.cost
+            return 0
+
+    cdef Remembered verify_unseen(self, const char* text, Py_ssize_t length):
+        cdef list keys
+        cdef const char* first
+        cdef const char* second
+        cdef const char* end = text + length
+        cdef KeyInUse key
+        cdef bytes payload
+        cdef Remembered known
+        if length > LONGEST_TOKEN:
+            raise InvalidAccessToken(f"an access token has at most {MAX_TOKEN_LENGTH} bytes")
+        with cython.critical_section(self):
+            keys = self.keys
+        first = <const char*>memchr(text, c".", length)
+        second = NULL if first == NULL else <const char*>memchr(first + 1, c".", end - first - 1)
+        if second == NULL or memchr(second + 1, c".", end - second - 1) != NULL:
+            raise InvalidAccessToken("an access token has three parts")
+        payload = decoded(first + 1, second - first - 1)
+        if payload is None or second + 1 == end:
+            raise InvalidAccessToken("the access token is not canonical base64url")
+        key = key_for(text, first - text, keys)
+        if not is_signed(key, text, second, end):
+            raise InvalidAccessToken("the access token's signature is not by a key of this service")
+        known = self.check_claims(payload, length)
+        self.remember(text, length, known, keys)
+        return known
+
+    cdef Remembered check_claims(self, bytes payload, Py_ssize_t length):
+        cdef dict claims = parse_object(payload)
+        cdef Remembered known = Remembered.__new__(Remembered)
+        cdef object value
+        if claims is None:
+            raise InvalidAccessToken("the access token's claims are not one well-formed JSON object")
+        if claims.get("iss") != self.issuer:
+            raise InvalidAccessToken("the access token is of another issuer")
+        value = claims.get("aud")
+        known.audience = (value,) if type(value) is str else tuple(<list>value) if type(value) is list else ()
+        if not is_texts(known.audience):
+            raise InvalidAccessToken("the access token's 'aud' is missing or malformed")
+        value = claims.get("sub")
+        if type(value) is not str or not 0 < len(<str>value) <= LONGEST_SUBJECT or "\0" in <str>value:
+            raise InvalidAccessToken("the access token's 'sub' is missing or malformed")
+        value = claims.get("sid")
+        if (
+            type(value) is not str or len(<str>value) != SESSION_ID_LENGTH or not PyUnicode_IS_ASCII(value)
+            or base64url_decode(<const uint8_t*>PyUnicode_1BYTE_DATA(value), SESSION_ID_LENGTH, known.session_id) < 0
+        ):
+            raise InvalidAccessToken("the access token's 'sid' is missing or malformed")
+        value = claims.get("gen", 0)
+        if type(value) is not int or not 0 <= value <= LARGEST_GENERATION:
+            raise InvalidAccessToken("the access token's 'gen' is malformed")
+        known.generation = value
+        if type(claims.get("jti", "")) is not str:
+            raise InvalidAccessToken("the access token's 'jti' is malformed")
+        known.expires_at = int(date_of(claims, "exp"))
+        known.issued_at = date_of(claims, "iat")
+        known.not_before = date_of(claims, "nbf") if "nbf" in claims else 0
+        known.has_accepted_audience = shares_one(self.audience, known.audience)
+        known.cost = length + 3 * PyBytes_GET_SIZE(payload) + REMEMBERED_OVERHEAD
+        known.claims = Claims.__new__(Claims)
+        known.claims._claims = claims
+        return known
+
+
+cdef KeyInUse key_in_use(object key):
+    cdef KeyInUse made = KeyInUse.__new__(KeyInUse)
+    header = {"alg": key.algorithm, "typ": "at+jwt"}
+    made.kid = key.kid
+    made.algorithm = key.algorithm
+    made.verify = key.verify
+    made.hash_name = HASH_OF.get(key.algorithm)
+    made.secret = key._secret if made.hash_name is not None else None
+    if made.kid is not None:
+        header["kid"] = made.kid
+    made.header = encoded(orjson.dumps(header))
+    return made
+
+
+cdef bytes encoded(bytes raw):
+    cdef Py_ssize_t length = PyBytes_GET_SIZE(raw)
+    cdef bytes text = PyBytes_FromStringAndSize(NULL, base64url_encoded_length(length))
+    base64url_encode(<const uint8_t*>PyBytes_AS_STRING(raw), length, <uint8_t*>PyBytes_AS_STRING(text))
+    return text
+
+
+cdef bytes decoded(const char* text, Py_ssize_t length):
+    """The bytes of a non-empty canonical base64url text; None where it is anything else."""
+    cdef bytes raw
+    if length == 0 or length % 4 == 1:
+        return None
+    raw = PyBytes_FromStringAndSize(NULL, length * 3 // 4)
+    if base64url_decode(<const uint8_t*>text, length, <uint8_t*>PyBytes_AS_STRING(raw)) < 0:
+        return None
+    return raw
+
+
+cdef KeyInUse key_for(const char* text, Py_ssize_t length, list keys):
+    """The key a token names (RFC 7515, sections 4.1 and 5.2). A header this service writes itself needs no parsing."""
+    cdef KeyInUse key
+    for key in keys:
+        if PyBytes_GET_SIZE(key.header) == length and memcmp(PyBytes_AS_STRING(key.header), text, length) == 0:
+            return key
+    return key_by_header(text, length, keys)
+
+
+cdef KeyInUse key_by_header(const char* text, Py_ssize_t length, list keys):
+    cdef bytes raw = decoded(text, length)
+    cdef dict header
+    cdef KeyInUse key
+    if raw is None:
+        raise InvalidAccessToken("the access token is not canonical base64url")
+    header = parse_object(raw)
+    if header is None:
+        raise InvalidAccessToken("the access token's header is not one well-formed JSON object")
+    kid = header.get("kid")
+    if type(kid) is str or "kid" not in header:
+        for key in keys:
+            if key.kid == kid:
+                break
+        else:
+            key = None
+    else:
+        key = None
+    if key is None:
+        raise InvalidAccessToken("the access token names no key of this service")
+    if header.get("alg") != key.algorithm:
+        raise InvalidAccessToken("the access token's 'alg' is not that of its key")
+    if header.get("typ") != "at+jwt":
+        raise InvalidAccessToken("the token was not issued as an access token: its 'typ' is another")
+    if "crit" in header or "b64" in header:
+        raise InvalidAccessToken("the access token demands an extension this service does not know")
+    return key
+
+
+cdef bint is_signed(KeyInUse key, const char* text, const char* second, const char* end) except -1:
+    """Whether the part after the second dot signs what stands before it.
+
+    For HMAC the texts are compared, in constant time: that refuses every spelling of the signature but the canonical one.
+    """
+    cdef bytes message = PyBytes_FromStringAndSize(text, second - text)
+    cdef bytes signature
+    if key.secret is not None:
+        signature = PyBytes_FromStringAndSize(second + 1, end - second - 1)
+        return compare_digest(encoded(hmac_digest(key.secret, message, key.hash_name)), signature)
+    signature = decoded(second + 1, end - second - 1)
+    return signature is not None and key.verify(message, signature)
+
+
+cdef dict parse_object(bytes text):
+    """A JSON object without duplicate names or unreasonable nesting; None where it is anything else."""
+    cdef Py_ssize_t members
+    try:
+        parsed = json_loads(text)
+    except ValueError:
+        return None
+    if type(parsed) is not dict:
+        return None
+    members = count_members(parsed, 1)
+    if members < 0 or members != count_colons(PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text)):
+        return None
+    return <dict>parsed
+
+
+cdef Py_ssize_t count_members(object value, int depth) except -2:
+    """How many members the objects in a parsed value have in all; -1 where they are nested too deeply.
+
+    A text with more than these had a name twice in one object: its later value would have hidden the earlier one.
+    """
+    cdef Py_ssize_t members = 0
+    cdef Py_ssize_t found
+    if depth > DEEPEST:
+        return -1
+    if type(value) is dict:
+        members = len(<dict>value)
+        for item in (<dict>value).values():
+            if type(item) is dict or type(item) is list:
+                found = count_members(item, depth + 1)
+                if found < 0:
+                    return -1
+                members += found
+    else:
+        for item in <list>value:
+            if type(item) is dict or type(item) is list:
+                found = count_members(item, depth + 1)
+                if found < 0:
+                    return -1
+                members += found
+    return members
+
+
+cdef Py_ssize_t count_colons(const char* text, Py_ssize_t length) noexcept nogil:
+    """The colons of a well-formed JSON text that stand outside its strings: one a member."""
+    cdef Py_ssize_t colons = 0
+    cdef Py_ssize_t position = 0
+    while position < length:
+        if text[position] == c'"':
+            position += 1
+            while position < length and text[position] != c'"':
+                position += 2 if text[position] == c"\\" else 1
+        elif text[position] == c":":
+            colons += 1
+        position += 1
+    return colons
+
+
+cdef double date_of(dict claims, str name) except -1:
+    """A NumericDate (RFC 7519, section 2) of sensible size."""
+    cdef object date = claims.get(name)
+    cdef double seconds = -1
+    if type(date) is int or type(date) is float:
+        seconds = date
+    if not 0 <= seconds <= LARGEST_DATE:
+        raise InvalidAccessToken(f"the access token's {name!r} is missing or malformed")
+    return seconds
+
+
+cdef bint is_texts(tuple several) except -1:
+    """Whether these are one or more texts, none of them empty."""
+    for one in several:
+        if type(one) is not str or not one:
+            return False
+    return bool(several)
+
+
+cdef bint shares_one(tuple wanted, tuple given) except -1:
+    for one in wanted:
+        if one in given:
+            return True
+    return False
+
+
+cdef bint is_for(Remembered known, object audience) except -1:
+    cdef tuple wanted = ()
+    if isinstance(audience, str):
+        wanted = (audience,)
+    elif isinstance(audience, Sequence) and not isinstance(audience, bytes):
+        wanted = tuple(audience)
+    for one in wanted:
+        if not isinstance(one, str) or not one:
+            wanted = ()
+            break
+    if not wanted:
+        raise InvalidArgument("audience must be a non-empty str or a non-empty sequence of such")
+    return shares_one(wanted, known.audience)
+
+
+cdef double check_leeway(object leeway, double largest) except -1:
+    if isinstance(leeway, bool) or not isinstance(leeway, (int, float)) or not isfinite(leeway) or not 0 <= leeway <= largest:
+        raise InvalidArgument(f"leeway must be a number of seconds from 0 to {largest:g}")
+    return leeway

@@ -1,0 +1,73 @@
+"""Random tokens, base64url and digests: the readable twin of ``ext/tokens.pyx``.
+
+Randomness is the operating system's and nothing else's. The compiled twin draws it in blocks, to save a system call for each
+token. In Python, keeping a block costs more than the call it saves; so here nothing is held back, nothing needs wiping, and
+no thread or forked child can come upon another's bytes.
+
+Base64url is that of RFC 4648, section 5, without padding (RFC 7515, section 2). Decoding is strict: one spelling for each sequence
+of bytes, since a token with a second spelling would be one that two lists know under different names.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import os
+import re
+
+from ..errors import InvalidArgument
+
+__all__ = ["MAX_TOKEN_BYTES", "decode", "digest", "encode", "new_token", "random_bytes"]
+
+MAX_TOKEN_BYTES = 65_536  # 64 KiB
+_ALPHABET = re.compile(r"[A-Za-z0-9_-]*")
+_TO_STANDARD = str.maketrans("-_", "+/")
+# The digits whose bits beyond the last byte are zero (RFC 4648, section 3.5): two bits remain after three digits, four after two.
+_LAST_DIGITS = {2: frozenset("AQgw"), 3: frozenset("AEIMQUYcgkosw048")}
+
+
+def random_bytes(nbytes: int) -> bytes:
+    """So many bytes from the operating system's generator.
+
+    Raises:
+        InvalidArgument: ``nbytes`` is not an int from 1 to 65,536.
+    """
+    if type(nbytes) is not int or not 1 <= nbytes <= MAX_TOKEN_BYTES:
+        raise InvalidArgument(f"nbytes must be an int from 1 to {MAX_TOKEN_BYTES}")
+    return os.urandom(nbytes)
+
+
+def new_token(nbytes: int) -> str:
+    """A random token: URL-safe text (base64url without padding) of so many bytes from the operating system's generator.
+
+    16 bytes (128 bits) or more cannot be guessed.
+
+    Raises:
+        InvalidArgument: ``nbytes`` is not an int from 1 to 65,536.
+    """
+    return encode(random_bytes(nbytes))
+
+
+def encode(data: bytes) -> str:
+    """Base64url without padding (RFC 7515, section 2)."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def decode(text: str) -> bytes:
+    """The bytes of a base64url text in its one canonical spelling: no padding, no white space, no stray bits at the end.
+
+    Raises:
+        ValueError: it is anything else.
+    """
+    if not isinstance(text, str) or not _ALPHABET.fullmatch(text) or len(text) % 4 == 1:
+        raise ValueError("not canonical base64url")
+    raw = binascii.a2b_base64(text.translate(_TO_STANDARD) + "=" * (-len(text) % 4))
+    if len(text) % 4 and text[-1] not in _LAST_DIGITS[len(text) % 4]:
+        raise ValueError("not canonical base64url")
+    return raw
+
+
+def digest(data: bytes) -> bytes:
+    """SHA-256."""
+    return hashlib.sha256(data).digest()

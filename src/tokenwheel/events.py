@@ -1,0 +1,123 @@
+"""What happened, as values, and who is told.
+
+An event is delivered after the fact it tells of has taken effect. It holds nothing secret.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .models import Session
+
+__all__ = [
+    "AllSessionsInvalidated",
+    "Event",
+    "Listener",
+    "Listeners",
+    "RefreshTokenReuse",
+    "RemovalReason",
+    "SessionCreated",
+    "SessionEvent",
+    "SessionInvalidated",
+    "SessionRefreshed",
+]
+
+logger = logging.getLogger("tokenwheel")
+
+
+class RemovalReason(enum.Enum):
+    """Why an entry left an :class:`~tokenwheel.ExpiringCache`."""
+
+    EXPIRED = "expired"
+    """Its lifetime was over."""
+    DELETED = "deleted"
+    """It was deleted, popped or cleared."""
+    REPLACED = "replaced"
+    """Its key was set again."""
+    EVICTED = "evicted"
+    """``maxsize`` was reached, and it was the entry to expire soonest."""
+
+
+class SessionEvent(enum.Enum):
+    """What a listener can subscribe to."""
+
+    SESSION_CREATED = "session_created"
+    SESSION_REFRESHED = "session_refreshed"
+    SESSION_INVALIDATED = "session_invalidated"
+    ALL_SESSIONS_INVALIDATED = "all_sessions_invalidated"
+    REFRESH_TOKEN_REUSED = "refresh_token_reused"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCreated:
+    """A session was opened."""
+
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRefreshed:
+    """A session got a fresh access token."""
+
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
+class SessionInvalidated:
+    """A session was ended before its time: deleted, evicted by ``max_sessions``, or taken down after reuse of a refresh token."""
+
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
+class AllSessionsInvalidated:
+    """Every session of a subject was ended."""
+
+    subject: str
+    sessions: tuple[Session, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshTokenReuse:
+    """A refresh token came back after its grace (RFC 9700, section 4.14.2). The session has been ended."""
+
+    session: Session
+
+
+Event = SessionCreated | SessionRefreshed | SessionInvalidated | AllSessionsInvalidated | RefreshTokenReuse
+Listener = Callable[[Any], Any]
+
+_SUBSCRIPTIONS: dict[type[Any], SessionEvent] = {
+    SessionCreated: SessionEvent.SESSION_CREATED,
+    SessionRefreshed: SessionEvent.SESSION_REFRESHED,
+    SessionInvalidated: SessionEvent.SESSION_INVALIDATED,
+    AllSessionsInvalidated: SessionEvent.ALL_SESSIONS_INVALIDATED,
+    RefreshTokenReuse: SessionEvent.REFRESH_TOKEN_REUSED,
+}
+
+
+class Listeners:
+    """Who is told of what. Subscribing while an event is being delivered takes effect with the next one."""
+
+    __slots__ = ("_by_event",)
+
+    def __init__(self) -> None:
+        self._by_event: dict[SessionEvent, tuple[Listener, ...]] = dict.fromkeys(SessionEvent, ())
+
+    def add(self, event: SessionEvent, listener: Listener) -> None:
+        self._by_event[event] = (*self._by_event[event], listener)
+
+    def remove(self, event: SessionEvent, listener: Listener) -> None:
+        self._by_event[event] = tuple(one for one in self._by_event[event] if one != listener)
+
+    def want(self, event: SessionEvent) -> bool:
+        """Whether anybody listens, so that an event nobody hears need not be made."""
+        return bool(self._by_event[event])
+
+    def of(self, event: Event) -> tuple[SessionEvent, tuple[Listener, ...]]:
+        subscription = _SUBSCRIPTIONS[type(event)]
+        return subscription, self._by_event[subscription]

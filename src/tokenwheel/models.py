@@ -1,0 +1,112 @@
+"""The values that pass between an application, a manager and a storage.
+
+Frozen and slotted; no behaviour beyond what a value needs. Nothing here knows a key, a clock or a storage.
+All times are Unix seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+__all__ = ["Device", "Session", "SessionContext", "SessionRecord", "SessionTokens"]
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What a client says it runs on.
+
+    ``extra`` has room for further JSON fields. It takes no part in the default refresh hook, which compares ``name`` and ``type``.
+    """
+
+    name: str
+    type: str
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionContext:
+    """From where a login or a refresh came."""
+
+    ip: str | None = None
+    device: Device | None = None
+    location: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One login on one device, as shown to its owner. Holds nothing secret.
+
+    ``ip``, ``device`` and ``location`` are those of the login.
+    """
+
+    id: str
+    subject: str
+    created_at: float
+    expires_at: float
+    last_used_at: float
+    generation: int = 0
+    ip: str | None = None
+    device: Device | None = None
+    location: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTokens:
+    """What a client receives when its session opens or is refreshed."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    session_id: str
+    access_expires_at: int
+    refresh_expires_at: int
+
+
+class SessionRecord(NamedTuple):
+    """A session as a storage keeps it: its public face, and hashes of what its client holds.
+
+    ``version`` counts the writes: a storage replaces or deletes a record only where the version is the one its caller read.
+    The four rotation fields are explained in ``docs/design.md``, decision 4: a storage that leaks can refresh nothing.
+    """
+
+    version: int
+    id: str
+    subject: str
+    created_at: float
+    expires_at: int
+    """The absolute end of the session, which no refresh moves."""
+    ends_at: int
+    """The end as it stands now: the absolute one, or the idle one where that comes first. A storage may forget the session from then on."""
+    last_used_at: float
+    generation: int
+    access_expires_at: int
+    """When the last of the access tokens issued to the session expires: how long a revocation must be kept."""
+    family_hash: bytes
+    secret_hash: bytes
+    previous_hash: bytes | None
+    salt: bytes | None
+    rotated_at: float | None
+    context: SessionContext
+
+    def __repr__(self) -> str:
+        return f"SessionRecord(id={self.id!r}, version={self.version}, generation={self.generation}, ends_at={self.ends_at})"
+
+    def to_session(self) -> Session:
+        """The public face of the record."""
+        context = self.context
+        device = context.device
+        if device is not None and device.extra:
+            device = Device(device.name, device.type, deepcopy(device.extra))  # What its receiver does to it must not reach the storage.
+        return Session(
+            self.id,
+            self.subject,
+            self.created_at,
+            self.ends_at,
+            self.last_used_at,
+            self.generation,
+            context.ip,
+            device,
+            context.location,
+        )

@@ -1,0 +1,121 @@
+"""Builds what a release holds and tests it as a user would get it; `make wheel` runs it.
+
+First the sdist; from the sdist, never from the work tree, a wheel for each CPython on this machine from 3.10 up, and the pure
+one. On Linux auditwheel repairs the compiled ones. Each wheel then goes into an empty environment, and the suite runs in a folder
+that holds the tests and no source, so that what it imports can only be what was installed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+DIST = ROOT / "dist"
+TESTED = ["pyproject.toml", "README.md", "examples", "tests"]
+FREE_THREADED = "sysconfig.get_config_var('Py_GIL_DISABLED')"
+ASK = f"import platform, sys, sysconfig; print(platform.python_implementation(), *sys.version_info[:2], {FREE_THREADED})"
+
+
+def run(*command: str | Path, cwd: Path = ROOT, implementation: str = "") -> None:
+    print("+", *command, flush=True)
+    kept = {name: value for name, value in os.environ.items() if name not in ("TOKENWHEEL_IMPL", "TOKENWHEEL_BUILD", "PYTHONPATH")}
+    subprocess.run(command, cwd=cwd, env={**kept, "TOKENWHEEL_IMPL": implementation}, check=True)
+
+
+def interpreters() -> list[Path]:
+    """One CPython of each version and each kind, free-threaded or not: the running one first, then PATH, then pyenv's."""
+    folders = [Path(folder) for folder in os.environ["PATH"].split(os.pathsep)]
+    folders += sorted((Path.home() / ".pyenv" / "versions").glob("*/bin"))
+    candidates = [Path(sys.executable), *(path for folder in folders for path in sorted(folder.glob("python3.*[0-9t]")))]
+    found: dict[str, Path] = {}
+    for path in candidates:
+        # A shim may stand for a version that isn't chosen: only what answers counts.
+        answer = subprocess.run([path, "-c", ASK], capture_output=True, text=True, check=False)
+        name, *version = answer.stdout.split() or [""]
+        if answer.returncode == 0 and name == "CPython" and (int(version[0]), int(version[1])) >= (3, 10):
+            found.setdefault(answer.stdout, path)
+    return list(found.values())
+
+
+def environment(python: Path, folder: Path) -> Path:
+    run(python, "-m", "venv", "--clear", folder)
+    inside = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
+    run(inside, "-m", "pip", "install", "-q", "--upgrade", "pip>=25.1")
+    return inside
+
+
+def only(paths: Iterable[Path]) -> Path:
+    (path,) = paths
+    return path
+
+
+def check_contents(names: list[str], *, archive: Path, unwanted: tuple[str, ...], wanted: tuple[str, ...]) -> None:
+    stray = [name for name in names if name.endswith(unwanted)]
+    missing = [ending for ending in wanted if not any(name.endswith(ending) for name in names)]
+    if stray or missing:
+        raise SystemExit(f"{archive.name} holds {stray} and lacks {missing}")
+
+
+def build_sdist() -> Path:
+    run(sys.executable, "-m", "build", "--sdist", "--outdir", DIST)
+    sdist = only(DIST.glob("*.tar.gz"))
+    with tarfile.open(sdist) as archive:
+        check_contents(archive.getnames(), archive=sdist, unwanted=(".c", ".so", ".pyc"), wanted=(".pyx", ".pxd", ".pyi", "py.typed"))
+    return sdist
+
+
+def build_wheel(python: Path, sdist: Path, work: Path, *, implementation: str) -> Path:
+    raw = work / "raw"
+    run(python, "-m", "pip", "wheel", "-q", "--no-deps", "--no-binary", "tokenwheel", "-w", raw, sdist, implementation=implementation)
+    wheel = only(raw.glob("*.whl"))
+    if implementation == "pure":
+        unwanted, wanted = (".so", ".pyd", ".c", ".pyx"), ("py3-none-any.whl",)
+    else:
+        unwanted, wanted = (".c", ".pyx", ".pxd"), (".pyd" if os.name == "nt" else ".so", ".pyi", "py.typed")
+    names = [wheel.name, *zipfile.ZipFile(wheel).namelist()]
+    check_contents(names, archive=wheel, unwanted=unwanted, wanted=wanted)
+    repaired = work / "repaired"
+    if implementation == "native" and sys.platform == "linux":
+        run(sys.executable, "-m", "auditwheel", "repair", "-w", repaired, wheel)
+        wheel = only(repaired.glob("*.whl"))
+    return Path(shutil.copy(wheel, DIST))
+
+
+def test_wheel(python: Path, wheel: Path, work: Path, *, implementation: str) -> None:
+    away = work / "away"
+    away.mkdir()
+    for name in TESTED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, away / name, ignore=shutil.ignore_patterns("__pycache__"))
+        elif source.exists():
+            shutil.copy(source, away)
+    run(python, "-m", "pip", "install", "-q", "--group", "test", wheel, cwd=away)
+    run(python, "-m", "pytest", "-q", cwd=away, implementation=implementation)
+
+
+def main() -> None:
+    shutil.rmtree(DIST, ignore_errors=True)
+    sdist = build_sdist()
+    found = interpreters()
+    print(f"{len(found)} interpreters: {' '.join(map(str, found))}")
+    for implementation, pythons in (("native", found), ("pure", found[:1])):
+        for python in pythons:
+            with tempfile.TemporaryDirectory() as folder:
+                work = Path(folder)
+                inside = environment(python, work / "environment")
+                wheel = build_wheel(inside, sdist, work, implementation=implementation)
+                test_wheel(inside, wheel, work, implementation=implementation)
+    print("built and tested:", *sorted(path.name for path in DIST.iterdir()), sep="\n  ")
+
+
+if __name__ == "__main__":
+    main()
