@@ -1,0 +1,103 @@
+"""Access tokens: issued here, verified by the verifier of ``_impl``. Options are checked before they arrive here, once.
+
+An access token is a JWS in compact form (RFC 7515, section 7.1) of type ``at+jwt`` (RFC 9068, section 2.1), whose claims are
+``iss``, ``aud``, ``sub``, ``sid``, ``gen`` (left out while 0), ``iat``, ``exp`` and the application's own. Nothing in here
+knows how a session is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import orjson
+
+from ._impl import MAX_TOKEN_LENGTH, RevocationTable, Verifier, encode
+from .errors import ConfigurationError, InvalidArgument
+from .keys import Key, KeySet
+
+__all__ = ["AccessTokens"]
+
+
+class _Signer(NamedTuple):
+    """The key that signs and the header it puts on every token, ready encoded and with its dot."""
+
+    key: Key
+    header: str
+
+    def __repr__(self) -> str:
+        return f"_Signer({self.key!r})"
+
+
+class AccessTokens:
+    """Issues and verifies the access tokens of one service, and follows its key set as that changes."""
+
+    __slots__ = ("__weakref__", "_audience", "_issuer", "_keys", "_signer", "verifier")
+
+    def __init__(
+        self,
+        keys: KeySet,
+        *,
+        issuer: str,
+        audience: str | tuple[str, ...],
+        accept_audience: tuple[str, ...],
+        leeway: float,
+        largest_leeway: float,
+        cache_size: int,
+        clock: Callable[[], float],
+        revocations: RevocationTable,
+    ) -> None:
+        self._keys = keys
+        self._issuer = issuer
+        self._audience = audience if isinstance(audience, str) else list(audience)
+        self._signer: _Signer | None = None
+        self.verifier = Verifier(
+            tuple(keys),
+            issuer=issuer,
+            audience=accept_audience,
+            leeway=leeway,
+            largest_leeway=largest_leeway,
+            cache_size=cache_size,
+            clock=clock,
+            revocations=revocations,
+        )
+        keys.subscribe(self._follow_keys)
+        self._follow_keys()
+
+    def _follow_keys(self) -> None:
+        """Takes over the key set as it is now; whatever was verified by a key that left is forgotten."""
+        key = self._keys.signing
+        self._signer = None if key is None else _Signer(key, _header_of(key) + ".")
+        self.verifier.set_keys(tuple(self._keys))
+
+    def check_signing(self) -> None:
+        """Raises :class:`ConfigurationError` where none of the keys can sign."""
+        if self._signer is None:
+            raise ConfigurationError("keys has only public keys: this manager reads, deletes and restricts, and cannot issue tokens")
+
+    def issue(self, subject: str, session_id: str, generation: int, issued_at: int, expires_at: int, claims: Mapping[str, Any]) -> str:
+        """A signed access token. Times in Unix seconds.
+
+        Raises :class:`InvalidArgument` where the claims make a token of more than 8 KiB, which nobody would accept.
+        """
+        signer = self._signer
+        if signer is None:
+            raise ConfigurationError("keys has only public keys: no access token can be issued")
+        payload: dict[str, Any] = {"iss": self._issuer, "aud": self._audience, "sub": subject, "sid": session_id}
+        if generation:
+            payload["gen"] = generation
+        payload["iat"] = issued_at
+        payload["exp"] = expires_at
+        payload.update(claims)
+        signed = signer.header + encode(orjson.dumps(payload))
+        token = f"{signed}.{encode(signer.key.sign(signed.encode('ascii')))}"
+        if len(token) > MAX_TOKEN_LENGTH:
+            raise InvalidArgument(f"claims make an access token of {len(token)} bytes, and at most {MAX_TOKEN_LENGTH} are accepted")
+        return token
+
+
+def _header_of(key: Key) -> str:
+    header = {"alg": key.algorithm, "typ": "at+jwt"}
+    if key.kid is not None:
+        header["kid"] = key.kid
+    return encode(orjson.dumps(header))

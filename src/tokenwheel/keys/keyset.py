@@ -1,0 +1,154 @@
+"""The keys of one service: one signs, all verify, so that a key can be replaced without logging anyone out."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from inspect import ismethod
+from typing import Any, NoReturn
+
+from ..errors import ConfigurationError, InvalidArgument
+from .key import Key, read_json_object
+
+__all__ = ["KeySet"]
+
+
+class KeySet:
+    """Keys by their ``kid``; at most one has none. Can be changed while it is in use: managers follow at once.
+
+    To rotate, ``add`` the new key everywhere, then ``sign_with`` it, and ``remove`` the old one once its last token has expired.
+
+    Args:
+        keys: one or more.
+        signing: the kid of the key that signs; by default the first that can. With public keys only, none does.
+
+    Raises:
+        ConfigurationError: no key, two with one kid, or a ``signing`` that names none that can sign.
+    """
+
+    __slots__ = ("__weakref__", "_by_kid", "_lock", "_signing", "_subscribers")
+
+    def __init__(self, *keys: Key, signing: str | None = None) -> None:
+        if not keys or not all(isinstance(key, Key) for key in keys):
+            raise ConfigurationError("keys must be one or more Key")
+        self._lock = threading.RLock()
+        self._by_kid = {key.kid: key for key in keys}
+        self._subscribers: list[Callable[[], Callable[[], None] | None]] = []
+        if len(self._by_kid) < len(keys):
+            raise ConfigurationError("keys must have a kid of their own each; at most one may have none")
+        if signing is None:
+            self._signing = next((key for key in keys if key.can_sign), None)
+        else:
+            self._signing = next((key for key in keys if key.kid == signing and key.can_sign), None)
+            if self._signing is None:
+                raise ConfigurationError("signing must be the kid of a key that can sign")
+
+    @classmethod
+    def from_secret(cls, secret: str | bytes, algorithm: str = "HS256", *, kid: str | None = None) -> KeySet:
+        """One shared secret: see :meth:`Key.from_secret`."""
+        return cls(Key.from_secret(secret, algorithm, kid=kid))
+
+    @classmethod
+    def from_pem(cls, pem: str | bytes, algorithm: str, *, kid: str | None = None, password: str | bytes | None = None) -> KeySet:
+        """One private or public key in PEM form: see :meth:`Key.from_pem`."""
+        return cls(Key.from_pem(pem, algorithm, kid=kid, password=password))
+
+    @classmethod
+    def from_jwk(cls, jwk: Mapping[str, Any] | str | bytes, algorithm: str | None = None, *, kid: str | None = None) -> KeySet:
+        """One JSON Web Key: see :meth:`Key.from_jwk`."""
+        return cls(Key.from_jwk(jwk, algorithm, kid=kid))
+
+    @classmethod
+    def from_jwks(cls, jwks: Mapping[str, Any] | str | bytes, *, signing: str | None = None) -> KeySet:
+        """The keys of a JSON Web Key Set (RFC 7517, section 5), each with an ``alg``."""
+        members = read_json_object(jwks, "jwks").get("keys")
+        if not isinstance(members, list):
+            raise ConfigurationError("jwks must have a member 'keys' that is an array")
+        return cls(*(Key.from_jwk(member) for member in members), signing=signing)
+
+    @property
+    def signing(self) -> Key | None:
+        """The key that signs; None where all are public."""
+        return self._signing
+
+    def add(self, key: Key, *, sign: bool = False) -> None:
+        """Verifies by this key too from now on, and signs with it where ``sign`` is true.
+
+        Raises:
+            InvalidArgument: not a Key, its kid is taken, or it is to sign and cannot.
+        """
+        with self._lock:
+            if not isinstance(key, Key):
+                raise InvalidArgument("key must be a Key")
+            if key.kid in self._by_kid:
+                raise InvalidArgument("the set has a key with this kid already")
+            if sign and not key.can_sign:
+                raise InvalidArgument("a public key cannot sign")
+            self._by_kid = {**self._by_kid, key.kid: key}
+            if sign:
+                self._signing = key
+            self._announce()
+
+    def sign_with(self, kid: str | None) -> None:
+        """Signs with this key from now on.
+
+        Raises:
+            InvalidArgument: no such key, or one that cannot sign.
+        """
+        with self._lock:
+            key = self._find(kid)
+            if not key.can_sign:
+                raise InvalidArgument("a public key cannot sign")
+            self._signing = key
+            self._announce()
+
+    def remove(self, kid: str | None) -> None:
+        """Refuses tokens signed by this key from now on.
+
+        Raises:
+            InvalidArgument: no such key, the one that signs, or the last one.
+        """
+        with self._lock:
+            key = self._find(kid)
+            if key is self._signing or len(self._by_kid) == 1:
+                raise InvalidArgument("the key that signs, and the last one, cannot be removed")
+            self._by_kid = {other: one for other, one in self._by_kid.items() if other != kid}
+            self._announce()
+
+    def jwks(self) -> dict[str, list[dict[str, Any]]]:
+        """The public keys as a JSON Web Key Set, for others to verify by. Shared secrets are left out."""
+        return {"keys": [key.to_jwk() for key in self if key._public is not None]}
+
+    def subscribe(self, callback: Callable[[], None]) -> None:
+        """Calls back after each change, for as long as the method's owner, or the function itself, lives: the set holds it weakly."""
+        with self._lock:
+            self._subscribers.append(weakref.WeakMethod(callback) if ismethod(callback) else weakref.ref(callback))
+
+    def _find(self, kid: str | None) -> Key:
+        key = self._by_kid.get(kid) if kid is None or isinstance(kid, str) else None
+        if key is None:
+            raise InvalidArgument("kid must be that of a key of the set")
+        return key
+
+    def _announce(self) -> None:
+        """Runs under the lock, so that a change is complete, subscribers included, before it returns or another begins."""
+        alive = [(reference, callback) for reference in self._subscribers if (callback := reference()) is not None]
+        self._subscribers = [reference for reference, _ in alive]
+        for _, callback in alive:
+            callback()
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(tuple(self._by_kid.values()))
+
+    def __len__(self) -> int:
+        return len(self._by_kid)
+
+    def __contains__(self, kid: object) -> bool:
+        return kid in self._by_kid
+
+    def __repr__(self) -> str:
+        return f"<KeySet of {len(self)} keys>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a KeySet cannot be copied or pickled: keys do not belong where pickles go")

@@ -1,0 +1,6 @@
+"""What ``read`` asks before it accepts a token: ``list`` answers, ``feed`` says how the processes of a service tell each other."""
+
+from .feed import Revocation, RevocationFeed
+from .list import RevocationList
+
+__all__ = ["Revocation", "RevocationFeed", "RevocationList"]

@@ -1,0 +1,112 @@
+"""How the processes and machines of one service tell each other of revocations: the message, its bytes, and what a feed must do.
+
+A message names a session, the lowest generation still good, and when it ends. It carries no claims and no secret, and merges by
+maximum, so a feed may deliver it late, twice, or in any order. What it may not do is lose one, or let ``publish`` return before every
+process of this machine can have it. Nothing here sends anything.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable, Sequence
+from math import isfinite
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from .._impl import decode, encode
+from ..errors import InvalidArgument
+
+__all__ = ["Revocation", "RevocationFeed", "pack", "unpack"]
+
+_FORMAT = struct.Struct(">B12sId")  # version, session id, generation (all ones: every one), end in Unix seconds; 25 bytes
+_VERSION = 1
+_EVERY_GENERATION = 2**32 - 1
+_FURTHEST_END = 1e11  # Unix seconds
+
+
+class Revocation(NamedTuple):
+    """Access tokens of this session with a generation below ``before`` (None: of every generation) are refused until ``expires_at``."""
+
+    session_id: str
+    """16 base64url characters."""
+    expires_at: float
+    """Unix seconds."""
+    before: int | None
+
+
+@runtime_checkable
+class RevocationFeed(Protocol):
+    """What a :class:`~tokenwheel.RevocationList` needs of a feed. ``tokenwheel.testing.FeedContract`` checks one.
+
+    Any exception from ``publish`` reaches the caller of the manager as :class:`~tokenwheel.errors.StorageUnavailable`.
+    """
+
+    def start(self, apply: Callable[[Iterable[Revocation]], None]) -> None:
+        """Hand every revocation that still lives to ``apply`` before returning, and keep ``apply`` for those to come. Called once."""
+        ...
+
+    def publish(self, revocations: Sequence[Revocation]) -> Any:
+        """Make these durable, and visible to the next ``poll`` of every process of this machine, before returning.
+
+        May return an awaitable instead, for an async manager.
+        """
+        ...
+
+    def poll(self) -> None:
+        """Hand what has arrived since the last call to ``apply``. Called before every lookup: without news it must cost next to nothing."""
+        ...
+
+    def close(self) -> Any:
+        """Stop whatever runs, and let go of what is open. Can be called again. May return an awaitable, for an async manager."""
+        ...
+
+
+def pack(revocation: Revocation) -> bytes:
+    """The 25 bytes of a message.
+
+    Raises:
+        InvalidArgument: the revocation could not be taken by a list either.
+    """
+    problem = _problem(revocation)
+    if problem is not None:
+        raise InvalidArgument(f"a revocation's {problem}")
+    before = _EVERY_GENERATION if revocation.before is None else revocation.before
+    return _FORMAT.pack(_VERSION, decode(revocation.session_id), before, revocation.expires_at)
+
+
+def unpack(message: bytes) -> Revocation:
+    """The revocation in a message that came from outside.
+
+    Raises:
+        InvalidArgument: it is none, whatever it is instead.
+    """
+    if not isinstance(message, bytes) or len(message) != _FORMAT.size:
+        raise InvalidArgument(f"a revocation message has {_FORMAT.size} bytes")
+    version, session_id, before, expires_at = _FORMAT.unpack(message)
+    if version != _VERSION:
+        raise InvalidArgument(f"a revocation message of version {version} is not known here")
+    revocation = Revocation(encode(session_id), expires_at, None if before == _EVERY_GENERATION else before)
+    problem = _problem(revocation)
+    if problem is not None:
+        raise InvalidArgument(f"a revocation message's {problem}")
+    return revocation
+
+
+def _problem(revocation: Revocation) -> str | None:
+    """What keeps a list from taking a revocation; None where nothing does."""
+    session_id, expires_at, before = revocation
+    if not isinstance(session_id, str) or len(session_id) != 16:
+        return "session_id must be 16 base64url characters"
+    try:
+        decode(session_id)
+    except ValueError:
+        return "session_id must be 16 base64url characters"
+    if (
+        isinstance(expires_at, bool)
+        or not isinstance(expires_at, int | float)
+        or not isfinite(expires_at)
+        or not 0 <= expires_at <= _FURTHEST_END
+    ):
+        return f"expires_at must be a number of seconds from 0 to {_FURTHEST_END:g}"
+    if before is not None and (type(before) is not int or not 0 < before < _EVERY_GENERATION):
+        return f"before must be None or an int from 1 to {_EVERY_GENERATION - 1}"
+    return None

@@ -1,0 +1,99 @@
+"""RevocationList: which sessions' tokens are refused, as ``read`` asks it.
+
+The table is in memory; a feed ties it to those of other processes. What is revoked here holds here first, and is told to the
+others then. Where telling them fails, the caller hears of it and this process goes on refusing: never the other way round.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from inspect import iscoroutinefunction
+from typing import Any, NamedTuple
+
+from .._impl import RevocationTable
+from ..errors import ConfigurationError, StorageUnavailable, TokenwheelError
+from .feed import Revocation, RevocationFeed
+
+__all__ = ["RevocationList", "RevocationStats"]
+
+
+class RevocationStats(NamedTuple):
+    """How a list stands."""
+
+    entries: int
+    """Sessions some of whose access tokens are refused now."""
+    nbytes: int
+    """Memory they take, in bytes; estimated by the pure implementation."""
+
+
+class RevocationList(RevocationTable):
+    """What ``read`` consults. Safe to share between managers and threads of one process.
+
+    Args:
+        feed: ties this list to those of other processes; with None it stands alone.
+        clock: returns Unix seconds.
+
+    Raises:
+        ConfigurationError: an option makes no sense.
+        StorageUnavailable: the feed could not replay what is already revoked.
+    """
+
+    def __init__(self, feed: RevocationFeed | None = None, *, clock: Callable[[], float] = time.time) -> None:
+        if feed is not None and not isinstance(feed, RevocationFeed):
+            raise ConfigurationError("feed must be None or have the methods of RevocationFeed: start, publish, poll and close")
+        super().__init__(clock=clock, before_lookup=None if feed is None else feed.poll)
+        self._feed = feed
+        if feed is not None:
+            _guarded(feed.start, self._apply)
+
+    def revoke(self, session_id: str, ttl: float, *, before: int | None = None) -> None:
+        """Refuses a session's generations below ``before``, or all of them, for ``ttl`` seconds, here and wherever the feed reaches.
+
+        Where there is an entry already, the higher generation and the later end count.
+
+        Args:
+            session_id: 16 base64url characters.
+            ttl: seconds, more than 0 and at most 100 years.
+            before: 1 to 2**32 - 2, or None for every generation.
+
+        Raises:
+            InvalidArgument: an argument that cannot be used.
+            ConfigurationError: the feed has to be awaited; an async manager does.
+            StorageUnavailable: the feed failed. Here the session is refused all the same; the call can be made again.
+        """
+        super().revoke(session_id, ttl, before=before)
+        if self._feed is not None:
+            if iscoroutinefunction(self._feed.publish):
+                raise ConfigurationError("the feed's publish has to be awaited: revoke through an AsyncSessionManager")
+            _guarded(self._feed.publish, [Revocation(session_id, self.clock() + ttl, before)])
+
+    def publish(self, revocations: Sequence[Revocation], now: float) -> Any:
+        """Refuses here, then tells the feed; what the feed's ``publish`` returned, to be awaited where it is awaitable.
+
+        ``now`` is the caller's clock. Where this list's own shows another time, an entry is kept until it is over by both.
+        """
+        ahead = max(self.clock() - now, 0)
+        self._apply(one._replace(expires_at=one.expires_at + ahead) for one in revocations)
+        return None if self._feed is None else self._feed.publish(revocations)
+
+    def stats(self) -> RevocationStats:
+        """How many revocations live now, and the memory they take."""
+        return RevocationStats(len(self), self.nbytes)
+
+    def close(self) -> Any:
+        """Stops the feed; what its ``close`` returned, to be awaited where it is awaitable. Can be called again."""
+        return None if self._feed is None else self._feed.close()
+
+    def _apply(self, revocations: Iterable[Revocation]) -> None:
+        for session_id, expires_at, before in revocations:
+            self.revoke_until(session_id, expires_at, before=before)
+
+
+def _guarded(call: Callable[..., Any], *arguments: Any) -> None:
+    try:
+        call(*arguments)
+    except TokenwheelError:
+        raise
+    except Exception as error:
+        raise StorageUnavailable("the revocation feed could not be reached or answered an error") from error

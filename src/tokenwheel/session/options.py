@@ -1,0 +1,143 @@
+"""A manager's options, checked once, when it is made. Each refusal names the option and what is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any, Literal
+
+from ..errors import ConfigurationError
+from ..keys import Key, KeySet
+from .arguments import LONGEST_LIFETIME
+from .hooks import RefreshHook, same_device
+from .refresh_tokens import LONGEST_SECRET, SHORTEST_SECRET
+
+__all__ = ["LARGEST_CALL_LEEWAY", "Lifecycle", "check_hook", "check_lifecycle", "check_tokens"]
+
+LARGEST_CALL_LEEWAY = 60  # seconds a single read may ask for, whatever the manager's own leeway
+_LARGEST_LEEWAY = 86_400  # seconds: one day
+_LARGEST_CACHE = 2**24  # tokens
+_SHARED_SECRET_ALGORITHMS = ("HS256", "HS384", "HS512")
+
+
+@dataclass(frozen=True, slots=True)
+class Lifecycle:
+    """What the flow needs to know. Lifetimes in seconds."""
+
+    access_ttl: int
+    refresh_ttl: int
+    idle_ttl: int | None
+    secret_length: int
+    rotate: bool
+    reuse_grace: float
+    max_sessions: int | None
+    when_full: Literal["reject", "evict_oldest"]
+    revocation_margin: float
+    """How long after the last access token's ``exp`` a revocation is kept: the largest leeway that a read can have."""
+
+
+def check_tokens(
+    *,
+    keys: object,
+    algorithm: object,
+    issuer: object,
+    audience: object,
+    accept_audience: object,
+    leeway: object,
+    verified_cache_size: object,
+    clock: object,
+) -> tuple[KeySet, str | tuple[str, ...], tuple[str, ...]]:
+    """The key set, the audience put into tokens, and the audiences of which one must be in a token."""
+    if not isinstance(issuer, str) or not issuer:
+        raise ConfigurationError("issuer must be a non-empty str")
+    _check_number("leeway", leeway, _LARGEST_LEEWAY)
+    _check_integer("verified_cache_size", verified_cache_size, 0, _LARGEST_CACHE)
+    if not callable(clock):
+        raise ConfigurationError("clock must be a callable that returns Unix seconds")
+    issued = _check_audience("audience", audience)
+    accepted = issued if accept_audience is None else _check_audience("accept_audience", accept_audience)
+    return _check_keys(keys, algorithm), issued, (accepted,) if isinstance(accepted, str) else accepted
+
+
+def check_lifecycle(
+    *,
+    access_ttl: Any,
+    refresh_ttl: Any,
+    idle_ttl: Any,
+    refresh_token_length: Any,
+    rotate_refresh_tokens: Any,
+    reuse_grace: Any,
+    max_sessions: Any,
+    when_full: Any,
+    leeway: float,
+) -> Lifecycle:
+    """The options of the lifecycle."""
+    _check_integer("access_ttl", access_ttl, 1, LONGEST_LIFETIME)
+    _check_integer("refresh_ttl", refresh_ttl, 1, LONGEST_LIFETIME)
+    if idle_ttl is not None:
+        _check_integer("idle_ttl", idle_ttl, 1, LONGEST_LIFETIME)
+    _check_integer("refresh_token_length", refresh_token_length, SHORTEST_SECRET, LONGEST_SECRET)
+    if not isinstance(rotate_refresh_tokens, bool):
+        raise ConfigurationError("rotate_refresh_tokens must be a bool")
+    _check_number("reuse_grace", reuse_grace, LONGEST_LIFETIME)
+    if max_sessions is not None:
+        _check_integer("max_sessions", max_sessions, 1, 2**31)
+    if when_full not in ("reject", "evict_oldest"):
+        raise ConfigurationError("when_full must be 'reject' or 'evict_oldest'")
+    return Lifecycle(
+        access_ttl=access_ttl,
+        refresh_ttl=refresh_ttl,
+        idle_ttl=idle_ttl,
+        secret_length=refresh_token_length,
+        rotate=rotate_refresh_tokens,
+        reuse_grace=reuse_grace,
+        max_sessions=max_sessions,
+        when_full=when_full,
+        revocation_margin=max(leeway, LARGEST_CALL_LEEWAY),
+    )
+
+
+def check_hook(hook: object) -> RefreshHook:
+    """The refresh hook, or the default one."""
+    if hook is None:
+        return same_device
+    if not callable(hook):
+        raise ConfigurationError("refresh_hook must be a callable that takes a Session and a SessionContext")
+    checked: Callable[..., Any] = hook
+    return checked
+
+
+def _check_keys(keys: object, algorithm: object) -> KeySet:
+    if isinstance(keys, KeySet):
+        return keys
+    if isinstance(keys, Key):
+        return KeySet(keys)
+    if not isinstance(keys, str | bytes):
+        raise ConfigurationError("keys must be a shared secret (str or bytes) or a KeySet")
+    if algorithm not in _SHARED_SECRET_ALGORITHMS:
+        raise ConfigurationError(
+            f"algorithm must be one of {', '.join(_SHARED_SECRET_ALGORITHMS)} for a shared secret; others need a KeySet"
+        )
+    return KeySet(Key.from_secret(keys, str(algorithm)))
+
+
+def _check_audience(name: str, audience: object) -> str | tuple[str, ...]:
+    if isinstance(audience, str):
+        if audience:
+            return audience
+    elif isinstance(audience, Sequence) and not isinstance(audience, bytes | bytearray | memoryview):
+        several = tuple(audience)
+        if several and all(isinstance(one, str) and one for one in several):
+            return several
+    raise ConfigurationError(f"{name} must be a non-empty str or a non-empty sequence of such")
+
+
+def _check_integer(name: str, number: object, least: int, most: int) -> None:
+    if isinstance(number, bool) or not isinstance(number, int) or not least <= number <= most:
+        raise ConfigurationError(f"{name} must be an int from {least} to {most}")
+
+
+def _check_number(name: str, number: object, most: int) -> None:
+    if isinstance(number, bool) or not isinstance(number, int | float) or not isfinite(number) or not 0 <= number <= most:
+        raise ConfigurationError(f"{name} must be a number of seconds from 0 to {most}")

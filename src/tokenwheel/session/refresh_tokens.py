@@ -1,0 +1,100 @@
+"""The refresh token: its shape, its secrets, and how one follows another (``docs/design.md``, decision 4).
+
+A refresh token is the text of ``session id (12 bytes) | family secret (15 bytes) | rotating secret (15 bytes or more)``. The
+first two stay the same for the whole life of the session. Each rotating secret is derived from the one before and a fresh
+salt, so that whoever holds the one before can be given the very same successor again, though no storage holds either.
+Storages see SHA-256 hashes of the secrets; these have 120 random bits or more, so a plain hash is enough (NIST SP 800-63B,
+5.1.2.2). Nothing here reads a storage or a clock.
+"""
+
+from __future__ import annotations
+
+import hmac
+from typing import NamedTuple
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+
+from .._impl import decode, encode, random_bytes
+
+__all__ = [
+    "LONGEST_SECRET",
+    "SESSION_ID_LENGTH",
+    "SHORTEST_SECRET",
+    "RefreshToken",
+    "new_refresh_token",
+    "new_salt",
+    "parse_refresh_token",
+    "session_id_of",
+    "successor",
+]
+
+SESSION_ID_BYTES = 12  # 96 bits
+SESSION_ID_LENGTH = 16  # characters: 12 bytes in base64url
+FAMILY_BYTES = 15  # 120 bits
+SHORTEST_SECRET = 15  # bytes, 120 bits
+LONGEST_SECRET = 1024  # bytes
+_SALT_BYTES = 16  # 128 bits
+_FIXED_BYTES = SESSION_ID_BYTES + FAMILY_BYTES
+_LONGEST_TEXT = -(-(_FIXED_BYTES + LONGEST_SECRET) * 4 // 3)  # characters
+_SHA256_BYTES = 32
+
+
+class RefreshToken(NamedTuple):
+    """What a client holds, taken apart."""
+
+    session_id: str
+    family: bytes
+    secret: bytes
+
+    def __repr__(self) -> str:
+        return f"RefreshToken(session_id={self.session_id!r})"
+
+    def to_text(self) -> str:
+        return self.session_id + encode(self.family + self.secret)
+
+
+def new_refresh_token(secret_length: int) -> RefreshToken:
+    """The first refresh token of a new session, its id included."""
+    drawn = random_bytes(_FIXED_BYTES + secret_length)
+    return RefreshToken(encode(drawn[:SESSION_ID_BYTES]), drawn[SESSION_ID_BYTES:_FIXED_BYTES], drawn[_FIXED_BYTES:])
+
+
+def new_salt() -> bytes:
+    return random_bytes(_SALT_BYTES)
+
+
+def parse_refresh_token(text: object) -> RefreshToken | None:
+    """The parts of a refresh token, or None where the text cannot be one. Tells nothing about whether it was ever issued."""
+    if not isinstance(text, str) or len(text) > _LONGEST_TEXT:
+        return None
+    try:
+        raw = decode(text)
+    except ValueError:
+        return None
+    if len(raw) < _FIXED_BYTES + SHORTEST_SECRET:
+        return None
+    return RefreshToken(str(text[:SESSION_ID_LENGTH]), raw[SESSION_ID_BYTES:_FIXED_BYTES], raw[_FIXED_BYTES:])
+
+
+def session_id_of(text: object) -> str | None:
+    """The session id in a session id or in a full refresh token; None where the text is neither."""
+    if isinstance(text, str) and len(text) == SESSION_ID_LENGTH:
+        try:
+            decode(text)
+        except ValueError:
+            return None
+        return str(text)
+    token = parse_refresh_token(text)
+    return None if token is None else token.session_id
+
+
+def successor(secret: bytes, salt: bytes) -> bytes:
+    """The rotating secret that follows ``secret``: HKDF-Expand (RFC 5869, section 2.3) of it, the salt being ``info``; as long as it.
+
+    One HMAC-SHA256 gives up to 32 bytes, which is the whole of that function there; longer secrets go through ``cryptography``.
+    """
+    length = len(secret)
+    if length <= _SHA256_BYTES:
+        return hmac.digest(secret, salt + b"\x01", "sha256")[:length]
+    return HKDFExpand(SHA256(), length, info=salt).derive(secret)

@@ -1,0 +1,6 @@
+"""Where sessions are kept. ``protocol`` says what a storage must do; each other file is one."""
+
+from .memory import MemoryStorage
+from .protocol import AsyncSessionStorage, SessionStorage
+
+__all__ = ["AsyncSessionStorage", "MemoryStorage", "SessionStorage"]

@@ -1,0 +1,95 @@
+"""Sessions in the memory of one process: an :class:`~tokenwheel.ExpiringCache` by session id, and an index by subject.
+
+The lock makes each call one atomic step. It is held for well under a microsecond a call and never while waiting for
+anything, so an event loop may call this storage directly.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from .._impl import ExpiringCache
+from ..events import RemovalReason
+from ..models import SessionRecord
+
+__all__ = ["MemoryStorage"]
+
+_SHORTEST_LIFETIME = 0.001  # seconds, the least an ExpiringCache takes
+
+
+class MemoryStorage:
+    """The default storage: keeps sessions for one process, and forgets them with it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._now = 0.0
+        self._records: ExpiringCache[str, SessionRecord] = ExpiringCache(on_remove=self._forget, clock=self._clock)
+        self._ids_by_subject: dict[str, set[str]] = {}
+
+    def __repr__(self) -> str:
+        return f"<MemoryStorage of {len(self)} sessions>"
+
+    def __len__(self) -> int:
+        """How many sessions are kept, as of the last call."""
+        with self._lock:
+            return len(self._records)
+
+    def insert(self, record: SessionRecord, limit: int | None, now: float) -> bool:
+        with self._lock:
+            self._now = now
+            if limit is not None and len(self._live(record.subject)) >= limit:
+                return False
+            if record.id in self._records:
+                raise KeyError("a session with this id exists already")
+            self._keep(record)
+            self._ids_by_subject.setdefault(record.subject, set()).add(record.id)
+            return True
+
+    def read(self, session_id: str, now: float) -> SessionRecord | None:
+        with self._lock:
+            self._now = now
+            return self._records.get(session_id)
+
+    def read_all(self, subject: str, now: float) -> Sequence[SessionRecord]:
+        with self._lock:
+            self._now = now
+            return self._live(subject)
+
+    def replace(self, record: SessionRecord, now: float) -> bool:
+        with self._lock:
+            self._now = now
+            stored = self._records.get(record.id)
+            if stored is None or stored.version != record.version - 1:
+                return False
+            self._keep(record)
+            return True
+
+    def delete(self, records: Sequence[SessionRecord], now: float) -> Sequence[str]:
+        with self._lock:
+            self._now = now
+            deleted = []
+            for record in records:
+                stored = self._records.get(record.id)
+                if stored is not None and stored.version == record.version:
+                    del self._records[record.id]
+                    deleted.append(record.id)
+            return deleted
+
+    def _clock(self) -> float:
+        return self._now
+
+    def _keep(self, record: SessionRecord) -> None:
+        self._records.set(record.id, record, max(record.ends_at - self._now, _SHORTEST_LIFETIME))
+
+    def _live(self, subject: str) -> list[SessionRecord]:
+        found = (self._records.get(session_id) for session_id in tuple(self._ids_by_subject.get(subject, ())))
+        return [record for record in found if record is not None]
+
+    def _forget(self, session_id: str, record: SessionRecord, reason: RemovalReason) -> None:
+        if reason is RemovalReason.REPLACED:
+            return
+        ids = self._ids_by_subject[record.subject]
+        ids.discard(session_id)
+        if not ids:
+            del self._ids_by_subject[record.subject]

@@ -1,0 +1,305 @@
+"""The suites that every storage and every feed must pass, shipped or not.
+
+Subclass one in your own tests and say how to make yours; pytest (or ``unittest`` by hand) does the rest::
+
+    class TestMyStorage(StorageContract):
+        def make_storage(self):
+            return MyStorage(...)  # empty, blocking or async
+
+Nothing here stores, publishes or is needed to run a service.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from .models import Device, SessionContext, SessionRecord
+from .revocation.feed import Revocation
+
+__all__ = ["FeedContract", "StorageContract", "make_record"]
+
+NOW = 1_700_000_000.5  # Unix seconds
+
+_HOSTILE_SUBJECTS = (
+    "a",
+    "a@b",
+    "a:*",
+    "*",
+    "?",
+    "[a]",
+    "a%",
+    "a_",
+    "a b",
+    " a",
+    "A",
+    "'; --",
+    "{a}",
+    "a\n",
+    "ä",
+    "a\u0308",
+    "😀",
+    "é" * 255,
+)
+
+
+def make_record(number: int = 1, *, subject: str = "uid1", ends_at: int = int(NOW) + 1000, **changes: Any) -> SessionRecord:
+    """A session as a manager would store it; the same number gives the same id."""
+    record = SessionRecord(
+        version=1,
+        id=f"{number:016d}",
+        subject=subject,
+        created_at=NOW,
+        expires_at=ends_at,
+        ends_at=ends_at,
+        last_used_at=NOW,
+        generation=0,
+        access_expires_at=min(int(NOW) + 900, ends_at),
+        family_hash=bytes(32),
+        secret_hash=bytes(range(32)),
+        previous_hash=None,
+        salt=None,
+        rotated_at=None,
+        context=SessionContext(),
+    )
+    return record._replace(**changes)
+
+
+def following(record: SessionRecord, **changes: Any) -> SessionRecord:
+    """The record's next version."""
+    return record._replace(version=record.version + 1, **changes)
+
+
+class _Contract:
+    """Runs what may be awaitable, always on the same loop, so that one suite serves both colours."""
+
+    _loop: asyncio.AbstractEventLoop | None = None
+
+    def wait(self, answer: Any) -> Any:
+        if not inspect.isawaitable(answer):
+            return answer
+
+        async def awaited() -> Any:
+            return await answer
+
+        return self._own_loop().run_until_complete(awaited())
+
+    def race(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
+        """All the calls at once: in threads, or on the loop where they are coroutine functions."""
+        gate = threading.Barrier(len(calls))
+
+        def start(call: Callable[[], Any]) -> Any:
+            gate.wait()
+            return call()
+
+        with ThreadPoolExecutor(len(calls)) as pool:
+            answers = list(pool.map(start, calls))
+        if not any(inspect.isawaitable(answer) for answer in answers):
+            return answers
+
+        async def together() -> list[Any]:
+            return list(await asyncio.gather(*answers))
+
+        return self._own_loop().run_until_complete(together())
+
+    def _own_loop(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+        return self._loop
+
+    def teardown_method(self) -> None:
+        if self._loop is not None:
+            self._loop.close()
+            self._loop = None
+
+
+class StorageContract(_Contract):
+    """What a manager relies on in a :class:`~tokenwheel.SessionStorage`."""
+
+    def make_storage(self) -> Any:
+        """An empty storage."""
+        raise NotImplementedError("say how to make the storage under test")
+
+    def setup_method(self) -> None:
+        self.storage = self.make_storage()
+
+    def insert(self, record: SessionRecord, limit: int | None = None, now: float = NOW) -> Any:
+        return self.wait(self.storage.insert(record, limit, now))
+
+    def read(self, record: SessionRecord, now: float = NOW) -> Any:
+        return self.wait(self.storage.read(record.id, now))
+
+    def ids(self, subject: str, now: float = NOW) -> list[str]:
+        return sorted(record.id for record in self.wait(self.storage.read_all(subject, now)) if record.ends_at > now)
+
+    def replace(self, record: SessionRecord, now: float = NOW) -> Any:
+        return self.wait(self.storage.replace(record, now))
+
+    def delete(self, *records: SessionRecord, now: float = NOW) -> list[str]:
+        return sorted(self.wait(self.storage.delete(records, now)))
+
+    def test_a_record_comes_back_as_it_went_in(self) -> None:
+        full = make_record(
+            2,
+            subject="Zoë 😀:*",
+            created_at=NOW - 0.125,
+            generation=7,
+            previous_hash=b"\x00\xff" * 16,
+            salt=b"\x80" * 16,
+            rotated_at=NOW - 0.25,
+            context=SessionContext(
+                "::1", Device("Pixel 😀", "phone", {"os": {"name": "Android", "versions": [15, 16.5, None, True]}}), "Chișinău"
+            ),
+        )
+        for record in (make_record(1), full):
+            assert self.insert(record) is True
+            assert self.read(record) == record
+        assert self.read(make_record(3)) is None
+
+    def test_an_id_is_taken_once(self) -> None:
+        record = make_record()
+        self.insert(record)
+        try:
+            self.insert(record._replace(subject="uid2"))
+        except Exception:  # any: what kind is the storage's own affair
+            refused = True
+        else:
+            refused = False
+        assert refused
+        assert self.read(record) == record
+        assert self.ids("uid2") == []
+
+    def test_a_subject_finds_its_sessions_and_no_others(self) -> None:
+        for number, subject in enumerate(_HOSTILE_SUBJECTS):
+            self.insert(make_record(number, subject=subject))
+        for number, subject in enumerate(_HOSTILE_SUBJECTS):
+            assert self.ids(subject) == [make_record(number).id]
+        assert self.ids("nobody") == []
+
+    def test_a_replacement_needs_the_version_before_it(self) -> None:
+        record = make_record()
+        self.insert(record)
+        changed = following(record, generation=1, salt=b"s" * 16, rotated_at=NOW)
+        assert self.replace(following(changed)) is False
+        assert self.replace(changed) is True
+        assert self.replace(changed) is False
+        assert self.replace(following(record, generation=9)) is False
+        assert self.read(record) == changed
+        assert self.ids(record.subject) == [record.id]
+
+    def test_what_is_not_there_is_neither_replaced_nor_created(self) -> None:
+        record = make_record()
+        assert self.replace(following(record)) is False
+        assert self.delete(record) == []
+        assert self.read(record) is None
+        assert self.ids(record.subject) == []
+
+    def test_a_deletion_needs_the_version_it_read(self) -> None:
+        old, kept, gone = make_record(1), make_record(2), make_record(3)
+        for record in (old, kept, gone):
+            self.insert(record)
+        self.replace(following(old))
+        assert self.delete(old, gone, make_record(4)) == [gone.id]
+        assert self.ids("uid1") == [old.id, kept.id]
+        assert self.read(gone) is None
+        assert self.delete(gone) == []
+
+    def test_a_limit_counts_the_live_sessions_of_that_subject(self) -> None:
+        self.insert(make_record(1, subject="uid2"))
+        short = make_record(2, ends_at=int(NOW) + 10)
+        assert self.insert(short, limit=2) is True
+        assert self.insert(make_record(3), limit=2) is True
+        assert self.insert(make_record(4), limit=2) is False
+        assert self.read(make_record(4)) is None
+        assert self.insert(make_record(4), limit=2, now=NOW + 10) is True
+        assert self.insert(make_record(5), limit=None) is True
+
+    def test_a_replacement_moves_the_end_of_a_session(self) -> None:
+        record = make_record(ends_at=int(NOW) + 10)
+        self.insert(record)
+        later = following(record, ends_at=int(NOW) + 100)
+        assert self.replace(later) is True
+        assert self.read(record, now=NOW + 50) == later
+        assert self.ids("uid1", now=NOW + 50) == [record.id]
+        assert self.ids("uid1", now=NOW + 100) == []
+
+    def test_of_racing_replacements_one_wins(self) -> None:
+        for number in range(20):
+            record = make_record(number)
+            self.insert(record)
+            rivals = [following(record, generation=generation) for generation in range(8)]
+            won = self.race([lambda rival=rival: self.storage.replace(rival, NOW) for rival in rivals])  # type: ignore[misc]
+            assert sorted(won) == [False] * 7 + [True]
+            assert self.read(record) == rivals[won.index(True)]
+
+    def test_of_a_racing_replacement_and_deletion_one_wins(self) -> None:
+        for number in range(20):
+            record = make_record(number, subject=str(number))
+            self.insert(record)
+            changed = following(record)
+            replaced, deleted = self.race([lambda: self.storage.replace(changed, NOW), lambda: self.storage.delete([record], NOW)])
+            assert (replaced, list(deleted)) in [(True, []), (False, [record.id])]
+            assert self.read(record) == (changed if replaced else None)
+
+    def test_a_limit_holds_under_racing_logins(self) -> None:
+        for turn in range(10):
+            records = [make_record(turn * 100 + number, subject=str(turn)) for number in range(8)]
+            added = self.race([lambda record=record: self.storage.insert(record, 3, NOW) for record in records])  # type: ignore[misc]
+            assert sum(added) == 3
+            assert self.ids(str(turn)) == sorted(record.id for record, one in zip(records, added, strict=True) if one)
+
+
+class FeedContract(_Contract):
+    """What a :class:`~tokenwheel.RevocationList` relies on in a :class:`~tokenwheel.RevocationFeed`."""
+
+    def make_feeds(self) -> tuple[Any, Any]:
+        """Two feeds of one service, as two processes would have them."""
+        raise NotImplementedError("say how to make the feeds under test")
+
+    def setup_method(self) -> None:
+        self.one, self.other = self.make_feeds()
+
+    def teardown_method(self) -> None:
+        for feed in (self.one, self.other):
+            self.wait(feed.close())
+        super().teardown_method()
+
+    def listen(self, feed: Any) -> list[Revocation]:
+        """Starts the feed; the list grows by what it brings."""
+        heard: list[Revocation] = []
+
+        def apply(revocations: Iterable[Revocation]) -> None:
+            heard.extend(revocations)
+
+        self.wait(feed.start(apply))
+        return heard
+
+    def test_what_one_publishes_the_other_has_heard_after_its_next_poll(self) -> None:
+        self.listen(self.one)
+        heard = self.listen(self.other)
+        news = [Revocation("A" * 16, 4_000_000_000.0, None), Revocation("B" * 16, 4_000_000_000.5, 7)]
+        self.wait(self.one.publish(news))
+        self.other.poll()
+        assert set(heard) >= set(news)
+
+    def test_who_starts_late_hears_what_still_lives(self) -> None:
+        self.listen(self.one)
+        news = [Revocation(f"{number:016d}", 4_000_000_000.0, number or None) for number in range(100)]
+        for one in news:
+            self.wait(self.one.publish([one]))
+        assert set(self.listen(self.other)) >= set(news)
+
+    def test_publishing_nothing_and_polling_without_news_do_nothing(self) -> None:
+        heard = self.listen(self.one)
+        self.wait(self.one.publish([]))
+        self.one.poll()
+        assert heard == []
+
+    def test_closing_twice_is_harmless(self) -> None:
+        self.listen(self.one)
+        self.wait(self.one.close())
+        self.wait(self.one.close())

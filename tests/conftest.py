@@ -1,0 +1,23 @@
+"""What every test runs under: Hypothesis's two profiles, and nothing else; fixtures belong beside the tests that use them.
+
+``ordinary`` is what a change is tried with. ``long`` (``make test-long``) takes millions of steps through each state machine.
+No example has a deadline, and none is too slow: how fast this machine is at this moment proves nothing.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+
+from hypothesis import HealthCheck, settings
+
+COMMON = settings(deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.differing_executors])
+
+settings.register_profile("ordinary", COMMON, max_examples=100, stateful_step_count=50)
+settings.register_profile("long", COMMON, max_examples=10_000, stateful_step_count=200)
+settings.load_profile("ordinary")
+
+# Lines of C are traced by allocating Python objects. That could start a collection inside an operation which otherwise allocates
+# none, and which a collector may therefore find half done. Collections that a test asks for still run.
+if os.environ.get("TOKENWHEEL_BUILD") == "trace":
+    gc.disable()

@@ -1,0 +1,327 @@
+"""The order of steps, with no storage and no loop: what a flow asks for, and what is left when any one step fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.support import FakeClock
+from tokenwheel import (
+    AccessTokenRevoked,
+    ContextMismatch,
+    InvalidAccessToken,
+    Key,
+    KeySet,
+    MemoryStorage,
+    RefreshTokenReused,
+    RevocationList,
+    SessionNotFound,
+    SessionTokens,
+    StorageUnavailable,
+)
+from tokenwheel.events import Listeners, SessionEvent
+from tokenwheel.jwt import AccessTokens
+from tokenwheel.session.flow import DELETE, HOOK, INSERT, NOTIFY, READ, READ_ALL, REPLACE, REVOKE, Flow, SessionFlow, failure
+from tokenwheel.session.options import check_lifecycle
+
+SECRET = "a shared secret of at least 32 bytes, made up for these tests"
+
+
+class Bench:
+    """A flow, and a driver that writes down each step and can fail or interfere at any one of them."""
+
+    def __init__(self, **options: Any) -> None:
+        self.clock = FakeClock(1_700_000_000.25)
+        self.storage = MemoryStorage()
+        self.revocations = RevocationList(clock=self.clock)
+        self.listeners = Listeners()
+        self.steps: list[str] = []
+        self.before: Callable[[int, str], None] = lambda number, operation: None
+        self.after: Callable[[int, str], None] = lambda number, operation: None
+        lifecycle = check_lifecycle(
+            **{
+                "access_ttl": 900, "refresh_ttl": 10_000, "idle_ttl": None, "refresh_token_length": 24, "rotate_refresh_tokens": True,
+                "reuse_grace": 10, "max_sessions": None, "when_full": "reject", "leeway": 0, **options,
+            }
+        )  # fmt: skip
+        self.tokens = AccessTokens(
+            KeySet(Key.from_secret(SECRET)),
+            issuer="i",
+            audience="a",
+            accept_audience=("a",),
+            leeway=0,
+            largest_leeway=60,
+            cache_size=16,
+            clock=self.clock,
+            revocations=self.revocations,
+        )
+        self.flow = SessionFlow(lifecycle, self.tokens, self.listeners, self.clock)
+        self.perform: dict[str, Callable[..., Any]] = {
+            INSERT: self.storage.insert,
+            READ: self.storage.read,
+            READ_ALL: self.storage.read_all,
+            REPLACE: self.storage.replace,
+            DELETE: self.storage.delete,
+            REVOKE: self.revocations.publish,
+            HOOK: lambda session, context: None,
+            NOTIFY: lambda event: None,
+        }
+
+    def run(self, flow: Flow[Any]) -> Any:
+        self.steps = []
+        try:
+            step = next(flow)
+            while True:
+                operation, arguments = step
+                number = len(self.steps)
+                self.steps.append(operation)
+                try:
+                    self.before(number, operation)
+                    answer = self.perform[operation](*arguments)
+                    self.after(number, operation)
+                except Exception as error:
+                    step = flow.throw(failure(operation, error))
+                else:
+                    step = flow.send(answer)
+        except StopIteration as stop:
+            return stop.value
+
+    def create(self, subject: str = "uid1") -> SessionTokens:
+        tokens: SessionTokens = self.run(self.flow.create(None, subject, None, None, None))
+        return tokens
+
+    def update(self, refresh_token: str) -> SessionTokens:
+        tokens: SessionTokens = self.run(self.flow.update(refresh_token, None, None, None, None))
+        return tokens
+
+    def accepts(self, tokens: SessionTokens) -> bool:
+        try:
+            self.tokens.verifier.verify(tokens.access_token)
+        except InvalidAccessToken:
+            return False
+        return True
+
+    def knows(self, tokens: SessionTokens) -> bool:
+        return self.storage.read(tokens.session_id, self.clock.now) is not None
+
+
+class Failure(Exception):
+    pass
+
+
+def fail_at(step: int) -> Callable[[int, str], None]:
+    def before_or_after(number: int, operation: str) -> None:
+        if number == step:
+            raise Failure
+
+    return before_or_after
+
+
+def calm(number: int, operation: str) -> None:
+    pass
+
+
+def test_each_call_asks_in_the_order_that_keeps_a_crash_harmless() -> None:
+    bench = Bench()
+    for event in SessionEvent:
+        bench.listeners.add(event, print)
+    tokens = bench.create()
+    assert bench.steps == [INSERT, NOTIFY]
+    tokens = bench.update(tokens.refresh_token)
+    assert bench.steps == [READ, HOOK, REPLACE, NOTIFY]
+    bench.run(bench.flow.restrict_one({"sub": "uid1", "sid": tokens.session_id}))
+    assert bench.steps == [READ, REVOKE, REPLACE]
+    bench.run(bench.flow.delete_one("uid1", tokens.session_id))
+    assert bench.steps == [READ, REVOKE, DELETE, NOTIFY]
+    bench.run(bench.flow.delete_one("uid1", tokens.session_id))
+    assert bench.steps == [READ, REVOKE]
+    bench.create()
+    bench.run(bench.flow.restrict_all("uid1"))
+    assert bench.steps == [READ_ALL, REVOKE, REPLACE]
+    bench.run(bench.flow.delete_all("uid1"))
+    assert bench.steps == [READ_ALL, REVOKE, DELETE, NOTIFY]
+
+
+def test_an_event_nobody_hears_is_no_step() -> None:
+    bench = Bench()
+    tokens = bench.create()
+    bench.update(tokens.refresh_token)
+    assert bench.steps == [READ, HOOK, REPLACE]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("call", ["delete_one", "delete_all"])
+@pytest.mark.parametrize("step", range(3))
+def test_a_deletion_that_fails_anywhere_leaves_no_session_gone_with_its_tokens_alive_and_can_be_repeated(
+    when: str, call: str, step: int
+) -> None:
+    bench = Bench()
+    sessions = [bench.create() for _ in range(2)]
+    start = {
+        "delete_one": lambda: bench.flow.delete_one("uid1", sessions[0].session_id),
+        "delete_all": lambda: bench.flow.delete_all("uid1"),
+    }[call]
+    setattr(bench, when, fail_at(step))
+    with pytest.raises(StorageUnavailable) as caught:
+        bench.run(start())
+    assert isinstance(caught.value.__cause__, Failure)
+    for tokens in sessions:
+        assert bench.knows(tokens) or not bench.accepts(tokens)
+    bench.before = bench.after = calm
+    bench.run(start())
+    ended = sessions[:1] if call == "delete_one" else sessions
+    for tokens in ended:
+        assert not bench.knows(tokens)
+        assert not bench.accepts(tokens)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("step", range(3))
+def test_a_restriction_that_fails_anywhere_can_be_repeated_and_the_next_refresh_is_good(when: str, step: int) -> None:
+    bench = Bench()
+    tokens = bench.create()
+    setattr(bench, when, fail_at(step))
+    with pytest.raises(StorageUnavailable):
+        bench.run(bench.flow.restrict_all("uid1"))
+    bench.before = bench.after = calm
+    bench.run(bench.flow.restrict_all("uid1"))
+    assert not bench.accepts(tokens)
+    assert bench.accepts(bench.update(tokens.refresh_token))
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("step", range(3))
+def test_a_refresh_that_fails_anywhere_can_be_repeated_with_the_same_token(when: str, step: int) -> None:
+    bench = Bench()
+    tokens = bench.create()
+    setattr(bench, when, fail_at(step))
+    with pytest.raises((StorageUnavailable, ContextMismatch)):
+        bench.update(tokens.refresh_token)
+    bench.before = bench.after = calm
+    assert bench.accepts(bench.update(tokens.refresh_token))
+
+
+def test_a_login_that_fails_stores_nothing_or_a_session_nobody_holds() -> None:
+    bench = Bench()
+    bench.before = fail_at(0)
+    with pytest.raises(StorageUnavailable):
+        bench.create()
+    assert bench.storage.read_all("uid1", bench.clock.now) == []
+
+
+def test_an_eviction_that_fails_anywhere_leaves_nobody_with_a_live_token_of_an_ended_session() -> None:
+    for when in ("before", "after"):
+        for step in range(5):
+            bench = Bench(max_sessions=1, when_full="evict_oldest")
+            oldest = bench.create()
+            setattr(bench, when, fail_at(step))
+            with pytest.raises(StorageUnavailable):
+                bench.create()
+            assert bench.steps == [INSERT, READ_ALL, REVOKE, DELETE, INSERT][: step + 1]
+            assert bench.knows(oldest) or not bench.accepts(oldest)
+            bench.before = bench.after = calm
+            if when == "before" or step < 4:
+                newest = bench.create()
+                assert bench.accepts(newest)
+                assert not bench.accepts(oldest)
+
+
+def test_a_take_down_after_reuse_that_fails_is_completed_by_the_next_attempt() -> None:
+    bench = Bench(reuse_grace=0)
+    first = bench.create()
+    second = bench.update(first.refresh_token)
+    bench.before = fail_at(2)
+    with pytest.raises(StorageUnavailable):
+        bench.update(first.refresh_token)
+    assert bench.steps == [READ, REVOKE, DELETE]
+    assert not bench.accepts(second)
+    bench.before = calm
+    with pytest.raises(RefreshTokenReused):
+        bench.update(first.refresh_token)
+    assert not bench.knows(first)
+
+
+def interfere(bench: Bench, at: str, act: Callable[[], Any]) -> None:
+    """Lets another node act once, right before the first such step."""
+
+    def before(number: int, operation: str) -> None:
+        if operation == at:
+            bench.before = calm
+            steps = bench.steps
+            act()
+            bench.steps = steps
+
+    bench.before = before
+
+
+def test_a_refresh_that_loses_the_race_to_another_gets_the_same_successor() -> None:
+    bench = Bench()
+    tokens = bench.create()
+    winners: list[SessionTokens] = []
+    interfere(bench, REPLACE, lambda: winners.append(bench.update(tokens.refresh_token)))
+    loser = bench.update(tokens.refresh_token)
+    assert loser.refresh_token == winners[0].refresh_token
+    assert bench.steps == [READ, HOOK, REPLACE, READ, READ, HOOK, REPLACE]
+    assert bench.accepts(bench.update(loser.refresh_token))
+
+
+def test_of_a_refresh_racing_a_deletion_no_token_survives() -> None:
+    bench = Bench()
+    tokens = bench.create()
+    interfere(bench, REPLACE, lambda: bench.run(bench.flow.delete_one("uid1", tokens.session_id)))
+    with pytest.raises(SessionNotFound):
+        bench.update(tokens.refresh_token)
+    assert not bench.accepts(tokens)
+
+
+def test_a_deletion_revokes_for_as_long_as_a_token_issued_meanwhile_can_live() -> None:
+    bench = Bench()
+    tokens = bench.create()
+    issued: list[SessionTokens] = []
+    interfere(bench, DELETE, lambda: issued.append(bench.run(bench.flow.update(tokens.refresh_token, None, None, None, 5000))))
+    assert bench.run(bench.flow.delete_one("uid1", tokens.session_id)) is True
+    assert bench.steps == [READ, REVOKE, DELETE, READ, REVOKE, DELETE]
+    bench.clock.advance(4000)
+    with pytest.raises(AccessTokenRevoked):
+        bench.tokens.verifier.verify(issued[0].access_token)
+
+
+def test_a_restriction_racing_a_refresh_refuses_what_the_refresh_issued() -> None:
+    bench = Bench()
+    tokens = bench.create()
+    issued: list[SessionTokens] = []
+    interfere(bench, REPLACE, lambda: issued.append(bench.update(tokens.refresh_token)))
+    bench.run(bench.flow.restrict_all("uid1"))
+    assert not bench.accepts(issued[0])
+    assert bench.accepts(bench.update(issued[0].refresh_token))
+
+
+def test_a_session_deleted_by_another_meanwhile_counts_for_the_other() -> None:
+    for call in (
+        lambda bench, tokens: bench.flow.delete_one("uid1", tokens.session_id),
+        lambda bench, tokens: bench.flow.delete_all("uid1"),
+    ):
+        bench = Bench()
+        tokens = bench.create()
+        answers: list[Any] = []
+        interfere(bench, DELETE, lambda bench=bench, tokens=tokens, answers=answers: answers.append(bench.run(call(bench, tokens))))  # type: ignore[misc]
+        assert not bench.run(call(bench, tokens))
+        assert answers[0] == 1
+        assert not bench.accepts(tokens)
+
+
+def test_a_storage_that_refuses_for_no_reason_is_an_error_and_no_endless_loop() -> None:
+    bench = Bench()
+    tokens = bench.create()
+    bench.perform[REPLACE] = lambda record, now: False
+    bench.perform[DELETE] = lambda records, now: []
+    for flow in (
+        bench.flow.update(tokens.refresh_token, None, None, None, None),
+        bench.flow.restrict_all("uid1"),
+        bench.flow.delete_all("uid1"),
+        bench.flow.delete_one("uid1", tokens.session_id),
+    ):
+        with pytest.raises(StorageUnavailable):
+            bench.run(flow)

@@ -1,0 +1,116 @@
+"""Memory stays flat however often things are done: nothing is kept that was let go."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import resource
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import FakeClock
+from tokenwheel import (
+    ExpiringCache,
+    InvalidAccessToken,
+    RevocationList,
+    SessionManager,
+    new_token,
+)
+
+SECRET = "a shared secret of at least 32 bytes, made up for these tests"
+
+
+def resident() -> int:
+    """Bytes this process holds in memory now."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def sessions() -> Callable[[], Any]:
+    clock = FakeClock(1_700_000_000.0)
+    manager = SessionManager(SECRET, issuer="i", audience="a", clock=clock, verified_cache_size=64)
+
+    def once() -> None:
+        tokens = manager.create({"roles": ["user"]}, subject="uid1")
+        manager.read(tokens.access_token)["roles"]
+        manager.update(tokens.refresh_token)
+        manager.restrict_all("uid1")
+        manager.delete_all("uid1")
+        with pytest.raises(InvalidAccessToken):
+            manager.read(tokens.access_token)
+        clock.advance(10)
+
+    return once
+
+
+def reads() -> Callable[[], Any]:
+    manager = SessionManager(SECRET, issuer="i", audience="a", verified_cache_size=64)
+    tokens = [manager.create({"n": n, "roles": [{}]}, subject="uid1").access_token for n in range(200)]
+    turn = itertools.cycle([*tokens, *(token[:-3] for token in tokens), *(["".join(tokens[0])] * 400)])
+
+    def once() -> None:
+        try:
+            manager.read(next(turn)).get("roles")
+        except InvalidAccessToken:
+            pass
+
+    return once
+
+
+def caches() -> Callable[[], Any]:
+    clock = FakeClock(0.0)
+    cache: ExpiringCache[Any, Any] = ExpiringCache(500, ttl=5, on_remove=lambda key, value, reason: None, clock=clock)
+    numbers = itertools.count()
+
+    def once() -> None:
+        number = next(numbers)
+        cache[str(number)] = [number]
+        cache.get(str(number - 100))
+        cache.pop(str(number - 50), None)
+        cache.touch(str(number - 10), 60)
+        clock.advance(0.01)
+
+    return once
+
+
+def revocations() -> Callable[[], Any]:
+    clock = FakeClock(1_700_000_000.0)
+    revoked = RevocationList(clock=clock)
+
+    def once() -> None:
+        session_id = new_token(12)
+        revoked.revoke(session_id, 60, before=1)
+        assert revoked.is_revoked(session_id)
+        clock.advance(0.1)
+
+    return once
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@pytest.mark.parametrize("kind, times", [(sessions, 400), (reads, 20_000), (caches, 20_000), (revocations, 20_000)])
+def test_memory_is_flat_over_many_operations(kind: Callable[[], Callable[[], Any]], times: int) -> None:
+    grew_by(kind, times)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@pytest.mark.parametrize("kind, times", [(sessions, 100_000), (reads, 3_000_000), (caches, 3_500_000), (revocations, 3_500_000)])
+def test_memory_is_flat_over_ten_million_operations(kind: Callable[[], Callable[[], Any]], times: int) -> None:
+    grew_by(kind, times)
+
+
+def grew_by(kind: Callable[[], Callable[[], Any]], times: int) -> None:
+    """Runs a third to warm up, then checks that the rest left nothing behind: less than a byte an operation and 4 MiB of noise."""
+    once = kind()
+    for _ in range(times // 3):
+        once()
+    gc.collect()
+    before, objects = resident(), len(gc.get_objects())
+    for _ in range(times):
+        once()
+    gc.collect()
+    assert len(gc.get_objects()) - objects < 2000
+    assert resident() - before < 4 * 2**20 + times

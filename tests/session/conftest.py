@@ -1,0 +1,59 @@
+"""Managers over a clock that the test moves. Every test here runs over the blocking and over the async manager."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.support import FakeClock
+from tokenwheel import AsyncSessionManager, SessionManager
+
+SECRET = "a shared secret of at least 32 bytes, made up for these tests"
+
+
+class Driven:
+    """An AsyncSessionManager whose coroutines are run to their end, so that one test can speak to both managers."""
+
+    def __init__(self, manager: AsyncSessionManager, loop: asyncio.AbstractEventLoop) -> None:
+        self.manager = manager
+        self._loop = loop
+
+    def __getattr__(self, name: str) -> Any:
+        attribute = getattr(self.manager, name)
+        if not inspect.iscoroutinefunction(attribute):
+            return attribute
+        return lambda *arguments, **options: self._loop.run_until_complete(attribute(*arguments, **options))
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock(1_700_000_000.25)
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+
+@pytest.fixture(params=["blocking", "async"])
+def make(request: pytest.FixtureRequest, clock: FakeClock, loop: asyncio.AbstractEventLoop) -> Callable[..., Any]:
+    """Makes a manager with the usual options, but for those given."""
+
+    def make_manager(keys: Any = SECRET, **options: Any) -> Any:
+        options = {"issuer": "auth-server.com", "audience": ["auth-server.com", "rest-server.com"], "clock": clock, **options}
+        if request.param == "blocking":
+            return SessionManager(keys, **options)
+        return Driven(AsyncSessionManager(keys, **options), loop)
+
+    return make_manager
+
+
+@pytest.fixture
+def manager(make: Callable[..., Any]) -> Any:
+    return make()

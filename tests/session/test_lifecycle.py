@@ -1,0 +1,419 @@
+"""What a session goes through: opened, refreshed, listed, limited, ended."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.support import FakeClock
+from tokenwheel import (
+    AccessTokenExpired,
+    AccessTokenNotYetValid,
+    AccessTokenRevoked,
+    ConfigurationError,
+    ContextMismatch,
+    Device,
+    InvalidAccessToken,
+    InvalidArgument,
+    Key,
+    KeySet,
+    MemoryStorage,
+    RefreshTokenReused,
+    RevocationList,
+    SessionContext,
+    SessionNotFound,
+    TooManySessions,
+)
+
+Make = Callable[..., Any]
+
+
+def test_an_access_token_carries_the_contracts_claims_and_the_applications(manager: Any, clock: FakeClock) -> None:
+    tokens = manager.create({"name": "John", "roles": ["user"], "nothing": None}, subject="uid1")
+    claims = manager.read(tokens.access_token)
+    assert claims.to_dict() == {
+        "iss": "auth-server.com",
+        "aud": ["auth-server.com", "rest-server.com"],
+        "sub": "uid1",
+        "sid": tokens.session_id,
+        "iat": int(clock.now),
+        "exp": int(clock.now) + 900,
+        "name": "John",
+        "roles": ["user"],
+        "nothing": None,
+    }
+    assert (claims.subject, claims.session_id) == ("uid1", tokens.session_id)
+    assert (claims.issued_at, claims.expires_at) == (int(clock.now), tokens.access_expires_at)
+
+
+def test_a_session_id_is_16_base64url_characters_and_begins_the_refresh_token(manager: Any) -> None:
+    tokens = manager.create(subject="uid1")
+    assert re.fullmatch("[A-Za-z0-9_-]{16}", tokens.session_id)
+    assert tokens.refresh_token.startswith(tokens.session_id)
+    assert re.fullmatch("[A-Za-z0-9_-]+", tokens.refresh_token)
+    assert tokens.session_id not in tokens.refresh_token[16:]
+
+
+def test_a_new_login_never_takes_an_old_session_id(manager: Any) -> None:
+    assert len({manager.create(subject="uid1").session_id for _ in range(100)}) == 100
+
+
+def test_an_access_token_expires_after_its_lifetime_and_leeway(make: Make, clock: FakeClock) -> None:
+    manager = make(access_ttl=60, leeway=5)
+    tokens = manager.create(subject="uid1")
+    clock.now = tokens.access_expires_at + 4.9
+    manager.read(tokens.access_token)
+    clock.now = tokens.access_expires_at + 5.0
+    with pytest.raises(AccessTokenExpired):
+        manager.read(tokens.access_token)
+    assert manager.read(tokens.access_token, leeway=30).subject == "uid1"
+    clock.now -= 5
+    with pytest.raises(AccessTokenExpired):
+        manager.read(tokens.access_token, leeway=0)
+
+
+def test_an_access_token_from_a_clock_ahead_is_not_valid_yet(make: Make, clock: FakeClock) -> None:
+    manager = make(leeway=5)
+    token = manager.create(subject="uid1").access_token
+    clock.advance(-6)
+    with pytest.raises(AccessTokenNotYetValid):
+        manager.read(token)
+    clock.advance(1)
+    assert manager.read(token).subject == "uid1"
+
+
+def test_no_access_token_outlives_its_session(make: Make, clock: FakeClock) -> None:
+    manager = make(access_ttl=900, refresh_ttl=600)
+    tokens = manager.create(subject="uid1")
+    assert tokens.access_expires_at == tokens.refresh_expires_at == int(clock.now) + 600
+    tokens = manager.update(tokens.refresh_token, access_ttl=5000)
+    assert tokens.access_expires_at == tokens.refresh_expires_at
+
+
+def test_a_session_ends_at_its_absolute_lifetime_however_often_it_is_refreshed(make: Make, clock: FakeClock) -> None:
+    manager = make(refresh_ttl=100)
+    tokens = manager.create(subject="uid1")
+    end = tokens.refresh_expires_at
+    for _ in range(3):
+        clock.advance(30)
+        tokens = manager.update(tokens.refresh_token)
+        assert tokens.refresh_expires_at == end
+    clock.now = end
+    with pytest.raises(SessionNotFound):
+        manager.update(tokens.refresh_token)
+    assert manager.read_all("uid1") == {}
+
+
+def test_an_idle_session_ends_and_a_refresh_starts_its_idle_time_anew(make: Make, clock: FakeClock) -> None:
+    manager = make(refresh_ttl=100, idle_ttl=20)
+    tokens = manager.create(subject="uid1")
+    clock.advance(19)
+    tokens = manager.update(tokens.refresh_token)
+    clock.advance(19)
+    tokens = manager.update(tokens.refresh_token)
+    assert list(manager.read_all("uid1")) == [tokens.session_id]
+    clock.advance(20)
+    with pytest.raises(SessionNotFound):
+        manager.update(tokens.refresh_token)
+    assert manager.read_all("uid1") == {}
+
+
+def test_lifetimes_hold_even_where_a_storage_ignores_them(make: Make, clock: FakeClock) -> None:
+    class Hoarder(MemoryStorage):
+        def read(self, session_id: str, now: float) -> Any:
+            return super().read(session_id, 0)
+
+        def read_all(self, subject: str, now: float) -> Any:
+            return super().read_all(subject, 0)
+
+    manager = make(refresh_ttl=100, idle_ttl=20, storage=Hoarder())
+    tokens = manager.create(subject="uid1")
+    clock.advance(20)
+    with pytest.raises(SessionNotFound):
+        manager.update(tokens.refresh_token)
+    assert manager.read_all("uid1") == {}
+    assert manager.delete_all("uid1") == 0
+
+
+def test_a_refresh_gives_a_new_pair_and_the_same_session(manager: Any, clock: FakeClock) -> None:
+    first = manager.create({"role": "user"}, subject="uid1")
+    clock.advance(60)
+    second = manager.update(first.refresh_token, {"role": "admin"}, subject="uid1")
+    assert second.session_id == first.session_id
+    assert second.refresh_token != first.refresh_token
+    assert manager.read(second.access_token)["role"] == "admin"
+    assert manager.read(first.access_token)["role"] == "user"
+    session = manager.read_all("uid1")[first.session_id]
+    assert (session.created_at, session.last_used_at) == (clock.now - 60, clock.now)
+
+
+def test_within_the_grace_a_retry_gets_the_very_same_successor(manager: Any, clock: FakeClock) -> None:
+    first = manager.create(subject="uid1")
+    second = manager.update(first.refresh_token)
+    for _ in range(9):
+        clock.advance(1)
+        retried = manager.update(first.refresh_token)
+        assert retried.refresh_token == second.refresh_token
+        assert manager.read(retried.access_token).session_id == first.session_id
+    clock.advance(1)
+    with pytest.raises(RefreshTokenReused):
+        manager.update(first.refresh_token)
+
+
+def test_reuse_after_the_grace_ends_the_session_and_revokes_its_access_tokens(manager: Any, clock: FakeClock) -> None:
+    first = manager.create(subject="uid1")
+    second = manager.update(first.refresh_token)
+    clock.advance(11)
+    with pytest.raises(RefreshTokenReused):
+        manager.update(first.refresh_token)
+    assert manager.read_all("uid1") == {}
+    with pytest.raises(SessionNotFound):
+        manager.update(second.refresh_token)
+    for tokens in (first, second):
+        with pytest.raises(AccessTokenRevoked):
+            manager.read(tokens.access_token)
+
+
+def test_reuse_of_any_ancestor_is_found_out_even_within_the_grace(manager: Any, clock: FakeClock) -> None:
+    ancestor = manager.create(subject="uid1")
+    latest = ancestor
+    for _ in range(5):
+        latest = manager.update(latest.refresh_token)
+    with pytest.raises(RefreshTokenReused):
+        manager.update(ancestor.refresh_token)
+    with pytest.raises(SessionNotFound):
+        manager.update(latest.refresh_token)
+
+
+def test_with_no_grace_a_second_use_is_reuse_at_once(make: Make) -> None:
+    manager = make(reuse_grace=0)
+    first = manager.create(subject="uid1")
+    manager.update(first.refresh_token)
+    with pytest.raises(RefreshTokenReused):
+        manager.update(first.refresh_token)
+
+
+def test_a_guessed_refresh_token_never_ends_a_session(manager: Any) -> None:
+    tokens = manager.create(subject="uid1")
+    other = manager.create(subject="uid1")
+    guess = tokens.session_id + other.refresh_token[16:]
+    for attempt in (guess, tokens.session_id + "A" * 52, "A" * 68):
+        with pytest.raises(SessionNotFound) as caught:
+            manager.update(attempt)
+        assert type(caught.value) is SessionNotFound
+    assert manager.update(tokens.refresh_token).session_id == tokens.session_id
+
+
+@pytest.mark.parametrize("text", ["", "A", "A" * 16, "A" * 47, "=" * 68, "é" * 68, " " * 68, "A" * 100_000, None, 7, b"A" * 68])
+def test_a_malformed_refresh_token_is_refused_before_any_storage_access(make: Make, text: Any) -> None:
+    class Untouchable(MemoryStorage):
+        def read(self, session_id: str, now: float) -> Any:
+            raise AssertionError("the storage was asked")
+
+    with pytest.raises(SessionNotFound):
+        make(storage=Untouchable()).update(text)
+
+
+def test_every_truncation_of_a_refresh_token_is_refused_and_ends_nothing(manager: Any) -> None:
+    tokens = manager.create(subject="uid1")
+    for length in range(len(tokens.refresh_token) - 8):
+        with pytest.raises(SessionNotFound):
+            manager.update(tokens.refresh_token[:length])
+    assert len(tokens.refresh_token) == 16 + 20 + 32
+
+
+@pytest.mark.parametrize("length", [15, 16, 17, 24, 32, 33, 64, 1000])
+def test_refresh_tokens_of_any_allowed_length_rotate_and_retry(make: Make, length: int) -> None:
+    manager = make(refresh_token_length=length)
+    first = manager.create(subject="uid1")
+    second = manager.update(first.refresh_token)
+    assert manager.update(first.refresh_token).refresh_token == second.refresh_token
+    third = manager.update(second.refresh_token)
+    assert len(first.refresh_token) == len(third.refresh_token) == -(-(27 + length) * 4 // 3)
+
+
+def test_without_rotation_the_refresh_token_stays_the_same(make: Make) -> None:
+    manager = make(rotate_refresh_tokens=False)
+    first = manager.create(subject="uid1")
+    second = manager.update(first.refresh_token)
+    third = manager.update(first.refresh_token)
+    assert first.refresh_token == second.refresh_token == third.refresh_token
+
+
+def test_a_restricted_session_lives_on(manager: Any) -> None:
+    tokens = manager.create(subject="uid1")
+    manager.restrict_one(manager.read(tokens.access_token))
+    assert manager.read_all("uid1")[tokens.session_id].generation == 1
+    fresh = manager.update(tokens.refresh_token)
+    assert manager.read(fresh.access_token)["gen"] == 1
+    manager.restrict_all("uid1")
+    with pytest.raises(AccessTokenRevoked):
+        manager.read(fresh.access_token)
+    assert manager.read(manager.update(fresh.refresh_token).access_token)["gen"] == 2
+
+
+def test_delete_one_takes_a_session_id_or_a_refresh_token(manager: Any) -> None:
+    by_id, by_token = manager.create(subject="uid1"), manager.create(subject="uid1")
+    assert manager.delete_one("uid1", by_id.session_id) is True
+    assert manager.delete_one("uid1", by_token.refresh_token) is True
+    assert manager.delete_one("uid1", by_id.session_id) is False
+    assert manager.delete_all("uid1") == 0
+
+
+def test_delete_one_of_a_session_the_storage_has_lost_revokes_its_tokens_all_the_same(make: Make, clock: FakeClock) -> None:
+    revocations = RevocationList(clock=clock)
+    tokens = make(revocations=revocations).create(subject="uid1", access_ttl=86_400)
+    after_loss = make(revocations=revocations, storage=MemoryStorage())
+    assert after_loss.delete_one("uid1", tokens.session_id) is False
+    clock.advance(86_000)
+    with pytest.raises(AccessTokenRevoked):
+        after_loss.read(tokens.access_token)
+
+
+def test_read_all_lists_the_active_sessions_of_a_subject(manager: Any, clock: FakeClock) -> None:
+    context = SessionContext(ip="127.0.0.1", device=Device("Pixel", "phone", {"os": "Android"}), location="Chisinau")
+    tokens = manager.create(subject="uid1", context=context, refresh_ttl=100)
+    manager.create(subject="uid1", refresh_ttl=50)
+    assert len(manager.read_all("uid1")) == 2
+    clock.advance(60)
+    (session,) = manager.read_all("uid1").values()
+    assert (session.id, session.subject) == (tokens.session_id, "uid1")
+    assert (session.ip, session.device, session.location) == (context.ip, context.device, context.location)
+    assert session.expires_at == tokens.refresh_expires_at
+    assert manager.read_all("nobody") == {}
+
+
+def test_what_a_caller_does_to_a_devices_extra_fields_reaches_nobody(manager: Any) -> None:
+    extra = {"tags": ["a"]}
+    manager.create(subject="uid1", context=SessionContext(device=Device("Pixel", "phone", extra)))
+    extra["tags"].append("b")
+    (session,) = manager.read_all("uid1").values()
+    session.device.extra["tags"].append("c")
+    (session,) = manager.read_all("uid1").values()
+    assert session.device.extra == {"tags": ["a"]}
+
+
+def test_max_sessions_rejects_the_login_too_many(make: Make, clock: FakeClock) -> None:
+    manager = make(max_sessions=2, refresh_ttl=100)
+    manager.create(subject="uid1")
+    clock.advance(10)
+    second = manager.create(subject="uid1")
+    with pytest.raises(TooManySessions):
+        manager.create(subject="uid1")
+    manager.create(subject="uid2")
+    manager.delete_one("uid1", second.session_id)
+    manager.create(subject="uid1")
+    clock.advance(90)
+    manager.create(subject="uid1")
+
+
+def test_max_sessions_evicts_the_oldest_and_revokes_its_tokens(make: Make, clock: FakeClock) -> None:
+    manager = make(max_sessions=2, when_full="evict_oldest")
+    opened = []
+    for _ in range(4):
+        clock.advance(1)
+        opened.append(manager.create(subject="uid1"))
+    assert set(manager.read_all("uid1")) == {tokens.session_id for tokens in opened[2:]}
+    for tokens in opened[:2]:
+        with pytest.raises(AccessTokenRevoked):
+            manager.read(tokens.access_token)
+        with pytest.raises(SessionNotFound):
+            manager.update(tokens.refresh_token)
+    for tokens in opened[2:]:
+        assert manager.read(tokens.access_token).session_id == tokens.session_id
+
+
+def test_the_default_hook_refuses_another_device_and_leaves_the_session_as_it_was(manager: Any) -> None:
+    phone = SessionContext(ip="1", device=Device("Pixel", "phone"))
+    tokens = manager.create(subject="uid1", context=phone)
+    for context in (
+        None,
+        SessionContext(),
+        SessionContext(device=Device("Pixel", "tablet")),
+        SessionContext(device=Device("iPhone", "phone")),
+    ):
+        with pytest.raises(ContextMismatch):
+            manager.update(tokens.refresh_token, context=context)
+    moved = SessionContext(ip="2", device=Device("Pixel", "phone", {"os": "Android"}), location="Paris")
+    assert manager.update(tokens.refresh_token, context=moved).session_id == tokens.session_id
+
+
+def test_a_session_opened_without_a_device_is_refreshed_from_anywhere(manager: Any) -> None:
+    tokens = manager.create(subject="uid1", context=SessionContext(ip="1"))
+    assert manager.update(tokens.refresh_token, context=SessionContext(device=Device("Pixel", "phone"))).session_id == tokens.session_id
+
+
+def test_a_hook_that_raises_anything_refuses(make: Make) -> None:
+    def hook(session: Any, context: Any) -> None:
+        raise RuntimeError("the geography service is down")
+
+    manager = make(refresh_hook=hook)
+    tokens = manager.create(subject="uid1")
+    with pytest.raises(ContextMismatch) as caught:
+        manager.update(tokens.refresh_token)
+    assert isinstance(caught.value.__cause__, RuntimeError)
+
+
+def test_a_manager_with_public_keys_reads_deletes_and_restricts_but_issues_nothing(make: Make) -> None:
+    key = Key.generate("ES256")
+    storage, revocations = MemoryStorage(), RevocationList()
+    login = make(KeySet(key), storage=storage, revocations=revocations)
+    resource = make(KeySet(key.public()), storage=storage, revocations=revocations)
+    tokens = login.create(subject="uid1")
+    claims = resource.read(tokens.access_token)
+    with pytest.raises(ConfigurationError):
+        resource.create(subject="uid1")
+    with pytest.raises(ConfigurationError):
+        resource.update(tokens.refresh_token)
+    resource.restrict_one(claims)
+    with pytest.raises(AccessTokenRevoked):
+        login.read(tokens.access_token)
+    assert resource.delete_all("uid1") == 1
+
+
+@pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512", "RS256", "PS384", "ES256", "ES384", "ES512", "ES256K", "EdDSA"])
+def test_keys_rotate_without_logging_anyone_out(make: Make, algorithm: str) -> None:
+    old = Key.generate(algorithm, kid="old")
+    keys = KeySet(old)
+    manager = make(keys)
+    before = manager.create(subject="uid1")
+    assert manager.read(before.access_token).subject == "uid1"
+    keys.add(Key.generate("HS256", kid="new"), sign=True)
+    after = manager.create(subject="uid1")
+    for tokens in (before, after):
+        assert manager.read(tokens.access_token).session_id == tokens.session_id
+    keys.remove("old")
+    assert manager.read(after.access_token).session_id == after.session_id
+    with pytest.raises(InvalidAccessToken):
+        manager.read(before.access_token)
+
+
+def test_an_audience_can_be_required_of_one_read(make: Make) -> None:
+    manager = make(audience=["a", "b"], accept_audience="a")
+    token = manager.create(subject="uid1").access_token
+    assert manager.read(token)["aud"] == ["a", "b"]
+    assert manager.read(token, audience="b").subject == "uid1"
+    assert manager.read(token, audience=["c", "b"]).subject == "uid1"
+    for wrong in ("c", ["c", "d"]):
+        with pytest.raises(InvalidAccessToken):
+            manager.read(token, audience=wrong)
+    for unusable in ("", [], [1], 7, b"a"):
+        with pytest.raises(InvalidArgument):
+            manager.read(token, audience=unusable)
+
+
+def test_a_token_read_for_another_audience_first_is_not_good_for_the_managers_own(make: Make) -> None:
+    issuer = make(audience="elsewhere")
+    manager = make(audience="here")
+    token = issuer.create(subject="uid1").access_token
+    assert manager.read(token, audience="elsewhere").subject == "uid1"
+    with pytest.raises(InvalidAccessToken):
+        manager.read(token)
+
+
+def test_a_single_audience_is_issued_as_a_text(make: Make) -> None:
+    manager = make(audience="one")
+    assert manager.read(manager.create(subject="uid1").access_token)["aud"] == "one"
