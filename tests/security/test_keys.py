@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import traceback
 from base64 import urlsafe_b64encode
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 
 from tokenwheel import ConfigurationError, Key, KeySet, SessionManager
@@ -115,6 +117,24 @@ def test_a_private_key_whose_public_part_is_anothers_is_refused(algorithm: str, 
             Key.from_jwk({**mine, **change})
 
 
+def test_a_certificate_used_as_an_hmac_secret_is_refused() -> None:
+    private, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a")])
+    day = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    unsigned = x509.CertificateBuilder(name, name, private.public_key(), 1, day, day + timedelta(days=1))
+    certificate = unsigned.sign(private, hashes.SHA256())
+    for encoding in (serialization.Encoding.DER, serialization.Encoding.PEM):
+        with pytest.raises(ConfigurationError, match="PEM, SSH, DER or JWK"):
+            Key.from_secret(certificate.public_bytes(encoding))
+
+
+def test_a_jwk_for_one_algorithm_serves_no_other() -> None:
+    jwk = Key.generate("RS256").to_jwk()
+    assert Key.from_jwk(jwk, "RS256").algorithm == "RS256"
+    for other in ("PS256", "RS512", "HS256"):
+        with pytest.raises(ConfigurationError, match="alg"):
+            Key.from_jwk(jwk, other)
+
+
 def test_key_ops_must_allow_what_the_key_would_do() -> None:
     private, shared = Key.generate("ES256"), Key.generate("HS256")
     for jwk, allowed in (
@@ -191,7 +211,7 @@ def test_nothing_of_a_key_is_in_a_repr_or_an_error() -> None:
         said.append("".join(traceback.format_exception(caught.value)).replace("\n", " "))
         error: BaseException | None = caught.value
         while error is not None:
-            said.append(f"{error!s} {vars(error)}")
+            said.append(f"{error!s} {error.args} {vars(error)}")
             error = error.__cause__ or error.__context__
     pieces = [secret[:13], jwk["d"][:10], pem.splitlines()[1][:16]]
     for text in said:

@@ -53,6 +53,11 @@ def test_stretches_of_the_block_never_overlap_whatever_the_sizes(tokens: Any) ->
     assert len(set(eights)) == len(eights)
 
 
+def test_every_byte_of_a_draw_is_random(tokens: Any) -> None:
+    for position in zip(*(tokens.random_bytes(16) for _ in range(2000)), strict=True):
+        assert len(set(position)) > 200
+
+
 def test_threads_never_share_bytes(tokens: Any) -> None:
     gate = threading.Barrier(8)
 
@@ -104,7 +109,8 @@ def test_a_forked_child_never_hands_out_the_bytes_of_its_parent(implementation: 
 FIND_IN_MEMORY = """
 import ctypes, importlib, sys
 tokens = importlib.import_module("tokenwheel._%s.tokens")
-taken = tokens.random_bytes(200)
+for _ in range(10):
+    taken = tokens.random_bytes(200)
 memmem = ctypes.CDLL(None).memmem
 memmem.restype, memmem.argtypes = ctypes.c_void_p, [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t]
 found = []

@@ -110,8 +110,6 @@ class Key:
         name = check_algorithm(stated if algorithm is None else algorithm)
         kid = members.get("kid") if kid is None else kid
         shared = name in HASH_BYTES
-        if (members.get("kty") == "oct") != shared:
-            raise ConfigurationError(f"the jwk's 'kty' is not one for {name}")
         needed = {"sign", "verify"} if shared else {"sign"} if "d" in members else {"verify"}
         operations = members.get("key_ops", [*needed])
         if members.get("use", "sig") != "sig" or not isinstance(operations, list) or not all(one in operations for one in needed):
@@ -126,7 +124,7 @@ class Key:
         except Exception:  # noqa: S110 - said below, so that nothing of the key goes along as the error's context
             pass
         if whole is None or (public is None and not shared):
-            raise ConfigurationError("the jwk is malformed, or its parts do not belong together")
+            raise ConfigurationError(f"the jwk is malformed, not of the kind {name} needs, or made of parts that do not belong together")
         if shared:
             return cls._make(name, kid, secret=check_secret(whole, name))
         return cls._make(name, kid, private=whole if "d" in members else None, public=check_public_key(public, name))

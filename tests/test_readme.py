@@ -1,0 +1,42 @@
+"""Every piece of Python in the README and in docs/ runs as pasted."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if page.exists()]
+BLOCKS = [
+    pytest.param(block, id=f"{page.name}-{number}")
+    for page in PAGES
+    for number, block in enumerate(re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL), 1)
+]
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_an_example_runs_as_pasted(block: str, tmp_path: Path) -> None:
+    if "fastapi" in block and importlib.util.find_spec("fastapi") is None:
+        compile(block, "README.md", "exec")
+        return
+    script = tmp_path / "example.py"
+    script.write_text(block, encoding="utf-8")
+    ran = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_the_quickstart_runs_and_says_what_it_did() -> None:
+    ran = subprocess.run([sys.executable, str(ROOT / "examples" / "quickstart.py")], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout.splitlines() == [
+        "Access token of John is valid.",
+        "User with id 'uid1' has 1 active sessions.",
+        "Session of user with id 'uid1' was invalidated. Other processes learn of it from the revocation feed.",
+        "All 0 sessions of user with id 'uid1' were invalidated.",
+        "Deleted 0 active sessions of user with id 'uid1'.",
+    ]

@@ -1,0 +1,190 @@
+"""Everything a user may write, for the type checker alone: ``make lint`` checks it, nothing runs it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, MutableMapping, Sequence
+from typing import Any
+
+from typing_extensions import assert_type
+
+from tokenwheel import (
+    AllSessionsInvalidated,
+    AsyncSessionManager,
+    AsyncSessionStorage,
+    Claims,
+    Device,
+    ExpiringCache,
+    InvalidAccessToken,
+    Key,
+    KeySet,
+    MemoryStorage,
+    RemovalReason,
+    Revocation,
+    RevocationFeed,
+    RevocationList,
+    Session,
+    SessionContext,
+    SessionCreated,
+    SessionEvent,
+    SessionManager,
+    SessionRecord,
+    SessionStorage,
+    SessionTokens,
+    TokenwheelError,
+    implementation,
+    new_token,
+)
+from tokenwheel.revocation.list import RevocationStats
+
+
+def refuse_tablets(session: Session, context: SessionContext) -> None: ...
+
+
+async def ask_elsewhere(session: Session, context: SessionContext) -> None: ...
+
+
+def blocking(secret: str | bytes, storage: SessionStorage, revocations: RevocationList) -> None:
+    SessionManager(
+        secret,
+        algorithm="HS512",
+        issuer="i",
+        audience=["a", "b"],
+        accept_audience="a",
+        access_ttl=60,
+        refresh_ttl=600,
+        idle_ttl=None,
+        refresh_token_length=15,
+        rotate_refresh_tokens=False,
+        reuse_grace=1.5,
+        max_sessions=3,
+        when_full="evict_oldest",
+        leeway=0.5,
+        storage=storage,
+        revocations=revocations,
+        refresh_hook=refuse_tablets,
+        verified_cache_size=0,
+        clock=time.time,
+    ).close()
+    with SessionManager(KeySet(Key.generate("ES256")), issuer="i", audience="a") as manager:
+        tokens = manager.create({"role": "user"}, subject="s", context=SessionContext(ip="::1", device=Device("n", "t", {"x": 1})), access_ttl=5)
+        assert_type(tokens, SessionTokens)
+        assert_type(tokens.access_token, str)
+        assert_type(tokens.access_expires_at, int)
+        claims = manager.read(tokens.access_token, audience="a", leeway=5)
+        assert_type(claims, Claims)
+        assert_type(claims.subject, str)
+        assert_type(claims.expires_at, int)
+        assert_type(claims.to_dict(), dict[str, Any])
+        as_mapping: Mapping[str, Any] = claims
+        del as_mapping
+        assert_type(manager.update(tokens.refresh_token, claims, subject="s"), SessionTokens)
+        assert_type(manager.read_all("s"), Mapping[str, Session])
+        assert_type(manager.delete_one("s", tokens.session_id), bool)
+        assert_type(manager.delete_all("s"), int)
+        manager.restrict_one(claims)
+        manager.restrict_one({"sub": "s", "sid": tokens.session_id})
+        manager.restrict_all("s")
+
+        @manager.on(SessionEvent.SESSION_CREATED)
+        def created(event: SessionCreated) -> None:
+            assert_type(event.session, Session)
+
+        def ended(event: AllSessionsInvalidated) -> None:
+            assert_type(event.sessions, tuple[Session, ...])
+
+        manager.on(SessionEvent.ALL_SESSIONS_INVALIDATED, ended)
+        manager.off(SessionEvent.SESSION_CREATED, created)
+
+
+async def awaiting(storage: AsyncSessionStorage) -> None:
+    async with AsyncSessionManager("s" * 32, issuer="i", audience="a", storage=storage, refresh_hook=ask_elsewhere) as manager:
+        tokens = await manager.create(subject="s")
+        assert_type(tokens, SessionTokens)
+        assert_type(manager.read(tokens.access_token), Claims)
+        assert_type(await manager.update(tokens.refresh_token), SessionTokens)
+        assert_type(await manager.read_all("s"), Mapping[str, Session])
+        assert_type(await manager.delete_one("s", tokens.session_id), bool)
+        assert_type(await manager.delete_all("s"), int)
+        await manager.restrict_one({})
+        await manager.restrict_all("s")
+
+        @manager.on(SessionEvent.SESSION_CREATED)
+        async def created(event: SessionCreated) -> None: ...
+
+
+def parts() -> None:
+    def gone(key: str, value: int, reason: RemovalReason) -> None: ...
+
+    cache: ExpiringCache[str, int] = ExpiringCache(100, ttl=1.5, on_remove=gone, clock=time.monotonic)
+    as_mapping: MutableMapping[str, int] = cache
+    del as_mapping
+    cache.set("a", 1, 60)
+    cache.set("a", 1, None)
+    assert_type(cache.get("a"), int | None)
+    assert_type(cache.get("a", "b"), int | str)
+    assert_type(cache["a"], int)
+    assert_type(cache.pop("a"), int)
+    assert_type(cache.touch("a", 5), bool)
+    assert_type(cache.ttl("a"), float | None)
+    assert_type(cache.expire(), int)
+    assert_type(cache.popitem(), tuple[str, int])
+    revocations = RevocationList(clock=time.time)
+    revocations.revoke("A" * 16, 60, before=3)
+    assert_type(revocations.is_revoked("A" * 16, 2), bool)
+    assert_type(len(revocations), int)
+    assert_type(revocations.stats(), RevocationStats)
+    assert_type(new_token(24), str)
+    chosen: str = implementation
+    del chosen
+
+
+def keys() -> None:
+    first = Key.from_secret(b"s" * 64, "HS512", kid="one")
+    second = Key.from_pem("pem", "RS256", kid="two", password=b"p")
+    third = Key.from_jwk({"kty": "OKP"}, "EdDSA")
+    keys = KeySet(first, second, third, signing="one")
+    keys.add(Key.generate("ES256"), sign=True)
+    keys.sign_with("two")
+    keys.remove("one")
+    assert_type(keys.jwks(), dict[str, list[dict[str, Any]]])
+    assert_type(keys.signing, Key | None)
+    assert_type(second.public().to_pem(), bytes)
+    KeySet.from_jwks('{"keys": []}', signing="x")
+
+
+def errors(error: TokenwheelError) -> tuple[str, int]:
+    if isinstance(error, InvalidAccessToken):
+        return error.code, 401
+    return error.code, error.status
+
+
+class MyStorage:
+    def insert(self, record: SessionRecord, limit: int | None, now: float) -> bool:
+        return True
+
+    def read(self, session_id: str, now: float) -> SessionRecord | None:
+        return None
+
+    def read_all(self, subject: str, now: float) -> Sequence[SessionRecord]:
+        return []
+
+    def replace(self, record: SessionRecord, now: float) -> bool:
+        return False
+
+    def delete(self, records: Sequence[SessionRecord], now: float) -> Sequence[str]:
+        return []
+
+
+class MyFeed:
+    def start(self, apply: Any) -> None: ...
+
+    def publish(self, revocations: Sequence[Revocation]) -> None: ...
+
+    def poll(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+storages: list[SessionStorage] = [MyStorage(), MemoryStorage()]
+feeds: list[RevocationFeed] = [MyFeed()]
