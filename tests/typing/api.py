@@ -67,7 +67,9 @@ def blocking(secret: str | bytes, storage: SessionStorage, revocations: Revocati
         clock=time.time,
     ).close()
     with SessionManager(KeySet(Key.generate("ES256")), issuer="i", audience="a") as manager:
-        tokens = manager.create({"role": "user"}, subject="s", context=SessionContext(ip="::1", device=Device("n", "t", {"x": 1})), access_ttl=5)
+        tokens = manager.create(
+            {"role": "user"}, subject="s", context=SessionContext(ip="::1", device=Device("n", "t", {"x": 1})), access_ttl=5
+        )
         assert_type(tokens, SessionTokens)
         assert_type(tokens.access_token, str)
         assert_type(tokens.access_expires_at, int)

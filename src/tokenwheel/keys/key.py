@@ -78,13 +78,13 @@ class Key:
             ConfigurationError: not a PEM key, a wrong password, or a key unfit for the algorithm.
         """
         name = check_algorithm(algorithm)
-        text = pem.encode() if isinstance(pem, str) else pem
-        phrase = password.encode() if isinstance(password, str) else password
-        if not isinstance(text, bytes) or not (phrase is None or isinstance(phrase, bytes)):
+        if not isinstance(pem, str | bytes) or not isinstance(password, str | bytes | None):
             raise ConfigurationError("pem and password must be str or bytes")
         private: Any = None
         public: Any = None
         try:
+            text = pem.encode() if isinstance(pem, str) else pem
+            phrase = password.encode() if isinstance(password, str) else password
             if b"PRIVATE KEY" in text:
                 private = serialization.load_pem_private_key(text, phrase)
                 public = private.public_key()
