@@ -237,7 +237,7 @@ def test_a_hook_that_turns_out_to_be_async_refuses_in_a_blocking_manager() -> No
         audience="a",
     )
     tokens = manager.create(subject="uid1")
-    with pytest.raises(ConfigurationError, match="refresh_hook"):
+    with pytest.raises(ConfigurationError, match="hook"):
         manager.update(tokens.refresh_token)
 
 

@@ -17,6 +17,8 @@ from .feed import Revocation, RevocationFeed
 
 __all__ = ["RevocationList", "RevocationStats"]
 
+_FEED_METHODS = ("start", "publish", "poll", "close")
+
 
 class RevocationStats(NamedTuple):
     """How a list stands."""
@@ -40,8 +42,8 @@ class RevocationList(RevocationTable):
     """
 
     def __init__(self, feed: RevocationFeed | None = None, *, clock: Callable[[], float] = time.time) -> None:
-        if feed is not None and not isinstance(feed, RevocationFeed):
-            raise ConfigurationError("feed must be None or have the methods of RevocationFeed: start, publish, poll and close")
+        if feed is not None and not all(callable(getattr(feed, name, None)) for name in _FEED_METHODS):
+            raise ConfigurationError(f"feed must be None or have the methods of RevocationFeed: {', '.join(_FEED_METHODS)}")
         super().__init__(clock=clock, before_lookup=None if feed is None else feed.poll)
         self._feed = feed
         if feed is not None:

@@ -10,7 +10,7 @@ import inspect
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from types import TracebackType
+from types import CoroutineType, TracebackType
 from typing import Any, Literal, TypeVar, overload
 
 from .._impl import Claims
@@ -29,6 +29,8 @@ from .options import check_hook, check_lifecycle, check_tokens
 __all__ = ["AsyncSessionManager", "SessionManager"]
 
 logger = logging.getLogger("tokenwheel")
+
+_STORAGE_METHODS = (INSERT, READ, READ_ALL, REPLACE, DELETE)
 
 T = TypeVar("T")
 L = TypeVar("L", bound=Listener)
@@ -86,13 +88,14 @@ class _Manager:
         )
         hook = check_hook(refresh_hook)
         storage = MemoryStorage() if storage is None else storage
-        if not isinstance(storage, SessionStorage):
-            raise ConfigurationError("storage must have the methods of SessionStorage: insert, read, read_all, replace and delete")
+        if not all(callable(getattr(storage, name, None)) for name in _STORAGE_METHODS):
+            raise ConfigurationError(f"storage must have the methods of SessionStorage: {', '.join(_STORAGE_METHODS)}")
         revocations = RevocationList(clock=clock) if revocations is None else revocations
         if not isinstance(revocations, RevocationList):
             raise ConfigurationError("revocations must be a RevocationList")
         if not self._takes_async:
-            self._refuse_async("storage", storage.read)
+            for name in _STORAGE_METHODS:
+                self._refuse_async("storage", getattr(storage, name))
             self._refuse_async("refresh_hook", hook)
         tokens = AccessTokens(
             key_set,
@@ -111,11 +114,7 @@ class _Manager:
         self._flow = SessionFlow(lifecycle, tokens, self._listeners, clock)
         self._revocations = revocations
         self._perform: dict[str, Callable[..., Any]] = {
-            INSERT: storage.insert,
-            READ: storage.read,
-            READ_ALL: storage.read_all,
-            REPLACE: storage.replace,
-            DELETE: storage.delete,
+            **{name: getattr(storage, name) for name in _STORAGE_METHODS},
             REVOKE: revocations.publish,
             HOOK: hook,
             NOTIFY: self._notify,
@@ -325,9 +324,9 @@ class SessionManager(_Manager):
             while True:
                 try:
                     answer = self._perform[operation](*arguments)
-                    if operation == HOOK and inspect.iscoroutine(answer):
+                    if isinstance(answer, CoroutineType):
                         answer.close()
-                        raise ConfigurationError("refresh_hook must not be async in a SessionManager; AsyncSessionManager takes it")
+                        raise ConfigurationError(f"{operation} must not be async in a SessionManager; AsyncSessionManager takes it")
                 except Exception as error:
                     operation, arguments = flow.throw(failure(operation, error))
                 else:
