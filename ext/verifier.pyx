@@ -38,7 +38,7 @@ CACHE_BYTES = 67_108_864  # 64 MiB
 
 cdef Py_ssize_t LONGEST_TOKEN = MAX_TOKEN_LENGTH
 cdef int DEEPEST = MAX_NESTING
-cdef double LARGEST_DATE = 2.0**53  # seconds; larger numbers lose whole seconds on their way through JSON
+cdef object LARGEST_DATE = 2**53  # seconds; larger numbers lose whole seconds on their way through JSON
 cdef object LARGEST_GENERATION = 2**32 - 2
 cdef Py_ssize_t LONGEST_SUBJECT = 255
 cdef Py_ssize_t SESSION_ID_LENGTH = 16  # characters: 12 bytes in base64url
@@ -588,12 +588,9 @@ cdef Py_ssize_t count_colons(const char* text, Py_ssize_t length) noexcept nogil
 cdef double date_of(dict claims, str name) except -1:
     """A NumericDate (RFC 7519, section 2) of sensible size."""
     cdef object date = claims.get(name)
-    cdef double seconds = -1
-    if type(date) is int or type(date) is float:
-        seconds = date
-    if not 0 <= seconds <= LARGEST_DATE:
-        raise InvalidAccessToken(f"the access token's {name!r} is missing or malformed")
-    return seconds
+    if (type(date) is int or type(date) is float) and 0 <= date <= LARGEST_DATE:
+        return date
+    raise InvalidAccessToken(f"the access token's {name!r} is missing or malformed")
 
 
 cdef bint is_texts(tuple several) except -1:
