@@ -1,4 +1,3 @@
-# cython: freethreading_compatible=True
 """ExpiringCache: a mapping whose entries end by themselves; the compiled twin of ``tokenwheel._pure.cache``.
 
 Python's side alone belongs here: keys, values, clocks, callbacks, and what may happen while Python code runs. The structure

@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 DIST = ROOT / "dist"
-TESTED = ["pyproject.toml", "README.md", "examples", "tests"]
+TESTED = ["pyproject.toml", "README.md", "docs", "examples", "tests"]
 FREE_THREADED = "sysconfig.get_config_var('Py_GIL_DISABLED')"
 ASK = f"import platform, sys, sysconfig; print(platform.python_implementation(), *sys.version_info[:2], {FREE_THREADED})"
 

@@ -3,9 +3,8 @@
 A dict finds entries by key, the timer wheel (``wheel.py``) by when they are due, and, in a bounded cache, a heap by which ends first.
 
 The rules that make it safe: an operation asks the clock first and looks the key up, then changes everything in one go, and
-only then calls ``on_remove``, with no lock held. What was removed waits in a queue, which the outermost operation works off;
-an operation within a callback only adds to it. Removed entries are let go after the change is complete, since their
-``__del__`` may use this very cache.
+only then calls ``on_remove`` and releases what it removed, with no lock held: a callback and a ``__del__`` may use this very
+cache. What was removed waits in a queue, which the outermost operation works off; one within a callback only adds to it.
 """
 
 from __future__ import annotations
@@ -150,7 +149,7 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
         return len(self._entries)
 
     def __iter__(self) -> Iterator[K]:
-        return (entry.key for entry in self._walk())
+        return (key for key, _ in self._walk())
 
     def items(self) -> ItemsView[K, V]:
         return _LiveItems(self)
@@ -171,14 +170,12 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
             entry = self._entries.get(place)
             self._wheel.observe(now)
             if entry is not None and entry.expires_at > now:
-                old = entry.value
-                self._report(entry.key, old, RemovalReason.REPLACED)
+                self._removed.append((entry.key, entry.value, RemovalReason.REPLACED))
                 entry.value = value
                 self._move(entry, now + lifetime, is_fresh=True)
             else:
-                old = self._insert(entry, place, value, now, now + lifetime)
-            gone = self._reclaim(now, _WRITE_BUDGET)
-        del old, gone
+                self._insert(entry, place, value, now, now + lifetime)
+            self._reclaim(now, _WRITE_BUDGET)
         self._settle()
 
     def __setitem__(self, key: K, value: V) -> None:
@@ -202,8 +199,7 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
             if entry is not None and is_live:
                 self._wheel.observe(now)
                 self._move(entry, now + lifetime, is_fresh=False)
-            gone = self._reclaim(now, _WRITE_BUDGET)
-        del gone
+            self._reclaim(now, _WRITE_BUDGET)
         self._settle()
         return is_live
 
@@ -223,27 +219,27 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
     def popitem(self) -> tuple[K, V]:
         """Delete some live entry and return its key and value; ``KeyError`` if there is none."""
         now = self._now()
+        item = None
         with self._lock:
             entry = next((entry for entry in self._entries.values() if entry.expires_at > now), None)
             if entry is not None:
+                item = entry.key, entry.value
                 self._remove(entry, RemovalReason.DELETED)
-            gone = self._reclaim(now, _WRITE_BUDGET)
-        del gone
+            self._reclaim(now, _WRITE_BUDGET)
         self._settle()
-        if entry is None:
+        if item is None:
             raise KeyError("the cache is empty")
-        return entry.key, entry.value
+        return item
 
     def expire(self) -> int:
         """Reclaim every entry that is due now; how many there were."""
         now = self._now()
         with self._lock:
-            gone = self._reclaim(now, inf)
-            late = self._wheel.due_within_tick(now)
-            for timer in late:
+            before = len(self._entries)
+            self._reclaim(now, inf)
+            for timer in self._wheel.due_within_tick(now):
                 self._remove(cast(_Entry, timer), RemovalReason.EXPIRED)
-            count = len(gone) + len(late)
-        del gone, late
+            count = before - len(self._entries)
         self._settle()
         return count
 
@@ -251,13 +247,12 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
         """Delete every entry."""
         now = self._now()
         with self._lock:
-            gone = list(self._entries.values())
-            self._entries = {}
-            self._heap = []
+            removed = list(self._entries.values())
+            self._entries.clear()
+            self._heap.clear()
             self._wheel = TimerWheel()
-            for entry in gone:
-                self._report(entry.key, entry.value, RemovalReason.EXPIRED if entry.expires_at <= now else RemovalReason.DELETED)
-        del gone
+            for entry in removed:
+                self._let_go(entry, RemovalReason.EXPIRED if entry.expires_at <= now else RemovalReason.DELETED)
         self._settle()
 
     # Refusals and views of the inside
@@ -306,8 +301,8 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
         self._settle()
         return value
 
-    def _insert(self, stale: _Entry | None, place: Any, value: Any, now: float, expires_at: float) -> _Entry | None:
-        """Adds an entry in place of an expired one under the same key or, in a full cache, of the soonest to expire; which it returns."""
+    def _insert(self, stale: _Entry | None, place: Any, value: Any, now: float, expires_at: float) -> None:
+        """Adds an entry in place of an expired one under the same key or, in a full cache, of the soonest to expire."""
         if stale is None and self._maxsize is not None and len(self._entries) >= self._maxsize:
             stale = self._soonest()
         if stale is not None:
@@ -316,7 +311,6 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
         entry = self._entries[place] = _Entry(place, value, expires_at, self._sequence)
         self._wheel.schedule(entry)
         self._rank(entry)
-        return stale
 
     def _move(self, entry: _Entry, expires_at: float, *, is_fresh: bool) -> None:
         """Gives the entry another expiry; a fresh one counts as set just now."""
@@ -339,8 +333,7 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
                 if is_live:
                     value = entry.value
                 self._remove(entry, RemovalReason.DELETED if is_live else RemovalReason.EXPIRED)
-            gone = self._reclaim(now, _WRITE_BUDGET)
-        del gone, entry
+            self._reclaim(now, _WRITE_BUDGET)
         self._settle()
         return value
 
@@ -350,12 +343,13 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
             place.is_leaving = True
         del self._entries[place]
         self._wheel.cancel(entry)
-        entry.sequence = -1
-        self._report(entry.key, entry.value, reason)
+        self._let_go(entry, reason)
 
-    def _report(self, key: Any, value: Any, reason: RemovalReason) -> None:
-        if self._on_remove is not None:
-            self._removed.append((key, value, reason))
+    def _let_go(self, entry: _Entry, reason: RemovalReason) -> None:
+        """Queues what an entry held, to be told of and released once the change is complete; the heap may keep the bare entry a while."""
+        self._removed.append((entry.key, entry.value, reason))
+        entry.place = entry.value = None
+        entry.sequence = -1
 
     def _soonest(self) -> _Entry:
         """The entry that expires first; of several the one set longest ago."""
@@ -376,44 +370,43 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
         expires_at, sequence, entry = ranked
         return entry.sequence == sequence and entry.expires_at == expires_at
 
-    def _reclaim(self, now: float, budget: float) -> list[Timer]:
-        """Removes what is due, in at most so many steps. Whoever called lets the entries go once the change is complete."""
-        gone = []
+    def _reclaim(self, now: float, budget: float) -> None:
+        """Removes what is due, in at most so many steps."""
         for timer in self._wheel.due(now, budget):
             if timer.expires_at <= now:
                 self._remove(cast(_Entry, timer), RemovalReason.EXPIRED)
-                gone.append(timer)
             else:
                 self._wheel.schedule(timer)
-        return gone
 
     def _maintain(self, now: float) -> None:
         if now >= self._wheel.next_due:
-            gone = self._reclaim(now, _READ_BUDGET)
-            del gone
+            self._reclaim(now, _READ_BUDGET)
 
     def _settle(self) -> None:
-        """Tells of what has been removed."""
+        """Tells of what has been removed, and releases it."""
         if not self._removed or self._draining:
             return
         self._draining = True
         try:
             while self._removed:
                 key, value, reason = self._removed.popleft()
+                if self._on_remove is None:
+                    continue
                 try:
-                    cast(Any, self._on_remove)(key, value, reason)
+                    self._on_remove(key, value, reason)
                 except Exception:
                     logger.exception("on_remove of an ExpiringCache raised; the entry is removed all the same")
         finally:
             self._draining = False
 
-    def _walk(self) -> Iterator[_Entry]:
+    def _walk(self) -> Iterator[tuple[K, V]]:
         """The live entries; those that were there all along exactly once, whatever else changes meanwhile."""
         with self._lock:
             entries = list(self._entries.values())
         for entry in entries:
-            if entry.sequence >= 0 and entry.expires_at > self._now():
-                yield entry
+            now = self._now()
+            if entry.sequence >= 0 and entry.expires_at > now:
+                yield entry.key, entry.value
 
 
 class _LiveItems(ItemsView[K, V]):
@@ -423,7 +416,7 @@ class _LiveItems(ItemsView[K, V]):
     _mapping: ExpiringCache[K, V]
 
     def __iter__(self) -> Iterator[tuple[K, V]]:
-        return ((entry.key, entry.value) for entry in self._mapping._walk())
+        return self._mapping._walk()
 
 
 class _LiveValues(ValuesView[V]):
@@ -433,7 +426,7 @@ class _LiveValues(ValuesView[V]):
     _mapping: ExpiringCache[Any, V]
 
     def __iter__(self) -> Iterator[V]:
-        return (entry.value for entry in self._mapping._walk())
+        return (value for _, value in self._mapping._walk())
 
     def __contains__(self, value: object) -> bool:
         return any(one is value or one == value for one in self)
