@@ -5,6 +5,7 @@ Only storage belongs here; what an entry means, when it is due and how it is fou
 Entries live in chunks of 256 that never move: growing by one chunk makes no caller wait for a copy of everything, and
 pointers to entries stay good until the entry is released. Each chunk counts its own free places, so any chunk that empties
 is given back to the system, wherever it lies; one empty chunk is kept, so that an entry coming and going allocates nothing.
+New entries go into the chunk that has had room longest, so that those which are emptying right now are left to empty.
 Bonwick, "The Slab Allocator" (USENIX 1994), is the idea.
 
 Every entry begins with a ``slab_entry``: its expiry and two links. While an entry is free, the slab uses its links.
@@ -53,7 +54,8 @@ cdef struct slab:
     uint32_t length        # of ``chunks`` in use, vacant places included
     uint32_t room          # of ``chunks`` as allocated
     uint32_t vacant        # the first vacant place, or SLAB_NONE
-    uint32_t partial       # the first chunk with a free place, or SLAB_NONE
+    uint32_t partial       # the first chunk with a free place, or SLAB_NONE: the one to have had one longest
+    uint32_t last_partial  # and the last
     uint32_t allocated     # chunks held
     uint32_t empty         # chunks held that have no entry
     uint32_t used          # entries
@@ -64,7 +66,7 @@ cdef inline void slab_init(slab *self, uint32_t entry_size) noexcept nogil:
     memset(self, 0, sizeof(slab))
     self.entry_size = entry_size
     self.vacant = SLAB_NONE
-    self.partial = SLAB_NONE
+    self.partial = self.last_partial = SLAB_NONE
 
 
 cdef inline slab_chunk *slab_chunk_at(const slab *self, uint32_t number) noexcept nogil:
@@ -84,11 +86,13 @@ cdef inline size_t slab_bytes(const slab *self) noexcept nogil:
 
 cdef inline void _slab_link_partial(slab *self, uint32_t number) noexcept nogil:
     cdef slab_chunk *chunk = self.chunks[number]
-    chunk.partial.prev = SLAB_NONE
-    chunk.partial.next = self.partial
-    if self.partial != SLAB_NONE:
-        self.chunks[self.partial].partial.prev = number
-    self.partial = number
+    chunk.partial.next = SLAB_NONE
+    chunk.partial.prev = self.last_partial
+    if self.last_partial == SLAB_NONE:
+        self.partial = number
+    else:
+        self.chunks[self.last_partial].partial.next = number
+    self.last_partial = number
 
 
 cdef inline void _slab_unlink_partial(slab *self, uint32_t number) noexcept nogil:
@@ -97,7 +101,9 @@ cdef inline void _slab_unlink_partial(slab *self, uint32_t number) noexcept nogi
         self.partial = chunk.partial.next
     else:
         self.chunks[chunk.partial.prev].partial.next = chunk.partial.next
-    if chunk.partial.next != SLAB_NONE:
+    if chunk.partial.next == SLAB_NONE:
+        self.last_partial = chunk.partial.prev
+    else:
         self.chunks[chunk.partial.next].partial.prev = chunk.partial.prev
 
 
