@@ -129,11 +129,11 @@ cdef inline uint32_t index_find_next(index_cursor *cursor) noexcept nogil:
 cdef inline uint32_t index_find_first(const hash_index *self, uint32_t tag, index_cursor *cursor) noexcept nogil:
     """The first handle under a tag, or INDEX_NONE. Handles with equal tags come in no promised order."""
     cursor.segment = NULL
+    cursor.tag = tag
     if self.count == 0:
         return INDEX_NONE
     cursor.segment = self.directory[_index_slot(self, tag)]
     cursor.position = tag & (cursor.segment.capacity - 1)
-    cursor.tag = tag
     return index_find_next(cursor)
 
 

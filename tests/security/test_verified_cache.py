@@ -1,0 +1,248 @@
+"""Attacks on the memory of verified tokens (fast-jwt has had two advisories on its cache): nothing gets in that did not verify, and
+everything that can change is checked again at each read.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import random
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import jwt
+import pytest
+
+from tests.support import FakeClock
+from tests.twins.conftest import TWINS
+from tokenwheel import (
+    AccessTokenExpired,
+    AccessTokenNotYetValid,
+    AccessTokenRevoked,
+    InvalidAccessToken,
+    Key,
+)
+
+SECRET = "a shared secret of at least 32 bytes, made up for these tests"
+KEY = Key.from_secret(SECRET)
+
+
+class Bench:
+    """A verifier, and tokens it would issue itself."""
+
+    def __init__(self, implementation: str, **options: Any) -> None:
+        self.clock = FakeClock(1_700_000_000.0)
+        module = importlib.import_module(f"tokenwheel._{implementation}.verifier")
+        self.revocations = importlib.import_module(f"tokenwheel._{implementation}.revocations").RevocationTable(clock=self.clock)
+        options = {"leeway": 0, "largest_leeway": 60, "cache_size": 100, "clock": self.clock, **options}
+        self.verifier = module.Verifier(options.pop("keys", [KEY]), issuer="i", audience=("a",), revocations=self.revocations, **options)
+
+    def token(self, number: int = 0, **claims: Any) -> str:
+        now = int(self.clock.now)
+        claims = {
+            "iss": "i",
+            "aud": ["a", "b"],
+            "sub": "uid1",
+            "sid": f"{number:016d}",
+            "iat": now,
+            "exp": now + 900,
+            "n": number,
+            **claims,
+        }
+        return jwt.encode(claims, SECRET, headers={"typ": "at+jwt"})
+
+    def read(self, token: str, **options: Any) -> Any:
+        return self.verifier.verify(token, **options)
+
+
+@pytest.fixture(params=TWINS)
+def make(request: pytest.FixtureRequest) -> Callable[..., Bench]:
+    return lambda **options: Bench(request.param, **options)
+
+
+def test_a_remembered_token_still_expires(make: Callable[..., Bench]) -> None:
+    bench = make()
+    token = bench.token(exp=int(bench.clock.now) + 60)
+    bench.read(token)
+    assert bench.verifier.remembered == 1
+    bench.clock.advance(60)
+    with pytest.raises(AccessTokenExpired):
+        bench.read(token)
+    assert bench.read(token, leeway=1)["n"] == 0
+    with pytest.raises(AccessTokenExpired):
+        bench.read(token)
+
+
+def test_a_remembered_token_is_refused_where_the_clock_runs_back_before_it(make: Callable[..., Bench]) -> None:
+    for name in ("iat", "nbf"):
+        bench = make()
+        token = bench.token(**{name: int(bench.clock.now)})
+        bench.read(token)
+        bench.clock.advance(-5)
+        with pytest.raises(AccessTokenNotYetValid):
+            bench.read(token)
+        assert bench.read(token, leeway=5)["n"] == 0
+
+
+def test_a_remembered_token_is_revoked_at_once_and_good_again_when_the_revocation_is_over(make: Callable[..., Bench]) -> None:
+    bench = make()
+    first, second = bench.token(), bench.token(gen=1)
+    for token in (first, second):
+        bench.read(token)
+    bench.revocations.revoke("0" * 16, 10, before=1)
+    with pytest.raises(AccessTokenRevoked):
+        bench.read(first)
+    assert bench.read(second)["gen"] == 1
+    bench.revocations.revoke("0" * 16, 10)
+    with pytest.raises(AccessTokenRevoked):
+        bench.read(second)
+    bench.clock.advance(10)
+    assert bench.read(first)["n"] == 0
+
+
+def test_a_token_remembered_for_one_audience_serves_no_other(make: Callable[..., Bench]) -> None:
+    bench = make()
+    token, foreign = bench.token(), bench.token(aud="b")
+    assert bench.read(foreign, audience="b")["aud"] == "b"
+    for _ in range(2):
+        with pytest.raises(InvalidAccessToken):
+            bench.read(foreign)
+        with pytest.raises(InvalidAccessToken):
+            bench.read(token, audience="c")
+    assert bench.read(token, audience=["c", "b"])["n"] == 0
+    assert bench.read(token)["n"] == 0
+
+
+def test_no_refusal_is_remembered_as_a_success_nor_the_other_way_round(make: Callable[..., Bench]) -> None:
+    bench = make()
+    good = bench.token()
+    header, payload, signature = good.split(".")
+    other = bench.token(1, sub="root").split(".")[1]
+    for _ in range(3):
+        for bad in (f"{header}.{other}.{signature}", f"{header}.{payload}.{signature[:-1]}", f"{header}.{payload}{signature}", good[:-1]):
+            with pytest.raises(InvalidAccessToken):
+                bench.read(bad)
+        assert bench.read(good)["sub"] == "uid1"
+    assert bench.verifier.remembered == 1
+
+
+def test_a_token_that_differs_anywhere_is_another_token(make: Callable[..., Bench]) -> None:
+    """A cache keyed by a prefix, a suffix or a weak hash would take one for the other."""
+    bench = make()
+    good = bench.token()
+    bench.read(good)
+    for place in range(len(good)):
+        changed = f"{good[:place]}{'A' if good[place] != 'A' else 'B'}{good[place + 1 :]}"
+        with pytest.raises(InvalidAccessToken):
+            bench.read(changed)
+
+
+def test_the_number_of_remembered_tokens_is_bounded_and_answers_stay_right(make: Callable[..., Bench]) -> None:
+    for size in (0, 1, 2, 3, 50):
+        bench = make(cache_size=size)
+        tokens = [bench.token(number) for number in range(120)]
+        choose = random.Random(size)
+        for _ in range(600):
+            number = min(int(choose.expovariate(0.05)), 119)
+            assert bench.read("".join(tokens[number]))["n"] == number
+            assert bench.verifier.remembered <= size
+        assert bench.verifier.remembered == size
+
+
+def test_the_memory_of_remembered_tokens_is_bounded(make: Callable[..., Bench]) -> None:
+    bench = make(cache_bytes=50_000, cache_size=10_000)
+    for number in range(200):
+        assert bench.read(bench.token(number, filler="x" * (number % 50) * 20))["n"] == number
+        assert bench.verifier.remembered_bytes <= 50_000
+    assert 5 < bench.verifier.remembered < 50
+    small = make(cache_bytes=10)
+    assert small.read(small.token())["n"] == 0
+    assert (small.verifier.remembered, small.verifier.remembered_bytes) == (0, 0)
+
+
+def test_tokens_asked_for_over_and_over_outlive_those_seen_once(make: Callable[..., Bench]) -> None:
+    verified: list[bytes] = []
+
+    class Spy:
+        algorithm, kid, _secret = "ES256", None, None
+
+        def __init__(self) -> None:
+            self.key = Key.generate("ES256")
+
+        def verify(self, message: bytes, signature: bytes) -> bool:
+            verified.append(message)
+            return self.key.verify(message, signature)
+
+    spy = Spy()
+    bench = make(keys=[spy], cache_size=20)
+
+    def token(number: int) -> str:
+        claims = {"iss": "i", "aud": "a", "sub": "u", "sid": "A" * 16, "iat": 1, "exp": 4_000_000_000, "n": number}
+        return jwt.encode(claims, spy.key.to_pem(private=True), "ES256", headers={"typ": "at+jwt"})
+
+    popular = [token(number) for number in range(5)]
+    for number in range(100):
+        for one in popular:
+            bench.read(one)
+        bench.read(token(1000 + number))
+    assert len(verified) <= 100 + 5 + 5
+
+
+def test_keys_that_change_empty_the_memory(make: Callable[..., Bench]) -> None:
+    bench = make()
+    token = bench.token()
+    bench.read(token)
+    bench.verifier.set_keys([Key.from_secret("x" * 32)])
+    assert (bench.verifier.remembered, bench.verifier.remembered_bytes) == (0, 0)
+    with pytest.raises(InvalidAccessToken):
+        bench.read(token)
+    bench.verifier.set_keys([KEY])
+    assert bench.read(token)["n"] == 0
+
+
+def test_a_token_verified_by_a_key_that_leaves_meanwhile_is_not_remembered(make: Callable[..., Bench]) -> None:
+    class Leaving:
+        algorithm, kid, _secret = "ES256", None, None
+
+        def verify(self, message: bytes, signature: bytes) -> bool:
+            bench.verifier.set_keys([KEY])
+            return True
+
+    bench = make(keys=[Leaving()])
+    claims = {"iss": "i", "aud": "a", "sub": "u", "sid": "A" * 16, "iat": 1, "exp": 4_000_000_000}
+    token = jwt.encode(claims, Key.generate("ES256").to_pem(private=True), "ES256", headers={"typ": "at+jwt"})
+    assert bench.read(token).subject == "u"
+    assert bench.verifier.remembered == 0
+    with pytest.raises(InvalidAccessToken):
+        bench.read(token)
+
+
+def test_threads_read_the_same_and_different_tokens_while_keys_change(make: Callable[..., Bench]) -> None:
+    bench = make(cache_size=30)
+    tokens = [bench.token(number) for number in range(60)]
+    gate = threading.Barrier(8)
+
+    def work(seed: int) -> None:
+        choose = random.Random(seed)
+        gate.wait()
+        for turn in range(400):
+            number = choose.randrange(60)
+            assert bench.read(tokens[number])["n"] == number
+            if turn % 100 == seed:
+                bench.verifier.set_keys([KEY])
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
+    assert bench.verifier.remembered <= 30
+
+
+def test_a_verifier_is_released_with_all_it_remembers(make: Callable[..., Bench]) -> None:
+    bench = make()
+    for number in range(50):
+        bench.read(bench.token(number))
+    kind = type(bench.verifier)
+    del bench
+    gc.collect()
+    assert not [one for one in gc.get_objects() if type(one) is kind and one.remembered == 50]
