@@ -20,7 +20,9 @@ if implementation not in ("", "native", "pure") or build not in ("", "trace", "s
     raise SystemExit("tokenwheel: TOKENWHEEL_IMPL is 'native', 'pure' or unset; TOKENWHEEL_BUILD is 'trace', 'sanitize' or unset")
 
 sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"] if build == "sanitize" else []
-compile_flags = ["/O2"] if sys.platform == "win32" else ["-O1", "-g", *sanitizers] if sanitizers else ["-O3", "-g0"]
+# One piece of a slab's memory is read as several struct types, which compilers may assume never to be the same unless told.
+gcc_flags = ["-fno-strict-aliasing", *(["-O1", "-g", *sanitizers] if sanitizers else ["-O3", "-g0"])]
+compile_flags = ["/O2"] if sys.platform == "win32" else gcc_flags
 directives = dict.fromkeys(["boundscheck", "wraparound", "initializedcheck", "auto_pickle", "autotestdict"], False)
 directives |= {"cdivision": True, "binding": True, "embedsignature": True, "embedsignature.format": "python"}
 directives |= {"language_level": 3, "linetrace": build == "trace"}

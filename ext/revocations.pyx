@@ -15,7 +15,6 @@ from revocation_table cimport (
     revocations_reclaim_all, revocations_refuse,
 )
 
-from math import isfinite
 from os import urandom
 from time import time as system_time
 
@@ -49,7 +48,7 @@ cdef int read_id(object session_id, uint8_t* id) except -1:
 
 
 cdef double seconds_of(str name, object seconds, double least, double most) except? -1:
-    if not isinstance(seconds, (int, float)) or isinstance(seconds, bool) or not isfinite(seconds) or not least <= seconds <= most:
+    if not isinstance(seconds, (int, float)) or isinstance(seconds, bool) or not least <= seconds <= most:
         raise InvalidArgument(f"{name} must be a number of seconds from {least:g} to {most:g}")
     return seconds
 

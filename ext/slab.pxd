@@ -8,7 +8,8 @@ is given back to the system, wherever it lies; one empty chunk is kept, so that 
 New entries go into the chunk that has had room longest, so that those which are emptying right now are left to empty.
 Bonwick, "The Slab Allocator" (USENIX 1994), is the idea.
 
-Every entry begins with a ``slab_entry``: its expiry and two links. While an entry is free, the slab uses its links.
+Every entry begins with a ``slab_entry``: its expiry and two links. While an entry is free, the slab uses its links. The same
+memory is thus read through several struct types, so this is compiled without type-based alias analysis (``setup.py``).
 No Python object is touched and no lock taken: the caller owns both.
 """
 

@@ -24,7 +24,6 @@ from tags cimport secret_tag
 import os
 from collections.abc import ItemsView, KeysView, Mapping, Sequence, ValuesView
 from hmac import compare_digest, digest as hmac_digest
-from math import isfinite
 
 import orjson
 
@@ -624,6 +623,6 @@ cdef bint is_for(Remembered known, object audience) except -1:
 
 
 cdef double check_leeway(object leeway, double largest) except -1:
-    if isinstance(leeway, bool) or not isinstance(leeway, (int, float)) or not isfinite(leeway) or not 0 <= leeway <= largest:
+    if isinstance(leeway, bool) or not isinstance(leeway, (int, float)) or not 0 <= leeway <= largest:
         raise InvalidArgument(f"leeway must be a number of seconds from 0 to {largest:g}")
     return leeway

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 COMMON = settings(deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.differing_executors])
@@ -19,5 +20,14 @@ settings.load_profile("ordinary")
 
 # Lines of C are traced by allocating Python objects. That could start a collection inside an operation which otherwise allocates
 # none, and which a collector may therefore find half done. Collections that a test asks for still run.
-if os.environ.get("TOKENWHEEL_BUILD") == "trace":
+TRACED = os.environ.get("TOKENWHEEL_BUILD") == "trace"
+if TRACED:
     gc.disable()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """For the same reason threads could take turns there, within what the interpreter's lock otherwise makes one step."""
+    if TRACED:
+        for item in items:
+            if "thread" in item.name or "threads" in item.path.parts:
+                item.add_marker(pytest.mark.skip(reason="the traced build runs Python code where threads could then take turns"))

@@ -161,6 +161,8 @@ def test_a_feed_that_cannot_replay_or_must_be_awaited_is_said_clearly(clock: Fak
     broken.broken = True
     with pytest.raises(StorageUnavailable):
         RevocationList(broken, clock=clock)
+    with pytest.raises(ConfigurationError, match="revocations must not be async"):
+        SessionManager(SECRET, issuer="i", audience="a", revocations=RevocationList(AwaitedFeed(Log()), clock=clock))
     alone = RevocationList(AwaitedFeed(Log()), clock=clock)
     with pytest.raises(ConfigurationError, match="await"):
         alone.revoke(ONE, 60)

@@ -161,6 +161,17 @@ def test_an_equality_that_changes_the_cache_in_mid_lookup_does_no_harm(cls: Any,
         cache._check()
 
 
+def test_an_equality_that_empties_the_cache_finds_nothing_though_it_answers_yes(cls: Any, clock: FakeClock) -> None:
+    cache = cls(clock=clock)
+    for number in range(300):
+        cache.set(number, number)
+    key = Hostile(1)
+    cache.set(key, "value")
+    key.on_eq = cache.clear
+    assert cache.get(Hostile(1)) is None
+    cache._check()
+
+
 def test_equal_keys_of_different_types_are_one_key_as_in_a_dict(cls: Any, clock: FakeClock) -> None:
     class Text(str):
         __slots__ = ()

@@ -221,10 +221,12 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
         now = self._now()
         item = None
         with self._lock:
-            entry = next((entry for entry in self._entries.values() if entry.expires_at > now), None)
-            if entry is not None:
-                item = entry.key, entry.value
-                self._remove(entry, RemovalReason.DELETED)
+            while self._entries and item is None:
+                _, entry = self._entries.popitem()
+                self._wheel.cancel(entry)
+                if entry.expires_at > now:
+                    item = entry.key, entry.value
+                self._let_go(entry, RemovalReason.EXPIRED if item is None else RemovalReason.DELETED)
             self._reclaim(now, _WRITE_BUDGET)
         self._settle()
         if item is None:

@@ -11,7 +11,6 @@ import re
 import threading
 import time
 from collections.abc import Callable
-from math import isfinite
 from typing import NoReturn, cast
 
 from ..errors import ConfigurationError, InvalidArgument
@@ -97,7 +96,7 @@ class RevocationTable:
         Raises:
             InvalidArgument: a session id that is not 16 base64url characters, or a generation that is not an int from 0 to 2**32 - 2.
         """
-        _check_id(session_id)
+        session_id = _checked_id(session_id)
         if type(generation) is not int or not 0 <= generation <= LARGEST_GENERATION:
             raise InvalidArgument(f"generation must be an int from 0 to {LARGEST_GENERATION}")
         if self.before_lookup is not None:
@@ -145,7 +144,7 @@ class RevocationTable:
 
     def _add(self, session_id: str, before: int | None, now: float, expires_at: float) -> None:
         lowest = _generation_before(before)
-        _check_id(session_id)
+        session_id = _checked_id(session_id)
         if expires_at <= now:
             return
         with self._lock:
@@ -177,9 +176,11 @@ class RevocationTable:
         del self._entries[cast(_Entry, timer).session_id]
 
 
-def _check_id(session_id: object) -> None:
+def _checked_id(session_id: object) -> str:
+    """A plain ``str``, so that no subclass has a say in what it equals."""
     if not isinstance(session_id, str) or not _SESSION_ID.fullmatch(session_id):
         raise InvalidArgument("session_id must be 16 base64url characters")
+    return session_id if type(session_id) is str else str.__str__(session_id)
 
 
 def _generation_before(before: object) -> int:
@@ -191,6 +192,6 @@ def _generation_before(before: object) -> int:
 
 
 def _seconds(name: str, seconds: object, least: float, most: float) -> float:
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not isfinite(seconds) or not least <= seconds <= most:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not least <= seconds <= most:
         raise InvalidArgument(f"{name} must be a number of seconds from {least:g} to {most:g}")
     return float(seconds)

@@ -14,7 +14,6 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from math import isfinite
 from typing import Any, NamedTuple, NoReturn, Protocol
 
 import jwt
@@ -423,7 +422,7 @@ def _copy(value: Any) -> Any:
 
 
 def _check_leeway(leeway: object, largest: float) -> float:
-    if isinstance(leeway, bool) or not isinstance(leeway, int | float) or not isfinite(leeway) or not 0 <= leeway <= largest:
+    if isinstance(leeway, bool) or not isinstance(leeway, int | float) or not 0 <= leeway <= largest:
         raise InvalidArgument(f"leeway must be a number of seconds from 0 to {largest:g}")
     return leeway
 

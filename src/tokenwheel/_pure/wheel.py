@@ -21,6 +21,7 @@ Rules that hold between calls:
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from math import floor, inf
 
@@ -53,7 +54,8 @@ class TimerWheel:
         self._current = 0  # the hand: all before it has been handed out
         self._offset = 0  # ticks by which the wheel is ahead of the clock
         self._occupied = [0] * _LEVELS
-        self._slots: dict[int, dict[Timer, None]] = {}  # those that are occupied, their timers in order of arrival
+        # The slots that are occupied, their timers in order of arrival. A plain dict is slow to find its first item once many have gone.
+        self._slots: dict[int, OrderedDict[Timer, None]] = {}
         self._cascading = -1  # the slot whose cascade is unfinished
         self.next_due = inf
         """By the clock, in seconds: until then nothing comes up."""
@@ -141,7 +143,10 @@ class TimerWheel:
         level = min(max((tick ^ self._current).bit_length() - 1, 0) // _DIGIT, _TOP)
         digit = tick >> (level * _DIGIT) & (_SLOTS - 1)
         timer.slot = level * _SLOTS + digit
-        self._slots.setdefault(timer.slot, {})[timer] = None
+        slot = self._slots.get(timer.slot)
+        if slot is None:
+            slot = self._slots[timer.slot] = OrderedDict()
+        slot[timer] = None
         self._occupied[level] |= 1 << digit
 
     def _first_slot(self) -> tuple[int, int]:

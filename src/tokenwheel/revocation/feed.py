@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Sequence
-from math import isfinite
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from .._impl import decode, encode
@@ -52,7 +51,11 @@ class RevocationFeed(Protocol):
         ...
 
     def poll(self) -> None:
-        """Hand what has arrived since the last call to ``apply``. Called before every lookup: without news it must cost next to nothing."""
+        """Hand what has arrived since the last call to ``apply``, and only then count it as read, since ``apply`` may raise.
+
+        Called before every lookup: without news it must cost next to nothing. What it raises reaches the caller of ``read``, so where
+        the feed is out of reach it raises :class:`~tokenwheel.errors.StorageUnavailable`, or goes on with what it knows.
+        """
         ...
 
     def close(self) -> Any:
@@ -100,12 +103,7 @@ def _problem(revocation: Revocation) -> str | None:
         decode(session_id)
     except ValueError:
         return "session_id must be 16 base64url characters"
-    if (
-        isinstance(expires_at, bool)
-        or not isinstance(expires_at, int | float)
-        or not isfinite(expires_at)
-        or not 0 <= expires_at <= _FURTHEST_END
-    ):
+    if isinstance(expires_at, bool) or not isinstance(expires_at, int | float) or not 0 <= expires_at <= _FURTHEST_END:
         return f"expires_at must be a number of seconds from 0 to {_FURTHEST_END:g}"
     if before is not None and (type(before) is not int or not 0 < before < _EVERY_GENERATION):
         return f"before must be None or an int from 1 to {_EVERY_GENERATION - 1}"

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from inspect import iscoroutinefunction
+from inspect import isawaitable
+from types import CoroutineType
 from typing import Any, NamedTuple
 
 from .._impl import RevocationTable
@@ -47,7 +48,8 @@ class RevocationList(RevocationTable):
         super().__init__(clock=clock, before_lookup=None if feed is None else feed.poll)
         self._feed = feed
         if feed is not None:
-            _guarded(feed.start, self._apply)
+            _call(feed, "start", self._apply)
+            _call(feed, "poll")  # One that had to be awaited would never bring anything, and never say so.
 
     def revoke(self, session_id: str, ttl: float, *, before: int | None = None) -> None:
         """Refuses a session's generations below ``before``, or all of them, for ``ttl`` seconds, here and wherever the feed reaches.
@@ -66,9 +68,7 @@ class RevocationList(RevocationTable):
         """
         super().revoke(session_id, ttl, before=before)
         if self._feed is not None:
-            if iscoroutinefunction(self._feed.publish):
-                raise ConfigurationError("the feed's publish has to be awaited: revoke through an AsyncSessionManager")
-            _guarded(self._feed.publish, [Revocation(session_id, self.clock() + ttl, before)])
+            _call(self._feed, "publish", [Revocation(session_id, self.clock() + ttl, before)])
 
     def publish(self, revocations: Sequence[Revocation], now: float) -> Any:
         """Refuses here, then tells the feed; what the feed's ``publish`` returned, to be awaited where it is awaitable.
@@ -78,6 +78,11 @@ class RevocationList(RevocationTable):
         ahead = max(self.clock() - now, 0)
         self._apply(one._replace(expires_at=one.expires_at + ahead) for one in revocations)
         return None if self._feed is None else self._feed.publish(revocations)
+
+    @property
+    def feed(self) -> RevocationFeed | None:
+        """What ties this list to those of other processes."""
+        return self._feed
 
     def stats(self) -> RevocationStats:
         """How many revocations live now, and the memory they take."""
@@ -92,10 +97,16 @@ class RevocationList(RevocationTable):
             self.revoke_until(session_id, expires_at, before=before)
 
 
-def _guarded(call: Callable[..., Any], *arguments: Any) -> None:
+def _call(feed: RevocationFeed, name: str, *arguments: Any) -> None:
     try:
-        call(*arguments)
+        answer = getattr(feed, name)(*arguments)
     except TokenwheelError:
         raise
     except Exception as error:
         raise StorageUnavailable("the revocation feed could not be reached or answered an error") from error
+    if isawaitable(answer):
+        if isinstance(answer, CoroutineType):
+            answer.close()
+        raise ConfigurationError(
+            f"the feed's {name} has to be awaited, and nothing does here: AsyncSessionManager awaits publish and close"
+        )

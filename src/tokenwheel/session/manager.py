@@ -97,6 +97,8 @@ class _Manager:
             for name in _STORAGE_METHODS:
                 self._refuse_async("storage", getattr(storage, name))
             self._refuse_async("refresh_hook", hook)
+            for name in () if revocations.feed is None else ("publish", "close"):
+                self._refuse_async("revocations", getattr(revocations.feed, name))
         tokens = AccessTokens(
             key_set,
             issuer=issuer,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any, Literal
 
 from ..errors import ConfigurationError
@@ -139,5 +138,5 @@ def _check_integer(name: str, number: object, least: int, most: int) -> None:
 
 
 def _check_number(name: str, number: object, most: int) -> None:
-    if isinstance(number, bool) or not isinstance(number, int | float) or not isfinite(number) or not 0 <= number <= most:
+    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number <= most:
         raise ConfigurationError(f"{name} must be a number of seconds from 0 to {most}")

@@ -1,0 +1,170 @@
+"""RevocationList by itself: what it does with a feed that fails, that has to be awaited, or that isn't there."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import gc
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import pytest
+
+from tests.support import FakeClock
+from tokenwheel import ConfigurationError, InvalidArgument, Revocation, RevocationList, StorageUnavailable
+from tokenwheel._impl import RevocationTable
+from tokenwheel.revocation.feed import pack, unpack
+
+ONE, OTHER = "AAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAB"
+
+
+class Feed:
+    """Remembers what it was told, and brings nothing by itself."""
+
+    def __init__(self, *, live: Sequence[Revocation] = (), error: Exception | None = None) -> None:
+        self.live = live
+        self.error = error
+        self.published: list[Revocation] = []
+        self.apply: Callable[[Iterable[Revocation]], None] | None = None
+
+    def start(self, apply: Callable[[Iterable[Revocation]], None]) -> Any:
+        apply(self.live)
+        self.apply = apply
+
+    def publish(self, revocations: Sequence[Revocation]) -> Any:
+        if self.error is not None:
+            raise self.error
+        self.published += revocations
+
+    def poll(self) -> Any:
+        pass
+
+    def close(self) -> Any:
+        pass
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock(1_700_000_000.0)
+
+
+def test_a_list_without_a_feed_refuses_what_it_revoked(clock: FakeClock) -> None:
+    revocations = RevocationList(clock=clock)
+    revocations.revoke(ONE, 60, before=2)
+    assert [revocations.is_revoked(ONE, generation) for generation in range(3)] == [True, True, False]
+    assert not revocations.is_revoked(OTHER)
+    assert revocations.stats().entries == 1
+    clock.advance(60)
+    assert not revocations.is_revoked(ONE)
+    assert revocations.stats().entries == 0
+    assert revocations.publish([Revocation(OTHER, clock.now + 5, None)], clock.now) is None
+    assert revocations.is_revoked(OTHER)
+
+
+def test_what_lived_before_the_start_is_refused_by_the_first_lookup(clock: FakeClock) -> None:
+    revocations = RevocationList(Feed(live=[Revocation(ONE, clock.now + 60, None), Revocation(OTHER, clock.now - 1, None)]), clock=clock)
+    assert revocations.is_revoked(ONE)
+    assert not revocations.is_revoked(OTHER)
+
+
+@pytest.mark.parametrize("error", [ConnectionError("no route to host"), StorageUnavailable("the feed is behind")])
+def test_where_the_feed_fails_the_caller_hears_of_it_and_the_session_is_refused_here(clock: FakeClock, error: Exception) -> None:
+    revocations = RevocationList(Feed(error=error), clock=clock)
+    with pytest.raises(StorageUnavailable) as caught:
+        revocations.revoke(ONE, 60)
+    assert (caught.value if isinstance(error, StorageUnavailable) else caught.value.__cause__) is error
+    assert revocations.is_revoked(ONE)
+
+
+def test_what_cannot_be_revoked_is_not_published(clock: FakeClock) -> None:
+    feed = Feed()
+    revocations = RevocationList(feed, clock=clock)
+    for arguments in ((ONE[1:], 60, None), (ONE, 0, None), (ONE, 60, 0)):
+        with pytest.raises(InvalidArgument):
+            revocations.revoke(*arguments[:2], before=arguments[2])
+    assert feed.published == []
+
+
+def test_what_the_feed_brings_is_not_published_again(clock: FakeClock) -> None:
+    feed = Feed()
+    revocations = RevocationList(feed, clock=clock)
+    assert feed.apply is not None
+    feed.apply([Revocation(ONE, clock.now + 60, None)])
+    assert revocations.is_revoked(ONE)
+    assert feed.published == []
+
+
+@pytest.mark.parametrize("ahead", [-300.0, 300.0])
+def test_a_list_whose_clock_differs_keeps_an_entry_until_it_is_over_by_both(clock: FakeClock, ahead: float) -> None:
+    feed = Feed()
+    callers = FakeClock(clock.now - ahead)
+    revocations = RevocationList(feed, clock=clock)
+    news = [Revocation(ONE, callers.now + 60, None)]
+    revocations.publish(news, callers.now)
+    assert feed.published == news
+    for each in (clock, callers):
+        each.advance(59)
+    assert revocations.is_revoked(ONE)
+
+
+class PublishLater(Feed):
+    def publish(self, revocations: Sequence[Revocation]) -> Any:
+        async def later() -> None:
+            Feed.publish(self, revocations)
+
+        return later()
+
+
+def test_a_publish_that_must_be_awaited_is_never_taken_for_done(clock: FakeClock) -> None:
+    feed = PublishLater()
+    revocations = RevocationList(feed, clock=clock)
+    with pytest.raises(ConfigurationError, match="publish has to be awaited"):
+        revocations.revoke(ONE, 60)
+    assert revocations.is_revoked(ONE)
+    news = [Revocation(OTHER, clock.now + 60, None)]
+    asyncio.run(revocations.publish(news, clock.now))
+    assert feed.published == news
+
+
+class StartLater(Feed):
+    async def start(self, apply: Callable[[Iterable[Revocation]], None]) -> None:
+        super().start(apply)
+
+
+class PollLater(Feed):
+    async def poll(self) -> None:
+        super().poll()
+
+
+@pytest.mark.parametrize("feed", [StartLater(), PollLater()], ids=["start", "poll"])
+def test_a_feed_whose_news_would_have_to_be_awaited_is_refused_at_once(feed: Feed) -> None:
+    with pytest.raises(ConfigurationError, match="has to be awaited"):
+        RevocationList(feed)
+
+
+def test_a_lookup_costs_no_more_than_one_of_the_bare_table() -> None:
+    assert RevocationList.is_revoked is RevocationTable.is_revoked
+    assert RevocationList().before_lookup is None
+
+
+def test_a_list_and_its_feed_are_collected_though_they_know_each_other() -> None:
+    gone = weakref.ref(RevocationList(Feed()))
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_list_cannot_be_copied() -> None:
+    with pytest.raises(TypeError, match="cannot be copied or pickled"):
+        copy.copy(RevocationList())
+
+
+def test_a_message_of_a_later_version_is_not_guessed_at() -> None:
+    message = pack(Revocation(ONE, 1.0, 7))
+    with pytest.raises(InvalidArgument, match="version 2"):
+        unpack(b"\x02" + message[1:])
+
+
+def test_an_end_that_no_float_can_hold_is_not_put_into_a_message() -> None:
+    with pytest.raises(InvalidArgument, match="expires_at"):
+        pack(Revocation(ONE, 10**400, None))
