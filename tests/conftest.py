@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 COMMON = settings(deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.differing_executors])
 
 settings.register_profile("ordinary", COMMON, max_examples=100, stateful_step_count=50)
-settings.register_profile("long", COMMON, max_examples=10_000, stateful_step_count=200)
+settings.register_profile("long", COMMON, max_examples=3_000, stateful_step_count=200)
 settings.load_profile("ordinary")
 
 # Lines of C are traced by allocating Python objects. That could start a collection inside an operation which otherwise allocates
