@@ -79,6 +79,8 @@ cdef class Claims:
     __reversed__ = None
 
     def __init__(self, claims):
+        if self._claims is not None:
+            raise AttributeError("Claims cannot be changed; to_dict() gives a copy that can")
         cdef dict copied = {name: copy_of(value) for name, value in claims.items()}
         for name, kind in (("sub", str), ("sid", str), ("iat", (int, float)), ("exp", (int, float))):
             if not isinstance(copied.get(name), kind):
@@ -137,10 +139,8 @@ cdef class Claims:
         return len(self._claims)
 
     def __eq__(self, other):
-        if isinstance(other, Claims):
-            return self._claims == (<Claims>other)._claims
         if isinstance(other, Mapping):
-            return self._claims == dict(other)
+            return self.to_dict() == dict(other)  # A copy, since what stands in the other may be asked to compare itself.
         return NotImplemented
 
     def __repr__(self):
@@ -270,12 +270,12 @@ cdef class Verifier:
         """Verifies by these keys from now on, and forgets every token that verified by others."""
         cdef list in_use = [key_in_use(key) for key in keys]
         with cython.critical_section(self):
+            index_clear(&self.places)
             self.keys = in_use
             self.remembered_tokens = []
             self.free_places = []
             self.cached_bytes = 0
             self.hand = 0
-            index_clear(&self.places)
 
     def verify(self, token, audience=None, leeway=None):
         """The claims of an access token that is good now. See :meth:`tokenwheel.SessionManager.read`."""
@@ -297,7 +297,7 @@ cdef class Verifier:
         if not (known.has_accepted_audience if audience is None else is_for(known, audience)):
             raise InvalidAccessToken("the access token is for another audience")
         now = PyObject_CallNoArgs(self.clock)
-        if now - tolerated >= known.expires_at:
+        if not now - tolerated < known.expires_at:
             raise AccessTokenExpired("the access token has expired")
         if known.not_before > now + tolerated or known.issued_at > now + tolerated:
             raise AccessTokenNotYetValid("the access token is not valid yet")

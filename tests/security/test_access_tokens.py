@@ -197,7 +197,22 @@ def test_a_subject_of_the_wrong_type_or_size(read: Callable[..., Any], sub: Any)
 
 
 @pytest.mark.parametrize(
-    "sid", ["", "A" * 15, "A" * 17, "A" * 15 + "=", "A" * 15 + "+", "A" * 15 + "\n", "é" * 16, None, 7, True, ["A" * 16]]
+    "sid",
+    [
+        "",
+        "A" * 15,
+        "A" * 17,
+        "A" * 15 + "=",
+        "A" * 15 + "+",
+        "A" * 15 + "\n",
+        "é" * 16,
+        "\u4141" * 16,
+        "\u0141" * 16,
+        None,
+        7,
+        True,
+        ["A" * 16],
+    ],
 )
 def test_a_session_id_that_is_none(read: Callable[..., Any], sid: Any) -> None:
     refused(read, forge(with_claims(sid=sid)))
@@ -356,6 +371,16 @@ def test_trailing_and_leading_data(read: Callable[..., Any], spell: Callable[[st
 )
 def test_what_is_no_token_at_all(read: Callable[..., Any], token: Any) -> None:
     refused(read, token)
+
+
+def test_wide_characters_whose_bytes_in_memory_spell_a_good_token(read: Callable[..., Any]) -> None:
+    token = forge()
+    wide = (token * 2).encode().decode("utf-16-le")
+    assert len(token) == len(wide)
+    assert wide.encode("utf-16-le").startswith(token.encode())
+    refused(read, wide)
+    refused(read, token[:-1] + "\U0001f600")
+    refused(read, token + "\xff")
 
 
 def test_an_empty_signature_or_part(read: Callable[..., Any]) -> None:

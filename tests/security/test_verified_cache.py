@@ -4,15 +4,18 @@ everything that can change is checked again at each read.
 
 from __future__ import annotations
 
+import base64
 import gc
 import importlib
 import random
 import threading
+import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jwt
+import orjson
 import pytest
 
 from tests.support import FakeClock
@@ -137,6 +140,108 @@ def test_a_token_that_differs_anywhere_is_another_token(make: Callable[..., Benc
         changed = f"{good[:place]}{'A' if good[place] != 'A' else 'B'}{good[place + 1 :]}"
         with pytest.raises(InvalidAccessToken):
             bench.read(changed)
+
+
+class Credulous:
+    """A key that takes every signature, so that any number of good tokens end alike."""
+
+    algorithm, kid, _secret = "ES256", None, None
+
+    def verify(self, message: bytes, signature: bytes) -> bool:
+        return True
+
+
+def alike(number: int) -> str:
+    """Tokens that differ in nothing but one claim: the same header, the same signature, the same length."""
+    claims = {"iss": "i", "aud": "a", "sub": f"uid{number:06d}", "sid": "A" * 16, "iat": 1, "exp": 4_000_000_000}
+    parts = [orjson.dumps({"alg": "ES256", "typ": "at+jwt"}), orjson.dumps(claims), b"s" * 64]
+    return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 10, 100])
+def test_cve_2026_35039_tokens_that_fall_on_one_place_are_not_taken_for_each_other(make: Callable[..., Bench], size: int) -> None:
+    """fast-jwt: a key of the cache that two tokens shared gave one caller the other's claims."""
+    bench = make(keys=[Credulous()], cache_size=size)
+    choose = random.Random(size)
+    tokens = [alike(number) for number in range(30)]
+    assert 1 == len({token[-16:] for token in tokens}) == len({len(token) for token in tokens})
+    for number in [*range(30), *range(30), *(choose.randrange(30) for _ in range(300))]:
+        assert f"uid{number:06d}" == bench.read("".join(tokens[number])).subject
+    assert min(size, 30) == bench.verifier.remembered
+    bench.verifier.set_keys([KEY])
+    for token in tokens:
+        with pytest.raises(InvalidAccessToken):
+            bench.read(token)
+
+
+def test_cve_2026_107719_no_token_outlives_its_exp_in_memory_and_none_without_iat_gets_there(make: Callable[..., Bench]) -> None:
+    """fast-jwt: the end of a remembered token was taken from its ``exp`` only where it had an ``iat``, which is optional there."""
+    bench = make()
+    claims = {"iss": "i", "aud": "a", "sub": "u", "sid": "A" * 16, "exp": int(bench.clock.now) + 60}
+    without = jwt.encode(claims, SECRET, headers={"typ": "at+jwt"})
+    with_iat = jwt.encode({**claims, "iat": 0}, SECRET, headers={"typ": "at+jwt"})
+    for _ in range(2):
+        with pytest.raises(InvalidAccessToken, match="iat"):
+            bench.read(without)
+        assert bench.read(with_iat).issued_at == 0
+    assert bench.verifier.remembered == 1
+    bench.clock.advance(60)
+    with pytest.raises(AccessTokenExpired):
+        bench.read(with_iat)
+
+
+def test_cve_2026_48524_unknown_keys_in_any_number_drive_nothing_out(make: Callable[..., Bench]) -> None:
+    """PyJWT: tokens that name keys nobody has emptied the cache of keys. Here only tokens that verified ever get in."""
+    verified: list[bytes] = []
+
+    class Counting(Credulous):
+        def verify(self, message: bytes, signature: bytes) -> bool:
+            verified.append(message)
+            return signature == b"s" * 64
+
+    bench = make(keys=[Counting()], cache_size=2)
+    first, second = alike(1), alike(2)
+    for number in range(50):
+        assert (bench.read(first).subject, bench.read(second).subject) == ("uid000001", "uid000002")
+        header = base64.urlsafe_b64encode(orjson.dumps({"alg": "ES256", "typ": "at+jwt", "kid": str(number)})).rstrip(b"=").decode()
+        with pytest.raises(InvalidAccessToken):
+            bench.read(".".join([header, *first.split(".")[1:]]))
+        with pytest.raises(InvalidAccessToken):
+            bench.read(alike(1000 + number)[:-4] + "AAAA")
+    assert len(verified) == 2 + 50
+
+
+def test_a_token_that_is_verified_twice_at_once_is_remembered_once(make: Callable[..., Bench]) -> None:
+    class Reentering(Credulous):
+        def verify(self, message: bytes, signature: bytes) -> bool:
+            if len(depths) < 3:
+                depths.append(len(depths))
+                assert bench.read(alike(1)).subject == "uid000001"
+            return True
+
+    depths: list[int] = []
+    bench = make(keys=[Reentering()])
+    assert bench.read(alike(1)).subject == "uid000001"
+    once = make(keys=[Credulous()])
+    once.read(alike(1))
+    assert (3, 1, once.verifier.remembered_bytes) == (len(depths), bench.verifier.remembered, bench.verifier.remembered_bytes)
+
+
+def test_memory_does_not_grow_with_the_tokens_that_come_and_go(make: Callable[..., Bench]) -> None:
+    bench = make(keys=[Credulous()], cache_size=4)
+    for number in range(200):
+        bench.read(alike(number))
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for number in range(1000, 5000):
+            bench.read(alike(number))
+        gc.collect()
+        grown = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert grown < 30_000, "a word for each of 4,000 tokens that came and went would be 32,000 bytes; those remembered take 8,000"
+    assert bench.verifier.remembered == 4
 
 
 def test_the_number_of_remembered_tokens_is_bounded_and_answers_stay_right(make: Callable[..., Bench]) -> None:

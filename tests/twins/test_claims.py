@@ -6,14 +6,17 @@ import copy
 import json
 import pickle
 from collections.abc import Callable, Mapping
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 import pytest
 
 from tokenwheel import InvalidArgument
 
-GIVEN: dict[str, Any] = {"sub": "uid1", "sid": "A" * 16, "iat": 1, "exp": 2, "roles": ["a", {"b": [1]}], "role": "user", "none": None}
+TEXT = (
+    '{"sub":"uid1","sid":"AAAAAAAAAAAAAAAA","iat":1,"exp":2,"roles":["a",{"b":[1]},[{}]],"role":"user","none":null,"deep":{"d":{"e":[2]}}}'
+)
+GIVEN: dict[str, Any] = json.loads(TEXT)
 
 
 @pytest.fixture
@@ -23,18 +26,21 @@ def cls(load: Callable[[str], ModuleType]) -> Any:
 
 @pytest.fixture
 def claims(cls: Any) -> Any:
-    return cls(GIVEN)
+    return cls(json.loads(TEXT))
 
 
 def test_it_reads_as_a_mapping(claims: Any) -> None:
     assert isinstance(claims, Mapping)
     assert dict(claims) == GIVEN
     assert claims == GIVEN
-    assert claims == GIVEN
+    assert claims == {**GIVEN}
+    assert claims == MappingProxyType(GIVEN)
     assert claims == type(claims)(GIVEN)
     assert claims != {**GIVEN, "role": "admin"}
+    assert claims != type(claims)({**GIVEN, "role": "admin"})
     assert claims != 7
-    assert (len(claims), list(claims)) == (7, list(GIVEN))
+    assert claims != list(GIVEN.items())
+    assert (len(claims), list(claims)) == (8, list(GIVEN))
     assert (list(claims.keys()), list(claims.values()), list(claims.items())) == (list(GIVEN), list(GIVEN.values()), list(GIVEN.items()))
     assert ("role" in claims, "z" in claims) == (True, False)
     assert (claims["role"], claims.get("role"), claims.get("z"), claims.get("z", 9), claims.get("none", 9)) == (
@@ -67,14 +73,21 @@ def test_nothing_changes_it(claims: Any) -> None:
         del claims["role"]
     assert not hasattr(claims, "__dict__")
     for nested in (claims["roles"], claims.get("roles"), dict(claims)["roles"], claims.to_dict()["roles"], list(claims.values())[4]):
+        nested[2][0]["x"] = 1
         nested[1]["b"].append(2)
         nested.clear()
-    assert claims == GIVEN
+    for nested in (claims["deep"], claims.get("deep"), {**claims}["deep"], claims.to_dict()["deep"], dict(claims.items())["deep"]):
+        nested["d"]["e"].append(3)
+        nested["d"]["x"] = 1
+        nested.clear()
+    assert json.dumps(claims.to_dict(), separators=(",", ":")) == TEXT
 
 
 def test_what_it_was_made_of_is_not_shared(cls: Any) -> None:
-    given = copy.deepcopy(GIVEN)
+    given = json.loads(TEXT)
     claims = cls(given)
+    given["deep"]["d"]["e"].append(3)
+    given["roles"][1]["b"].append(2)
     given["roles"].clear()
     given["sub"] = "root"
     assert claims == GIVEN
@@ -86,10 +99,40 @@ def test_to_dict_gives_a_private_copy_that_json_takes(claims: Any) -> None:
     assert json.loads(json.dumps(copied)) == GIVEN
 
 
+def test_its_views_look_up_and_combine_as_those_of_a_dict(claims: Any) -> None:
+    assert ("role" in claims.keys(), "z" in claims.keys()) == (True, False)  # noqa: SIM118
+    assert (("role", "user") in claims.items(), ("role", "admin") in claims.items()) == (True, False)
+    assert ("user" in claims.values(), "admin" in claims.values()) == (True, False)
+    assert {"role"} == claims.keys() & {"role", "z"}
+    assert (len(claims.keys()), len(claims.items()), len(claims.values())) == (8, 8, 8)
+
+
+@pytest.mark.parametrize("name", [7, None, (), "", "\ud800", b"role"], ids=ascii)
+def test_a_name_that_is_none_is_not_there(claims: Any, name: Any) -> None:
+    assert (name in claims, claims.get(name)) == (False, None)
+    with pytest.raises(KeyError):
+        claims[name]
+
+
+def test_a_name_without_hash_is_a_type_error_as_with_a_dict(claims: Any) -> None:
+    for look_up in (claims.__contains__, claims.__getitem__, claims.get):
+        with pytest.raises(TypeError):
+            look_up([])
+
+
+def test_one_that_was_never_filled_fails_without_harm(cls: Any) -> None:
+    empty = cls.__new__(cls)
+    for use in (len, list, repr, lambda one: one["sub"], lambda one: one.subject, lambda one: one.get("sub")):
+        with pytest.raises((TypeError, AttributeError)):
+            use(empty)
+
+
 def test_a_match_statement_takes_it_for_a_mapping(claims: Any) -> None:
     match claims:
-        case {"role": role, "sub": subject}:
-            assert (role, subject) == ("user", "uid1")
+        case {"role": "admin"} | {"z": _}:
+            raise AssertionError("matched what it does not hold")
+        case {"role": role, "sub": subject, **rest}:
+            assert (role, subject, len(rest)) == ("user", "uid1", 6)
         case _:
             raise AssertionError("no match")
 
@@ -112,3 +155,23 @@ def test_claims_made_by_hand_need_what_an_access_token_has(cls: Any, name: str, 
         cls({**GIVEN, name: value})
     with pytest.raises(InvalidArgument, match=name):
         cls({key: one for key, one in GIVEN.items() if key != name})
+
+
+def test_comparing_it_hands_nothing_of_it_to_what_it_is_compared_with(claims: Any) -> None:
+    class Grasping:
+        __hash__ = None  # type: ignore[assignment]
+
+        def __eq__(self, other: object) -> bool:
+            if isinstance(other, list):
+                other.append("admin")
+            return False
+
+    assert claims != {**GIVEN, "roles": Grasping()}
+    assert claims != type(claims)({**GIVEN, "roles": Grasping()})
+    assert claims == GIVEN
+
+
+def test_it_is_made_only_once(claims: Any) -> None:
+    with pytest.raises(AttributeError, match="cannot be changed"):
+        claims.__init__({**GIVEN, "sub": "root"})
+    assert claims == GIVEN

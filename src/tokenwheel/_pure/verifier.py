@@ -65,6 +65,8 @@ class Claims(Mapping[str, Any]):
     _claims: dict[str, Any]
 
     def __init__(self, claims: Mapping[str, Any]) -> None:
+        if hasattr(self, "_claims"):
+            raise AttributeError("Claims cannot be changed; to_dict() gives a copy that can")
         copied = {name: _copy(value) for name, value in claims.items()}
         for name, kind in (("sub", str), ("sid", str), ("iat", (int, float)), ("exp", (int, float))):
             if not isinstance(copied.get(name), kind):
@@ -117,10 +119,8 @@ class Claims(Mapping[str, Any]):
         return len(self._claims)
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, Claims):
-            return self._claims == other._claims
         if isinstance(other, Mapping):
-            return self._claims == dict(other)
+            return self.to_dict() == dict(other)  # A copy, since what stands in the other may be asked to compare itself.
         return NotImplemented
 
     __hash__ = None  # type: ignore[assignment]
@@ -229,6 +229,9 @@ class Verifier:
     def __repr__(self) -> str:
         return f"<Verifier with {len(self._keys)} keys, {len(self._cache)} tokens remembered>"
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Verifier cannot be copied or pickled")
+
     @property
     def remembered(self) -> int:
         """How many tokens are remembered."""
@@ -267,7 +270,7 @@ class Verifier:
         if not accepted:
             raise InvalidAccessToken("the access token is for another audience")
         now = self._clock()
-        if now - leeway >= known.expires_at:
+        if not now - leeway < known.expires_at:
             raise AccessTokenExpired("the access token has expired")
         if known.not_before > now + leeway or known.issued_at > now + leeway:
             raise AccessTokenNotYetValid("the access token is not valid yet")
