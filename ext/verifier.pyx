@@ -11,19 +11,25 @@ tokens that verified are ever put in, so nobody without a key chooses where one 
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.dict cimport PyDict_GetItemWithError
+from cpython.float cimport PyFloat_AS_DOUBLE
 from cpython.list cimport PyList_GET_ITEM
+from cpython.long cimport PyLong_AsLongLongAndOverflow
 from cpython.pycapsule cimport PyCapsule_GetPointer
+from cpython.ref cimport PyObject
+from libc.math cimport floor
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy
 
 from base64url cimport base64url_decode, base64url_encode, base64url_encoded_length
+from evp cimport EVP_LARGEST_DIGEST, evp_equal, evp_load_from_hashlib, keyed_hash, keyed_hash_digest, keyed_hash_for, keyed_hash_free
 from index cimport INDEX_NONE, hash_index, index_clear, index_cursor, index_find_first, index_find_next, index_free, index_init, index_insert, index_remove
+from json_object cimport parse_json_object
 from revocation_table cimport revocation_table, revocations_refuse
 from tags cimport secret_tag
 
 import os
 from collections.abc import ItemsView, KeysView, Mapping, Sequence, ValuesView
-from hmac import compare_digest, digest as hmac_digest
 
 import orjson
 
@@ -37,20 +43,20 @@ CACHE_BYTES = 67_108_864  # 64 MiB
 
 cdef Py_ssize_t LONGEST_TOKEN = MAX_TOKEN_LENGTH
 cdef int DEEPEST = MAX_NESTING
-cdef object LARGEST_DATE = 2**53  # seconds; larger numbers lose whole seconds on their way through JSON
-cdef object LARGEST_GENERATION = 2**32 - 2
+cdef object json_loads = orjson.loads
+cdef long long LARGEST_DATE = 2**53  # seconds; larger numbers lose whole seconds on their way through JSON
+cdef long long LARGEST_GENERATION = 2**32 - 2
 cdef Py_ssize_t LONGEST_SUBJECT = 255
 cdef Py_ssize_t SESSION_ID_LENGTH = 16  # characters: 12 bytes in base64url
 cdef Py_ssize_t REMEMBERED_OVERHEAD = 1024  # bytes: a generous guess at the claims' objects beside their text, which counts three times
 cdef Py_ssize_t TAG_CHARACTERS = 16  # of the signature: 96 bits of it
 
-cdef object json_loads = orjson.loads
-cdef dict HASH_OF = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
+evp_load_from_hashlib()
 
 cdef extern from "Python.h":
     int PyUnicode_READY(object text) except -1
     bint PyUnicode_IS_ASCII(object text)
-    const char* PyUnicode_1BYTE_DATA(object text)
+    const uint8_t* PyUnicode_1BYTE_DATA(object text)
     Py_ssize_t PyUnicode_GET_LENGTH(object text)
     object PyObject_CallNoArgs(object function)
 
@@ -165,7 +171,7 @@ cdef class Remembered:
     """A token whose signature and claims were found good, with what must be checked at each read."""
 
     cdef Claims claims
-    cdef tuple audience
+    cdef object audience  # a str or a list of them
     cdef bytes token
     cdef double issued_at
     cdef double not_before
@@ -186,9 +192,11 @@ cdef class KeyInUse:
     cdef object kid
     cdef object algorithm
     cdef object verify
-    cdef object secret  # bytes for HMAC, else None
-    cdef object hash_name
+    cdef keyed_hash hash  # zeros for all but HMAC
     cdef bytes header  # its base64url text
+
+    def __dealloc__(self):
+        keyed_hash_free(&self.hash)
 
 
 @cython.final
@@ -277,20 +285,20 @@ cdef class Verifier:
             self.cached_bytes = 0
             self.hand = 0
 
-    def verify(self, token, audience=None, leeway=None):
+    def verify(self, access_token, *, audience=None, leeway=None):
         """The claims of an access token that is good now. See :meth:`tokenwheel.SessionManager.read`."""
         cdef double tolerated = self.leeway if leeway is None else check_leeway(leeway, self.largest_leeway)
         cdef double now
         cdef Remembered known
         cdef const char* text
         cdef Py_ssize_t length
-        if not isinstance(token, str):
+        if not isinstance(access_token, str):
             raise InvalidAccessToken("an access token is a str")
-        PyUnicode_READY(token)
-        if not PyUnicode_IS_ASCII(token):
+        PyUnicode_READY(access_token)
+        if not PyUnicode_IS_ASCII(access_token):
             raise InvalidAccessToken("the access token is not canonical base64url")
-        text = PyUnicode_1BYTE_DATA(token)
-        length = PyUnicode_GET_LENGTH(token)
+        text = <const char*>PyUnicode_1BYTE_DATA(access_token)
+        length = PyUnicode_GET_LENGTH(access_token)
         known = self.recall(text, length)
         if known is None:
             known = self.verify_unseen(text, length)
@@ -407,16 +415,16 @@ cdef class Verifier:
         return known
 
     cdef Remembered check_claims(self, bytes payload, Py_ssize_t length):
-        cdef dict claims = parse_object(payload)
+        cdef dict claims = parse_json_object(json_loads, payload, DEEPEST)
         cdef Remembered known = Remembered.__new__(Remembered)
         cdef object value
         if claims is None:
             raise InvalidAccessToken("the access token's claims are not one well-formed JSON object")
-        if claims.get("iss") != self.issuer:
+        value = claims.get("iss")
+        if type(value) is not str or <str>value != self.issuer:
             raise InvalidAccessToken("the access token is of another issuer")
-        value = claims.get("aud")
-        known.audience = (value,) if type(value) is str else tuple(<list>value) if type(value) is list else ()
-        if not is_texts(known.audience):
+        known.audience = claims.get("aud")
+        if not is_audience(known.audience):
             raise InvalidAccessToken("the access token's 'aud' is missing or malformed")
         value = claims.get("sub")
         if type(value) is not str or not 0 < len(<str>value) <= LONGEST_SUBJECT or "\0" in <str>value:
@@ -424,19 +432,16 @@ cdef class Verifier:
         value = claims.get("sid")
         if (
             type(value) is not str or len(<str>value) != SESSION_ID_LENGTH or not PyUnicode_IS_ASCII(value)
-            or base64url_decode(<const uint8_t*>PyUnicode_1BYTE_DATA(value), SESSION_ID_LENGTH, known.session_id) < 0
+            or base64url_decode(PyUnicode_1BYTE_DATA(value), SESSION_ID_LENGTH, known.session_id) < 0
         ):
             raise InvalidAccessToken("the access token's 'sid' is missing or malformed")
-        value = claims.get("gen", 0)
-        if type(value) is not int or not 0 <= value <= LARGEST_GENERATION:
-            raise InvalidAccessToken("the access token's 'gen' is malformed")
-        known.generation = value
+        known.generation = generation_in(claims)
         if type(claims.get("jti", "")) is not str:
             raise InvalidAccessToken("the access token's 'jti' is malformed")
-        known.expires_at = int(date_of(claims, "exp"))
+        known.expires_at = floor(date_of(claims, "exp"))
         known.issued_at = date_of(claims, "iat")
         known.not_before = date_of(claims, "nbf") if "nbf" in claims else 0
-        known.has_accepted_audience = shares_one(self.audience, known.audience)
+        known.has_accepted_audience = is_for_one_of(self.audience, known.audience)
         known.cost = length + 3 * PyBytes_GET_SIZE(payload) + REMEMBERED_OVERHEAD
         known.claims = Claims.__new__(Claims)
         known.claims._claims = claims
@@ -449,8 +454,8 @@ cdef KeyInUse key_in_use(object key):
     made.kid = key.kid
     made.algorithm = key.algorithm
     made.verify = key.verify
-    made.hash_name = HASH_OF.get(key.algorithm)
-    made.secret = key._secret if made.hash_name is not None else None
+    if key._secret is not None:
+        keyed_hash_for(&made.hash, key.algorithm, key._secret)
     if made.kid is not None:
         header["kid"] = made.kid
     made.header = encoded(orjson.dumps(header))
@@ -490,7 +495,7 @@ cdef KeyInUse key_by_header(const char* text, Py_ssize_t length, list keys):
     cdef KeyInUse key
     if raw is None:
         raise InvalidAccessToken("the access token is not canonical base64url")
-    header = parse_object(raw)
+    header = parse_json_object(json_loads, raw, DEEPEST)
     if header is None:
         raise InvalidAccessToken("the access token's header is not one well-formed JSON object")
     kid = header.get("kid")
@@ -518,92 +523,70 @@ cdef bint is_signed(KeyInUse key, const char* text, const char* second, const ch
 
     For HMAC the texts are compared, in constant time: that refuses every spelling of the signature but the canonical one.
     """
-    cdef bytes message = PyBytes_FromStringAndSize(text, second - text)
+    cdef uint8_t hashed[EVP_LARGEST_DIGEST]
+    cdef uint8_t expected[2 * EVP_LARGEST_DIGEST]
+    cdef Py_ssize_t size
     cdef bytes signature
-    if key.secret is not None:
-        signature = PyBytes_FromStringAndSize(second + 1, end - second - 1)
-        return compare_digest(encoded(hmac_digest(key.secret, message, key.hash_name)), signature)
+    with cython.critical_section(key):
+        size = keyed_hash_digest(&key.hash, text, second - text, hashed)
+    if size:
+        size = base64url_encode(hashed, size, expected)
+        return size == end - second - 1 and evp_equal(expected, second + 1, size)
     signature = decoded(second + 1, end - second - 1)
-    return signature is not None and key.verify(message, signature)
+    return signature is not None and key.verify(PyBytes_FromStringAndSize(text, second - text), signature)
 
 
-cdef dict parse_object(bytes text):
-    """A JSON object without duplicate names or unreasonable nesting; None where it is anything else."""
-    cdef Py_ssize_t members
-    try:
-        parsed = json_loads(text)
-    except ValueError:
-        return None
-    if type(parsed) is not dict:
-        return None
-    members = count_members(parsed, 1)
-    if members < 0 or members != count_colons(PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text)):
-        return None
-    return <dict>parsed
-
-
-cdef Py_ssize_t count_members(object value, int depth) except -2:
-    """How many members the objects in a parsed value have in all; -1 where they are nested too deeply.
-
-    A text with more than these had a name twice in one object: its later value would have hidden the earlier one.
-    """
-    cdef Py_ssize_t members = 0
-    cdef Py_ssize_t found
-    if depth > DEEPEST:
-        return -1
-    if type(value) is dict:
-        members = len(<dict>value)
-        for item in (<dict>value).values():
-            if type(item) is dict or type(item) is list:
-                found = count_members(item, depth + 1)
-                if found < 0:
-                    return -1
-                members += found
-    else:
-        for item in <list>value:
-            if type(item) is dict or type(item) is list:
-                found = count_members(item, depth + 1)
-                if found < 0:
-                    return -1
-                members += found
-    return members
-
-
-cdef Py_ssize_t count_colons(const char* text, Py_ssize_t length) noexcept nogil:
-    """The colons of a well-formed JSON text that stand outside its strings: one a member."""
-    cdef Py_ssize_t colons = 0
-    cdef Py_ssize_t position = 0
-    while position < length:
-        if text[position] == c'"':
-            position += 1
-            while position < length and text[position] != c'"':
-                position += 2 if text[position] == c"\\" else 1
-        elif text[position] == c":":
-            colons += 1
-        position += 1
-    return colons
+cdef uint32_t generation_in(dict claims) except? 0:
+    cdef PyObject* found = PyDict_GetItemWithError(claims, "gen")
+    cdef int is_out_of_range = 0
+    cdef long long generation
+    if found == NULL:
+        return 0
+    if type(<object>found) is int:
+        generation = PyLong_AsLongLongAndOverflow(<object>found, &is_out_of_range)
+        if not is_out_of_range and 0 <= generation <= LARGEST_GENERATION:
+            return <uint32_t>generation
+    raise InvalidAccessToken("the access token's 'gen' is malformed")
 
 
 cdef double date_of(dict claims, str name) except -1:
     """A NumericDate (RFC 7519, section 2) of sensible size."""
-    cdef object date = claims.get(name)
-    if (type(date) is int or type(date) is float) and 0 <= date <= LARGEST_DATE:
-        return date
+    cdef object value = claims.get(name)
+    cdef int is_out_of_range = 0
+    cdef long long seconds
+    if type(value) is int:
+        seconds = PyLong_AsLongLongAndOverflow(value, &is_out_of_range)
+        if not is_out_of_range and 0 <= seconds <= LARGEST_DATE:
+            return seconds
+    elif type(value) is float and 0 <= PyFloat_AS_DOUBLE(value) <= LARGEST_DATE:
+        return PyFloat_AS_DOUBLE(value)
     raise InvalidAccessToken(f"the access token's {name!r} is missing or malformed")
 
 
-cdef bint is_texts(tuple several) except -1:
-    """Whether these are one or more texts, none of them empty."""
-    for one in several:
-        if type(one) is not str or not one:
+cdef bint is_audience(object given) except -1:
+    """Whether an ``aud`` is a text or an array of them, at least one and none of them empty (RFC 7519, section 4.1.3)."""
+    if type(given) is str:
+        return len(<str>given) > 0
+    if type(given) is not list:
+        return False
+    for one in <list>given:
+        if type(one) is not str or not len(<str>one):
             return False
-    return bool(several)
+    return len(<list>given) > 0
 
 
-cdef bint shares_one(tuple wanted, tuple given) except -1:
+cdef bint is_for_one_of(tuple wanted, object given) except -1:
+    """Whether an ``aud`` that is well-formed names one of these audiences."""
+    cdef str one
+    cdef str other
     for one in wanted:
-        if one in given:
-            return True
+        if type(given) is str:
+            if one == <str>given:
+                return True
+        else:
+            for other in <list>given:
+                if one == other:
+                    return True
     return False
 
 
@@ -619,7 +602,7 @@ cdef bint is_for(Remembered known, object audience) except -1:
             break
     if not wanted:
         raise InvalidArgument("audience must be a non-empty str or a non-empty sequence of such")
-    return shares_one(wanted, known.audience)
+    return is_for_one_of(tuple([str.__str__(one) for one in wanted]), known.audience)
 
 
 cdef double check_leeway(object leeway, double largest) except -1:

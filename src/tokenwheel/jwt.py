@@ -8,25 +8,15 @@ knows how a session is stored.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
-from ._impl import MAX_TOKEN_LENGTH, RevocationTable, Verifier, encode
+from ._impl import MAX_TOKEN_LENGTH, RevocationTable, Signer, Verifier
 from .errors import ConfigurationError, InvalidArgument
-from .keys import Key, KeySet
+from .keys import KeySet
 
 __all__ = ["AccessTokens"]
-
-
-class _Signer(NamedTuple):
-    """The key that signs and the header it puts on every token, ready encoded and with its dot."""
-
-    key: Key
-    header: str
-
-    def __repr__(self) -> str:
-        return f"_Signer({self.key!r})"
 
 
 class AccessTokens:
@@ -50,7 +40,7 @@ class AccessTokens:
         self._keys = keys
         self._issuer = issuer
         self._audience = audience if isinstance(audience, str) else list(audience)
-        self._signer: _Signer | None = None
+        self._signer: Signer | None = None
         self.verifier = Verifier(
             tuple(keys),
             issuer=issuer,
@@ -67,7 +57,7 @@ class AccessTokens:
     def _follow_keys(self) -> None:
         """Takes over the key set as it is now; whatever was verified by a key that left is forgotten."""
         key = self._keys.signing
-        self._signer = None if key is None else _Signer(key, _header_of(key) + ".")
+        self._signer = None if key is None else Signer(key)
         self.verifier.set_keys(tuple(self._keys))
 
     def check_signing(self) -> None:
@@ -89,15 +79,7 @@ class AccessTokens:
         payload["iat"] = issued_at
         payload["exp"] = expires_at
         payload.update(claims)
-        signed = signer.header + encode(orjson.dumps(payload))
-        token = f"{signed}.{encode(signer.key.sign(signed.encode('ascii')))}"
+        token = signer.sign(orjson.dumps(payload))
         if len(token) > MAX_TOKEN_LENGTH:
             raise InvalidArgument(f"claims make an access token of {len(token)} bytes, and at most {MAX_TOKEN_LENGTH} are accepted")
         return token
-
-
-def _header_of(key: Key) -> str:
-    header = {"alg": key.algorithm, "typ": "at+jwt"}
-    if key.kid is not None:
-        header["kid"] = key.kid
-    return encode(orjson.dumps(header))

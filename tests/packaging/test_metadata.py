@@ -30,7 +30,7 @@ def test_the_command_runs_the_same_function_as_the_module() -> None:
 def test_the_types_are_installed_with_the_package() -> None:
     package = Path(tokenwheel.__file__).parent
     assert (package / "py.typed").is_file()
-    assert {path.stem for path in package.glob("_native/*.pyi")} == {"cache", "revocations", "tokens", "verifier"}
+    assert {path.stem for path in package.glob("_native/*.pyi")} == {"cache", "revocations", "signer", "tokens", "verifier"}
 
 
 def test_every_compiled_module_has_a_pure_twin() -> None:

@@ -253,16 +253,16 @@ class Verifier:
             self._cache.clear()
             self._cached_bytes = 0
 
-    def verify(self, token: str, audience: str | Sequence[str] | None = None, leeway: float | None = None) -> Claims:
+    def verify(self, access_token: str, *, audience: str | Sequence[str] | None = None, leeway: float | None = None) -> Claims:
         """The claims of an access token that is good now. See :meth:`tokenwheel.SessionManager.read`."""
         leeway = self._leeway if leeway is None else _check_leeway(leeway, self._largest_leeway)
-        if type(token) is not str:
-            if not isinstance(token, str):
+        if type(access_token) is not str:
+            if not isinstance(access_token, str):
                 raise InvalidAccessToken("an access token is a str")
-            token = str.__str__(token)
-        known = self._recall(token)
+            access_token = str.__str__(access_token)
+        known = self._recall(access_token)
         if known is None:
-            known = self._verify_unseen(token)
+            known = self._verify_unseen(access_token)
         if audience is None:
             accepted = known.has_accepted_audience
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import secrets
 from base64 import urlsafe_b64encode
@@ -21,6 +22,7 @@ __all__ = ["Key"]
 _THUMBPRINT_MEMBERS = frozenset({"crv", "e", "kty", "n", "x", "y"})  # RFC 7638, section 3.2; RFC 8037, section 2
 _PRIVATE_MEMBERS = frozenset({"d", "dp", "dq", "oth", "p", "q", "qi"})  # RFC 7518, sections 6.2.2 and 6.3.2; RFC 8037, section 2
 _PROBE = b"tokenwheel"
+_HASH = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}  # RFC 7518, section 3.2
 
 
 class Key:
@@ -152,11 +154,15 @@ class Key:
         """
         if not self.can_sign:
             raise ConfigurationError("a public key signs nothing")
-        return self._jwa.sign(message, self._private if self._secret is None else self._secret)
+        if self._secret is not None:
+            return hmac.digest(self._secret, message, _HASH[self.algorithm])
+        return self._jwa.sign(message, self._private)
 
     def verify(self, message: bytes, signature: bytes) -> bool:
         """Whether the signature is this key's for the message. Compares in constant time; never raises for a bad signature."""
-        return self._jwa.verify(message, self._public if self._secret is None else self._secret, signature)
+        if self._secret is not None:
+            return hmac.compare_digest(hmac.digest(self._secret, message, _HASH[self.algorithm]), signature)
+        return self._jwa.verify(message, self._public, signature)
 
     def public(self) -> Key:
         """The public key of a key pair, with the same kid.

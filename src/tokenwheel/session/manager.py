@@ -112,6 +112,8 @@ class _Manager:
         )
         self._tokens = tokens
         self._verify = tokens.verifier.verify
+        if type(self).read is _Manager.read:  # A call between the two would cost nearly as much as all the rest.
+            vars(self)["read"] = self._verify
         self._listeners = Listeners()
         self._flow = SessionFlow(lifecycle, tokens, self._listeners, clock)
         self._revocations = revocations
@@ -142,7 +144,7 @@ class _Manager:
             AccessTokenRevoked: its session was ended or restricted.
             InvalidArgument: an ``audience`` or ``leeway`` that cannot be used.
         """
-        return self._verify(access_token, audience, leeway)
+        return self._verify(access_token, audience=audience, leeway=leeway)
 
     @overload
     def on(self, event: SessionEvent) -> Callable[[L], L]: ...

@@ -1,0 +1,165 @@
+"""HMAC (RFC 2104) by the libcrypto that ``hashlib`` itself has loaded, from digest states that have taken in the key already.
+
+No cryptography of our own and no second libcrypto: the EVP functions are looked up in the interpreter's ``_hashlib`` module when an
+extension is imported, and only pointers whose target nobody looks into are passed around, so one build serves OpenSSL 1.1 and 3.
+Where they can't be found (Windows, an interpreter with ``_hashlib`` built in or without it), and whenever a call fails, the digest is
+of no bytes, and the caller asks ``hmac.digest``.
+
+A keyed hash has one scratch state, so two threads must not use it at once: its owner is the lock.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.stdint cimport uint8_t
+
+
+cdef extern from *:
+    """
+    #include <stddef.h>
+    #include <string.h>
+    #if !defined(_WIN32)
+    #include <dlfcn.h>
+    #endif
+
+    #define EVP_LARGEST_DIGEST 64
+    #define EVP_LARGEST_BLOCK 128
+
+    static struct {
+        void *(*state_new)(void);
+        void (*state_free)(void *);
+        int (*state_copy)(void *, const void *);
+        int (*init)(void *, const void *, void *);
+        int (*update)(void *, const void *, size_t);
+        int (*final)(void *, unsigned char *, unsigned int *);
+        const void *(*digest_by_name)(const char *);
+        void (*cleanse)(void *, size_t);
+        int (*compare)(const void *, const void *, size_t);
+    } evp;
+
+    static int evp_is_loaded = 0;
+
+    /* Takes the functions from the shared library at this path, which is in memory already. Keeps that library there. */
+    static int evp_load(const char *path) {
+    #if defined(_WIN32)
+        (void)path;
+    #else
+        void *library = dlopen(path, RTLD_LAZY | RTLD_NOLOAD);
+        if (library == NULL)
+            return 0;
+        *(void **)&evp.state_new = dlsym(library, "EVP_MD_CTX_new");
+        *(void **)&evp.state_free = dlsym(library, "EVP_MD_CTX_free");
+        *(void **)&evp.state_copy = dlsym(library, "EVP_MD_CTX_copy_ex");
+        *(void **)&evp.init = dlsym(library, "EVP_DigestInit_ex");
+        *(void **)&evp.update = dlsym(library, "EVP_DigestUpdate");
+        *(void **)&evp.final = dlsym(library, "EVP_DigestFinal_ex");
+        *(void **)&evp.digest_by_name = dlsym(library, "EVP_get_digestbyname");
+        *(void **)&evp.cleanse = dlsym(library, "OPENSSL_cleanse");
+        *(void **)&evp.compare = dlsym(library, "CRYPTO_memcmp");
+        evp_is_loaded = evp.state_new && evp.state_free && evp.state_copy && evp.init && evp.update && evp.final && evp.digest_by_name
+            && evp.cleanse && evp.compare;
+    #endif
+        return evp_is_loaded;
+    }
+
+    typedef struct {
+        void *inner;
+        void *outer;
+        void *scratch;
+        unsigned int size;
+    } keyed_hash;
+
+    static void keyed_hash_free(keyed_hash *hash) {
+        if (evp_is_loaded) {
+            evp.state_free(hash->inner);
+            evp.state_free(hash->outer);
+            evp.state_free(hash->scratch);
+        }
+        memset(hash, 0, sizeof(*hash));
+    }
+
+    static int keyed_hash_take_in(void *state, const void *digest, const unsigned char *key, size_t length, unsigned char pad, size_t block) {
+        unsigned char padded[EVP_LARGEST_BLOCK];
+        size_t position;
+        int done;
+        memset(padded, pad, block);
+        for (position = 0; position < length; position++)
+            padded[position] ^= key[position];
+        done = state != NULL && evp.init(state, digest, NULL) && evp.update(state, padded, block);
+        evp.cleanse(padded, sizeof(padded));
+        return done;
+    }
+
+    /* Keys a hash of zeros. Returns 0, and leaves zeros, where libcrypto is not there or refuses. */
+    static int keyed_hash_init(keyed_hash *hash, const char *name, size_t block, const unsigned char *key, size_t length) {
+        unsigned char shortened[EVP_LARGEST_DIGEST];
+        const void *digest = evp_is_loaded ? evp.digest_by_name(name) : NULL;
+        int done = 0;
+        if (digest == NULL)
+            return 0;
+        hash->inner = evp.state_new();
+        hash->outer = evp.state_new();
+        hash->scratch = evp.state_new();
+        if (hash->inner && hash->outer && hash->scratch) {
+            done = 1;
+            if (length > block) {
+                unsigned int size = 0;
+                done = evp.init(hash->scratch, digest, NULL) && evp.update(hash->scratch, key, length)
+                    && evp.final(hash->scratch, shortened, &size);
+                key = shortened;
+                length = size;
+            }
+            done = done && keyed_hash_take_in(hash->inner, digest, key, length, 0x36, block)
+                && keyed_hash_take_in(hash->outer, digest, key, length, 0x5c, block);
+            evp.cleanse(shortened, sizeof(shortened));
+        }
+        if (!done)
+            keyed_hash_free(hash);
+        return done;
+    }
+
+    /* Writes the HMAC of a message. Returns how many bytes that are, or 0 where it could not be made. */
+    static unsigned int keyed_hash_digest(keyed_hash *hash, const void *message, size_t length, unsigned char *target) {
+        unsigned int size = 0;
+        if (hash->inner == NULL)
+            return 0;
+        if (evp.state_copy(hash->scratch, hash->inner) && evp.update(hash->scratch, message, length) && evp.final(hash->scratch, target, &size)
+            && evp.state_copy(hash->scratch, hash->outer) && evp.update(hash->scratch, target, size) && evp.final(hash->scratch, target, &size))
+            return size;
+        return 0;
+    }
+
+    static int evp_equal(const void *one, const void *other, size_t length) {
+        return evp.compare(one, other, length) == 0;
+    }
+    """
+    ctypedef struct keyed_hash:
+        pass
+    const int EVP_LARGEST_DIGEST
+    bint evp_load(const char *path)
+    bint keyed_hash_init(keyed_hash *hash, const char *name, size_t block, const uint8_t *key, size_t length)
+    void keyed_hash_free(keyed_hash *hash)
+    unsigned int keyed_hash_digest(keyed_hash *hash, const void *message, size_t length, uint8_t *target)
+    bint evp_equal(const void *one, const void *other, size_t length) nogil
+
+
+cdef inline bint keyed_hash_for(keyed_hash *hash, str algorithm, bytes secret) except -1:
+    """Keys a hash of zeros for ``HS256``, ``HS384`` or ``HS512``. False, and it stays zeros, where that can't be done here."""
+    return keyed_hash_init(
+        hash,
+        b"SHA256" if algorithm == "HS256" else b"SHA384" if algorithm == "HS384" else b"SHA512",
+        64 if algorithm == "HS256" else 128,
+        <const uint8_t*>PyBytes_AS_STRING(secret),
+        PyBytes_GET_SIZE(secret),
+    )
+
+
+cdef inline int evp_load_from_hashlib() except -1:
+    """To be called once, when a module that uses these functions is imported."""
+    try:
+        import _hashlib
+        import sys
+    except ImportError:
+        return 0
+    path = getattr(_hashlib, "__file__", None)
+    if path is not None:
+        evp_load(<bytes>path.encode(sys.getfilesystemencoding(), "surrogateescape"))
+    return 0

@@ -1,0 +1,124 @@
+"""Signing, and the HMAC that signs and verifies: PyJWT agrees on every byte, whichever libcrypto is at hand, or none. Both twins."""
+
+from __future__ import annotations
+
+import copy
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
+from typing import Any
+
+import jwt
+import pytest
+
+from tokenwheel import Key
+from tokenwheel.keys.checks import ALGORITHMS
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+
+
+@pytest.fixture
+def make(load: Callable[[str], ModuleType]) -> Callable[[Key], Any]:
+    signer: Callable[[Key], Any] = load("signer").Signer
+    return signer
+
+
+def read_by_pyjwt(token: str, key: Key) -> bytes:
+    material = key._secret if key._secret is not None else key._public
+    payload: bytes = jwt.PyJWS().decode(token, material, algorithms=[key.algorithm])
+    return payload
+
+
+@pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
+def test_pyjwt_reads_what_it_signs_with_each_algorithm(make: Callable[[Key], Any], algorithm: str) -> None:
+    key = Key.generate(algorithm, kid="one")
+    token = make(key).sign(b'{"a":1}')
+    assert read_by_pyjwt(token, key) == b'{"a":1}'
+    assert jwt.get_unverified_header(token) == {"alg": algorithm, "typ": "at+jwt", "kid": "one"}
+
+
+@pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
+@pytest.mark.parametrize("secret_length", [64, 65, 127, 128, 129, 1000])
+def test_pyjwt_reads_payloads_of_any_length_under_secrets_shorter_and_longer_than_a_block(
+    make: Callable[[Key], Any], algorithm: str, secret_length: int
+) -> None:
+    key = Key.from_secret(os.urandom(secret_length), algorithm)
+    signer = make(key)
+    for length in (*range(0, 140, 3), 20_000):
+        payload = os.urandom(length)
+        assert read_by_pyjwt(signer.sign(payload), key) == payload
+
+
+def test_threads_that_share_it_do_not_mix_their_signatures(make: Callable[[Key], Any]) -> None:
+    key = Key.generate("HS256")
+    signer = make(key)
+    start = threading.Barrier(8)
+
+    def sign(number: int) -> bool:
+        start.wait()
+        return all(read_by_pyjwt(signer.sign(b"%d" % (number * 1000 + n)), key) == b"%d" % (number * 1000 + n) for n in range(200))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(sign, range(8)))
+
+
+@needs_fork
+def test_a_child_process_signs_and_verifies_with_what_it_inherited(make: Callable[[Key], Any]) -> None:
+    key = Key.generate("HS256")
+    signer = make(key)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if read_by_pyjwt(signer.sign(b"child"), key) == b"child" else 1)
+    assert read_by_pyjwt(signer.sign(b"parent"), key) == b"parent"
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_it_shows_nothing_of_its_key_and_keeps_it(make: Callable[[Key], Any]) -> None:
+    key = Key.from_secret("a shared secret that nobody may see in a message")
+    signer = make(key)
+    assert repr(signer) == f"<Signer with {key!r}>"
+    for attempt in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match="cannot be copied or pickled"):
+            attempt(signer)
+    with pytest.raises(AttributeError):
+        signer.__init__(Key.generate("HS256"))
+    assert read_by_pyjwt(signer.sign(b"{}"), key) == b"{}"
+
+
+WITHOUT_OPENSSL = """
+import sys
+if sys.argv[2] == "no hashlib module of OpenSSL's":
+    sys.modules["_hashlib"] = None
+else:
+    import _hashlib
+    _hashlib.__file__ = sys.argv[2]
+from importlib import import_module
+from tokenwheel import AccessTokenRevoked, InvalidAccessToken, Key, KeySet, SessionManager
+import jwt
+for algorithm in ("HS256", "HS384", "HS512"):
+    key = Key.from_secret(bytes(range(200)), algorithm)
+    manager = SessionManager(KeySet(key), issuer="i", audience="a")
+    token = manager.create({"role": "user"}, subject="ann").access_token
+    assert jwt.decode(token, bytes(range(200)), [algorithm], issuer="i", audience="a")["role"] == "user"
+    assert manager.read(token)["role"] == "user"
+    for bad in (token[:-1], token[:-1] + ("A" if token[-1] != "A" else "Q"), token + "A", token.rpartition(".")[0] + "."):
+        try:
+            manager.read(bad)
+        except InvalidAccessToken:
+            continue
+        raise SystemExit("accepted")
+    assert import_module(f"tokenwheel._{sys.argv[1]}.signer").Signer(key).sign(b"{}").count(".") == 2
+print("same")
+"""
+
+
+@pytest.mark.parametrize("lost", ["no hashlib module of OpenSSL's", "/nowhere/_hashlib.so", sys.executable])
+def test_hmac_stays_the_same_where_openssl_is_out_of_reach(implementation: str, lost: str) -> None:
+    command = [sys.executable, "-c", WITHOUT_OPENSSL, implementation, lost]
+    done = subprocess.run(command, env={**os.environ, "TOKENWHEEL_IMPL": implementation}, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("same\n", "")
