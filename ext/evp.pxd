@@ -5,7 +5,7 @@ extension is imported, and only pointers whose target nobody looks into are pass
 Where they can't be found (Windows, an interpreter with ``_hashlib`` built in or without it), and whenever a call fails, the digest is
 of no bytes, and the caller asks ``hmac.digest``.
 
-A keyed hash has one scratch state, so two threads must not use it at once: its owner is the lock.
+A hash has one scratch state, so two threads must not use it at once: its owner is the lock.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -38,7 +38,7 @@ cdef extern from *:
     static int evp_is_loaded = 0;
 
     /* Takes the functions from the shared library at this path, which is in memory already. Keeps that library there. */
-    static int evp_load(const char *path) {
+    static inline int evp_load(const char *path) {
     #if defined(_WIN32)
         (void)path;
     #else
@@ -67,7 +67,7 @@ cdef extern from *:
         unsigned int size;
     } keyed_hash;
 
-    static void keyed_hash_free(keyed_hash *hash) {
+    static inline void keyed_hash_free(keyed_hash *hash) {
         if (evp_is_loaded) {
             evp.state_free(hash->inner);
             evp.state_free(hash->outer);
@@ -76,7 +76,7 @@ cdef extern from *:
         memset(hash, 0, sizeof(*hash));
     }
 
-    static int keyed_hash_take_in(void *state, const void *digest, const unsigned char *key, size_t length, unsigned char pad, size_t block) {
+    static inline int keyed_hash_take_in(void *state, const void *digest, const unsigned char *key, size_t length, unsigned char pad, size_t block) {
         unsigned char padded[EVP_LARGEST_BLOCK];
         size_t position;
         int done;
@@ -89,7 +89,7 @@ cdef extern from *:
     }
 
     /* Keys a hash of zeros. Returns 0, and leaves zeros, where libcrypto is not there or refuses. */
-    static int keyed_hash_init(keyed_hash *hash, const char *name, size_t block, const unsigned char *key, size_t length) {
+    static inline int keyed_hash_init(keyed_hash *hash, const char *name, size_t block, const unsigned char *key, size_t length) {
         unsigned char shortened[EVP_LARGEST_DIGEST];
         const void *digest = evp_is_loaded ? evp.digest_by_name(name) : NULL;
         int done = 0;
@@ -117,7 +117,7 @@ cdef extern from *:
     }
 
     /* Writes the HMAC of a message. Returns how many bytes that are, or 0 where it could not be made. */
-    static unsigned int keyed_hash_digest(keyed_hash *hash, const void *message, size_t length, unsigned char *target) {
+    static inline unsigned int keyed_hash_digest(keyed_hash *hash, const void *message, size_t length, unsigned char *target) {
         unsigned int size = 0;
         if (hash->inner == NULL)
             return 0;
@@ -127,17 +127,74 @@ cdef extern from *:
         return 0;
     }
 
-    static int evp_equal(const void *one, const void *other, size_t length) {
+    /* A hash that is used again and again: a state that is never written to again, since setting one up costs more than a short message. */
+    typedef struct {
+        void *fresh;
+        void *scratch;
+    } plain_hash;
+
+    static inline int plain_hash_init(plain_hash *hash, const char *name) {
+        const void *digest = evp_is_loaded ? evp.digest_by_name(name) : NULL;
+        if (digest == NULL)
+            return 0;
+        hash->fresh = evp.state_new();
+        hash->scratch = evp.state_new();
+        if (hash->fresh && hash->scratch && evp.init(hash->fresh, digest, NULL))
+            return 1;
+        evp.state_free(hash->fresh);
+        evp.state_free(hash->scratch);
+        memset(hash, 0, sizeof(*hash));
+        return 0;
+    }
+
+    /* Writes the digest of two pieces, one after the other. Returns how many bytes that are, or 0 where it could not be made. */
+    static inline unsigned int plain_hash_digest(plain_hash *hash, const void *first, size_t first_length, const void *second, size_t second_length,
+                                          unsigned char *target) {
+        unsigned int size = 0;
+        if (hash->fresh != NULL && evp.state_copy(hash->scratch, hash->fresh) && evp.update(hash->scratch, first, first_length)
+            && evp.update(hash->scratch, second, second_length) && evp.final(hash->scratch, target, &size))
+            return size;
+        return 0;
+    }
+
+    /* Writes an HMAC whose key is used this once, and no longer than a block. */
+    static inline unsigned int plain_hash_hmac(plain_hash *hash, size_t block, const unsigned char *key, size_t length, const void *message,
+                                        size_t message_length, unsigned char *target) {
+        unsigned char padded[EVP_LARGEST_BLOCK];
+        unsigned int size = 0;
+        size_t position;
+        if (hash->fresh == NULL || length > block)
+            return 0;
+        memset(padded, 0x36, block);
+        for (position = 0; position < length; position++)
+            padded[position] ^= key[position];
+        size = plain_hash_digest(hash, padded, block, message, message_length, target);
+        for (position = 0; position < block; position++)
+            padded[position] ^= 0x36 ^ 0x5c;
+        if (size)
+            size = plain_hash_digest(hash, padded, block, target, size, target);
+        evp.cleanse(padded, sizeof(padded));
+        return size;
+    }
+
+    static inline int evp_equal(const void *one, const void *other, size_t length) {
         return evp.compare(one, other, length) == 0;
     }
     """
     ctypedef struct keyed_hash:
+        pass
+    ctypedef struct plain_hash:
         pass
     const int EVP_LARGEST_DIGEST
     bint evp_load(const char *path)
     bint keyed_hash_init(keyed_hash *hash, const char *name, size_t block, const uint8_t *key, size_t length)
     void keyed_hash_free(keyed_hash *hash)
     unsigned int keyed_hash_digest(keyed_hash *hash, const void *message, size_t length, uint8_t *target)
+    bint plain_hash_init(plain_hash *hash, const char *name)
+    unsigned int plain_hash_digest(
+        plain_hash *hash, const void *first, size_t first_length, const void *second, size_t second_length, uint8_t *target)
+    unsigned int plain_hash_hmac(
+        plain_hash *hash, size_t block, const uint8_t *key, size_t length, const void *message, size_t message_length, uint8_t *target)
     bint evp_equal(const void *one, const void *other, size_t length) nogil
 
 

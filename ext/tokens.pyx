@@ -8,19 +8,22 @@ those that Python makes. A second interpreter in the process is refused, as Cyth
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.long cimport PyLong_AsLongLongAndOverflow
 from libc.stdint cimport uint8_t
 from libc.string cimport memcpy, memset
 
 from base64url cimport base64url_decode, base64url_encode, base64url_encoded_length
+from evp cimport EVP_LARGEST_DIGEST, evp_load_from_hashlib, plain_hash, plain_hash_digest, plain_hash_hmac, plain_hash_init
 
 import os
 from hashlib import sha256
+from hmac import digest as hmac_digest
 from os import urandom
 
 
 from tokenwheel.errors import InvalidArgument
 
-__all__ = ["MAX_TOKEN_BYTES", "decode", "digest", "encode", "new_token", "random_bytes"]
+__all__ = ["MAX_TOKEN_BYTES", "decode", "digest", "encode", "hmac_sha256", "new_token", "random_bytes"]
 
 MAX_TOKEN_BYTES = 65_536  # 64 KiB
 
@@ -65,24 +68,22 @@ cdef class Block:
     def __cinit__(self):
         self.used = BLOCK
 
-    cdef int take(self, uint8_t* target, Py_ssize_t count) except -1:
+    cdef int refill_for(self, Py_ssize_t count) except -1:
+        """Sees to it that so many bytes are held, at most ``BLOCK``, and none that another process has a copy of."""
         cdef bytes fresh
-        if count > BLOCK:
-            fresh = urandom(count)
-            memcpy(target, PyBytes_AS_STRING(fresh), count)
-            return 0
-        with cython.critical_section(self):
-            if self.used + count > BLOCK or self.forks != tokens_forks:
-                self.forks = tokens_forks
-                self.used = BLOCK  # should the system's generator fail, nothing old is handed out
-                fresh = urandom(BLOCK)
-                memcpy(self.held, PyBytes_AS_STRING(fresh), BLOCK)
-                memset(PyBytes_AS_STRING(fresh), 0, BLOCK)
-                self.used = 0
-            memcpy(target, self.held + self.used, count)
-            memset(self.held + self.used, 0, count)
-            self.used += count
+        if self.used + count > BLOCK or self.forks != tokens_forks:
+            self.forks = tokens_forks
+            self.used = BLOCK  # should the system's generator fail, nothing old is handed out
+            fresh = urandom(BLOCK)
+            memcpy(self.held, PyBytes_AS_STRING(fresh), BLOCK)
+            memset(PyBytes_AS_STRING(fresh), 0, BLOCK)
+            self.used = 0
         return 0
+
+    cdef void wipe(self, Py_ssize_t count) noexcept:
+        """Forgets the next bytes, which were handed out."""
+        memset(self.held + self.used, 0, count)
+        self.used += count
 
 
 cdef Block block = Block.__new__(Block)
@@ -99,9 +100,13 @@ if hasattr(os, "register_at_fork"):
 
 
 cdef Py_ssize_t checked(object nbytes) except -1:
-    if type(nbytes) is not int or not 1 <= nbytes <= LARGEST:
+    cdef int is_out_of_range = 0
+    cdef long long count = 0
+    if type(nbytes) is int:
+        count = PyLong_AsLongLongAndOverflow(nbytes, &is_out_of_range)
+    if is_out_of_range or not 1 <= count <= LARGEST:
         raise InvalidArgument(f"nbytes must be an int from 1 to {MAX_TOKEN_BYTES}")
-    return nbytes
+    return count
 
 
 def random_bytes(nbytes):
@@ -111,8 +116,14 @@ def random_bytes(nbytes):
         InvalidArgument: ``nbytes`` is not an int from 1 to 65,536.
     """
     cdef Py_ssize_t count = checked(nbytes)
-    cdef bytes taken = PyBytes_FromStringAndSize(NULL, count)
-    block.take(<uint8_t*>PyBytes_AS_STRING(taken), count)
+    cdef bytes taken
+    if count > BLOCK:
+        return urandom(count)
+    taken = PyBytes_FromStringAndSize(NULL, count)
+    with cython.critical_section(block):
+        block.refill_for(count)
+        memcpy(PyBytes_AS_STRING(taken), block.held + block.used, count)
+        block.wipe(count)
     return taken
 
 
@@ -125,17 +136,14 @@ def new_token(nbytes):
         InvalidArgument: ``nbytes`` is not an int from 1 to 65,536.
     """
     cdef Py_ssize_t count = checked(nbytes)
-    cdef uint8_t[64] few
     cdef object token
-    cdef bytes many
+    if count > BLOCK:
+        return encode(urandom(count))
     token = PyUnicode_New(base64url_encoded_length(count), 127)
-    if count <= <Py_ssize_t>sizeof(few):
-        block.take(few, count)
-        base64url_encode(few, count, PyUnicode_1BYTE_DATA(token))
-        memset(few, 0, sizeof(few))
-    else:
-        many = random_bytes(count)
-        base64url_encode(<const uint8_t*>PyBytes_AS_STRING(many), count, PyUnicode_1BYTE_DATA(token))
+    with cython.critical_section(block):
+        block.refill_for(count)
+        base64url_encode(block.held + block.used, count, PyUnicode_1BYTE_DATA(token))
+        block.wipe(count)
     return token
 
 
@@ -169,6 +177,42 @@ def decode(text):
     raise ValueError("not canonical base64url")
 
 
+@cython.final
+@cython.internal
+cdef class Sha256:
+    """Owner and lock of a hash."""
+
+    cdef plain_hash hash
+
+    def __cinit__(self):
+        plain_hash_init(&self.hash, b"SHA256")
+
+
+evp_load_from_hashlib()
+
+cdef enum:
+    SHA256_BYTES = 32
+    SHA256_BLOCK = 64  # bytes
+
+cdef Sha256 hashing = Sha256.__new__(Sha256)
+
+
 def digest(bytes data not None):
     """SHA-256."""
-    return sha256(data).digest()
+    cdef uint8_t[EVP_LARGEST_DIGEST] hashed
+    cdef unsigned int size
+    with cython.critical_section(hashing):
+        size = plain_hash_digest(&hashing.hash, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), NULL, 0, hashed)
+    return PyBytes_FromStringAndSize(<char*>hashed, SHA256_BYTES) if size == SHA256_BYTES else sha256(data).digest()
+
+
+def hmac_sha256(bytes key not None, bytes message not None):
+    """HMAC-SHA256 (RFC 2104) with a key that is used only once."""
+    cdef uint8_t[EVP_LARGEST_DIGEST] hashed
+    cdef unsigned int size
+    with cython.critical_section(hashing):
+        size = plain_hash_hmac(
+            &hashing.hash, SHA256_BLOCK, <const uint8_t*>PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key),
+            PyBytes_AS_STRING(message), PyBytes_GET_SIZE(message), hashed,
+        )
+    return PyBytes_FromStringAndSize(<char*>hashed, SHA256_BYTES) if size == SHA256_BYTES else hmac_digest(key, message, "sha256")

@@ -23,6 +23,7 @@ __all__ = [
     "decode",
     "digest",
     "encode",
+    "hmac_sha256",
     "implementation",
     "new_token",
     "random_bytes",
@@ -47,11 +48,11 @@ if TYPE_CHECKING or implementation == "native":
     from ._native.cache import ExpiringCache
     from ._native.revocations import RevocationTable
     from ._native.signer import Signer
-    from ._native.tokens import decode, digest, encode, new_token, random_bytes
+    from ._native.tokens import decode, digest, encode, hmac_sha256, new_token, random_bytes
     from ._native.verifier import MAX_NESTING, MAX_TOKEN_LENGTH, Claims, Verifier
 else:
     from ._pure.cache import ExpiringCache
     from ._pure.revocations import RevocationTable
     from ._pure.signer import Signer
-    from ._pure.tokens import decode, digest, encode, new_token, random_bytes
+    from ._pure.tokens import decode, digest, encode, hmac_sha256, new_token, random_bytes
     from ._pure.verifier import MAX_NESTING, MAX_TOKEN_LENGTH, Claims, Verifier

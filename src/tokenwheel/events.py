@@ -106,18 +106,22 @@ class Listeners:
     __slots__ = ("_by_event",)
 
     def __init__(self) -> None:
-        self._by_event: dict[SessionEvent, tuple[Listener, ...]] = dict.fromkeys(SessionEvent, ())
+        self._by_event: dict[SessionEvent, tuple[Listener, ...]] = {}  # Only events that somebody listens to.
 
     def add(self, event: SessionEvent, listener: Listener) -> None:
-        self._by_event[event] = (*self._by_event[event], listener)
+        self._by_event[event] = (*self._by_event.get(event, ()), listener)
 
     def remove(self, event: SessionEvent, listener: Listener) -> None:
-        self._by_event[event] = tuple(one for one in self._by_event[event] if one != listener)
+        left = tuple(one for one in self._by_event.get(event, ()) if one != listener)
+        if left:
+            self._by_event[event] = left
+        else:
+            self._by_event.pop(event, None)
 
     def want(self, event: SessionEvent) -> bool:
         """Whether anybody listens, so that an event nobody hears need not be made."""
-        return bool(self._by_event[event])
+        return bool(self._by_event) and event in self._by_event
 
     def of(self, event: Event) -> tuple[SessionEvent, tuple[Listener, ...]]:
         subscription = _SUBSCRIPTIONS[type(event)]
-        return subscription, self._by_event[subscription]
+        return subscription, self._by_event.get(subscription, ())

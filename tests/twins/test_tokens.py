@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
+import importlib
 import os
 import re
 import subprocess
@@ -18,6 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.twins.conftest import TWINS
 from tokenwheel import InvalidArgument
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -208,3 +211,10 @@ def test_bytes_of_every_value_in_every_place_go_there_and_back(tokens: Any) -> N
 
 def test_the_digest_is_sha_256(tokens: Any) -> None:
     assert tokens.digest(b"abc") == hashlib.sha256(b"abc").digest()
+
+
+@given(key=st.binary(max_size=200), message=st.binary(max_size=300))
+def test_hashes_are_those_of_the_standard_library(key: bytes, message: bytes) -> None:
+    for tokens in (importlib.import_module(f"tokenwheel._{name}.tokens") for name in TWINS):
+        assert tokens.digest(message) == hashlib.sha256(message).digest()
+        assert tokens.hmac_sha256(key, message) == hmac.digest(key, message, "sha256")

@@ -1,4 +1,4 @@
-__all__ = ["MAX_TOKEN_BYTES", "decode", "digest", "encode", "new_token", "random_bytes"]
+__all__ = ["MAX_TOKEN_BYTES", "decode", "digest", "encode", "hmac_sha256", "new_token", "random_bytes"]
 
 MAX_TOKEN_BYTES: int
 """The longest token, in bytes: 64 KiB."""
@@ -31,3 +31,6 @@ def decode(text: str) -> bytes:
 
 def digest(data: bytes) -> bytes:
     """SHA-256."""
+
+def hmac_sha256(key: bytes, message: bytes) -> bytes:
+    """HMAC-SHA256 (RFC 2104) with a key that is used only once."""

@@ -13,12 +13,13 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import hmac
 import os
 import re
 
 from ..errors import InvalidArgument
 
-__all__ = ["MAX_TOKEN_BYTES", "decode", "digest", "encode", "new_token", "random_bytes"]
+__all__ = ["MAX_TOKEN_BYTES", "decode", "digest", "encode", "hmac_sha256", "new_token", "random_bytes"]
 
 MAX_TOKEN_BYTES = 65_536  # 64 KiB
 _ALPHABET = re.compile(r"[A-Za-z0-9_-]*")
@@ -71,3 +72,8 @@ def decode(text: str) -> bytes:
 def digest(data: bytes) -> bytes:
     """SHA-256."""
     return hashlib.sha256(data).digest()
+
+
+def hmac_sha256(key: bytes, message: bytes) -> bytes:
+    """HMAC-SHA256 (RFC 2104) with a key that is used only once."""
+    return hmac.digest(key, message, "sha256")

@@ -83,15 +83,17 @@ def check_claims(claims: object) -> Mapping[str, Any]:
     """The application's claims: plain JSON, none of them the library's (RFC 7519, section 4)."""
     if claims is None:
         return {}
-    if not isinstance(claims, Mapping):
+    if type(claims) is not dict and not isinstance(claims, Mapping):
         raise InvalidArgument(f"claims must be a mapping, not {type(claims).__name__}")
     for name, value in claims.items():
         if not isinstance(name, str):
             raise InvalidArgument("claims must have names of type str")
         if name in RESERVED_CLAIMS:
             raise InvalidArgument(f"claim {name!r} is the library's own and cannot be given")
-        if not _is_unicode(name):
+        if not name.isascii() and not _is_unicode(name):
             raise InvalidArgument("claims must have names without lone surrogates")
+        if type(value) is str and value.isascii():
+            continue
         reason = _why_not_json(value, depth=2)
         if reason is not None:
             raise InvalidArgument(f"claim {name!r} {reason}")

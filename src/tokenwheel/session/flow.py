@@ -74,8 +74,11 @@ def failure(operation: str, error: Exception) -> Exception:
 class SessionFlow:
     """One method a method of the managers. ``now`` is the manager's clock, in Unix seconds."""
 
-    def __init__(self, lifecycle: Lifecycle, tokens: AccessTokens, listeners: Listeners, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, lifecycle: Lifecycle, tokens: AccessTokens, listeners: Listeners, clock: Callable[[], float], compares_devices: bool = False
+    ) -> None:
         self._options = lifecycle
+        self._compares_devices = compares_devices  # and nothing else, which is what the default hook does
         self._tokens = tokens
         self._listeners = listeners
         self._clock = clock
@@ -93,30 +96,32 @@ class SessionFlow:
         expires_at = floor(now + session_seconds)
         ends_at = self._end_of(expires_at, now)
         refresh_token = new_refresh_token(options.secret_length)
+        access_expires_at = min(floor(now) + access_seconds, ends_at)
         record = SessionRecord(
-            version=1,
-            id=refresh_token.session_id,
-            subject=subject,
-            created_at=now,
-            expires_at=expires_at,
-            ends_at=ends_at,
-            last_used_at=now,
-            generation=0,
-            access_expires_at=min(floor(now) + access_seconds, ends_at),
-            family_hash=digest(refresh_token.family),
-            secret_hash=digest(refresh_token.secret),
-            previous_hash=None,
-            salt=None,
-            rotated_at=None,
-            context=origin,
+            1,
+            refresh_token.session_id,
+            subject,
+            now,
+            expires_at,
+            ends_at,
+            now,
+            0,
+            access_expires_at,
+            digest(refresh_token.family),
+            digest(refresh_token.secret),
+            None,
+            None,
+            None,
+            origin,
         )
-        answer = self._tokens_for(record, refresh_token.to_text(), record.access_expires_at, now, checked_claims)
+        answer = self._tokens_for(record, refresh_token.to_text(), access_expires_at, now, checked_claims)
         self._longest_session = max(self._longest_session, session_seconds)
         while not (yield INSERT, (record, options.max_sessions, now)):
             if options.when_full == "reject":
                 raise TooManySessions(f"the subject already has the {options.max_sessions} sessions that max_sessions allows")
             yield from self._evict_oldest(subject, now)
-        yield from self._tell(SessionEvent.SESSION_CREATED, record, SessionCreated)
+        if self._listeners.want(SessionEvent.SESSION_CREATED):
+            yield NOTIFY, (SessionCreated(record.to_session()),)
         return answer
 
     def read_all(self, subject: object) -> Flow[dict[str, Session]]:
@@ -142,19 +147,32 @@ class SessionFlow:
             standing = self._standing(presented, record, now)
             if standing == "reused":
                 yield from self._take_down(record, now)
-            yield HOOK, (record.to_session(), origin)
+            if record.context.device is not None or not self._compares_devices:  # Else there is nothing to compare.
+                yield HOOK, (record.to_session(), origin)
             ends_at = max(self._end_of(record.expires_at, now), record.ends_at)
             access_expires_at = min(floor(now) + access_seconds, ends_at)
-            changed = record._replace(
-                version=record.version + 1,
-                ends_at=ends_at,
-                last_used_at=max(now, record.last_used_at),
-                access_expires_at=max(access_expires_at, record.access_expires_at),
+            following, secret_hash, previous_hash, salt, rotated_at = self._rotate(presented, record, standing, now)
+            changed = SessionRecord(
+                record.version + 1,
+                record.id,
+                record.subject,
+                record.created_at,
+                record.expires_at,
+                ends_at,
+                max(now, record.last_used_at),
+                record.generation,
+                max(access_expires_at, record.access_expires_at),
+                record.family_hash,
+                secret_hash,
+                previous_hash,
+                salt,
+                rotated_at,
+                record.context,
             )
-            successor_text, changed = self._rotate(presented, changed, standing, now)
-            answer = self._tokens_for(changed, successor_text, access_expires_at, now, checked_claims)
+            answer = self._tokens_for(changed, following, access_expires_at, now, checked_claims)
             if (yield REPLACE, (changed, now)):
-                yield from self._tell(SessionEvent.SESSION_REFRESHED, changed, SessionRefreshed)
+                if self._listeners.want(SessionEvent.SESSION_REFRESHED):
+                    yield NOTIFY, (SessionRefreshed(changed.to_session()),)
                 return answer
             yield from self._read_again(record, now)
 
@@ -226,16 +244,18 @@ class SessionFlow:
             return "retried"
         return "reused"
 
-    def _rotate(self, presented: RefreshToken, record: SessionRecord, standing: str, now: float) -> tuple[str, SessionRecord]:
-        """The refresh token to hand out, and the record that knows it."""
+    def _rotate(
+        self, presented: RefreshToken, record: SessionRecord, standing: str, now: float
+    ) -> tuple[str, bytes, bytes | None, bytes | None, float | None]:
+        """The refresh token to hand out, and what the record has to know of it: the four fields of rotation, in their order."""
+        as_it_is = record.secret_hash, record.previous_hash, record.salt, record.rotated_at
         if standing == "retried" and record.salt is not None:
-            return presented._replace(secret=successor(presented.secret, record.salt)).to_text(), record
+            return presented.followed_by(successor(presented.secret, record.salt)), *as_it_is
         if not self._options.rotate:
-            return presented.to_text(), record
+            return presented.to_text(), *as_it_is
         salt = new_salt()
         following = successor(presented.secret, salt)
-        rotated = record._replace(previous_hash=record.secret_hash, secret_hash=digest(following), salt=salt, rotated_at=now)
-        return presented._replace(secret=following).to_text(), rotated
+        return presented.followed_by(following), digest(following), record.secret_hash, salt, now
 
     def _take_down(self, record: SessionRecord, now: float) -> Flow[None]:
         """A replaced refresh token came back: the thief or the owner holds another one, and nobody can tell which. Both lose."""

@@ -23,7 +23,7 @@ from ..revocation.list import RevocationList
 from ..storage.memory import MemoryStorage
 from ..storage.protocol import AsyncSessionStorage, SessionStorage
 from .flow import DELETE, HOOK, INSERT, NOTIFY, READ, READ_ALL, REPLACE, REVOKE, Flow, SessionFlow, failure
-from .hooks import RefreshHook
+from .hooks import RefreshHook, same_device
 from .options import check_hook, check_lifecycle, check_tokens
 
 __all__ = ["AsyncSessionManager", "SessionManager"]
@@ -115,7 +115,7 @@ class _Manager:
         if type(self).read is _Manager.read:  # A call between the two would cost nearly as much as all the rest.
             vars(self)["read"] = self._verify
         self._listeners = Listeners()
-        self._flow = SessionFlow(lifecycle, tokens, self._listeners, clock)
+        self._flow = SessionFlow(lifecycle, tokens, self._listeners, clock, hook is same_device)
         self._revocations = revocations
         self._perform: dict[str, Callable[..., Any]] = {
             **{name: getattr(storage, name) for name in _STORAGE_METHODS},

@@ -9,13 +9,12 @@ Storages see SHA-256 hashes of the secrets; these have 120 random bits or more, 
 
 from __future__ import annotations
 
-import hmac
 from typing import NamedTuple
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
-from .._impl import decode, encode, random_bytes
+from .._impl import decode, encode, hmac_sha256, random_bytes
 
 __all__ = [
     "LONGEST_SECRET",
@@ -52,6 +51,10 @@ class RefreshToken(NamedTuple):
 
     def to_text(self) -> str:
         return self.session_id + encode(self.family + self.secret)
+
+    def followed_by(self, secret: bytes) -> str:
+        """The text of the refresh token that has this rotating secret instead."""
+        return self.session_id + encode(self.family + secret)
 
 
 def new_refresh_token(secret_length: int) -> RefreshToken:
@@ -96,5 +99,5 @@ def successor(secret: bytes, salt: bytes) -> bytes:
     """
     length = len(secret)
     if length <= _SHA256_BYTES:
-        return hmac.digest(secret, salt + b"\x01", "sha256")[:length]
+        return hmac_sha256(secret, salt + b"\x01")[:length]
     return HKDFExpand(SHA256(), length, info=salt).derive(secret)

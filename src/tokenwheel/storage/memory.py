@@ -43,7 +43,11 @@ class MemoryStorage:
             if record.id in self._records:
                 raise KeyError("a session with this id exists already")
             self._keep(record)
-            self._ids_by_subject.setdefault(record.subject, set()).add(record.id)
+            ids = self._ids_by_subject.get(record.subject)
+            if ids is None:
+                self._ids_by_subject[record.subject] = {record.id}
+            else:
+                ids.add(record.id)
             return True
 
     def read(self, session_id: str, now: float) -> SessionRecord | None:
