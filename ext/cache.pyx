@@ -8,7 +8,8 @@ The rules that make it safe:
   and whatever runs may use this very cache. So each operation asks the hash and the clock first, then looks the key up (a
   lookup that finds the table changed after an ``__eq__`` starts again, as ``dict`` does), then changes the table in one go
   without running any Python code, and only then releases objects and calls back (``drain``).
-- What is removed waits in the table's queue. The outermost operation works it off; a nested one only adds to it.
+- What is removed waits in a queue. The outermost operation works it off; a nested one only adds to it. Where nobody wants to be told,
+  an explicit change releases what it removed itself.
 - Keys and values are owned by the table's entries as bare pointers, shown to the garbage collector by ``traverse`` below,
   which looks at them only while at least one is of a type that can take part in a cycle.
 - Without the GIL, every look at the table is inside a critical section on the cache.
@@ -21,20 +22,27 @@ from types import GenericAlias
 
 cimport cython
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check
+from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from cpython.object cimport Py_EQ, PyObject_Hash, PyObject_RichCompareBool, PyTypeObject, inquiry, traverseproc
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF, PyObject
 from libc.math cimport INFINITY
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t, uintptr_t
 
-from heap cimport heap_first
-from index cimport INDEX_NONE, index_cursor, index_find_first, index_find_next
+from bucket cimport bucket, bucket_occupied
+from clock cimport clock_glance, clock_monotonic
+from directory cimport (
+    expiring_table, table_bucket, table_bytes, table_cell, table_expires, table_first, table_first_bucket, table_free, table_init,
+    table_next, table_place,
+)
+from keys cimport PyUnicode_CheckExact, key_hash, key_hold, key_object, key_release, key_tag, keys_same_text
+from removed cimport removal, removed_at, removed_free, removed_init, removed_put, removed_queue, removed_reserve, removed_take
+from rows cimport cell
 from slab cimport SLAB_NONE, slab_next_used
 from table cimport (
-    DELETED, EVICTED, EXPIRED, REPLACED, TABLE_REMOVED, expiring_table, table_at, table_bytes, table_check, table_clear, table_entry,
-    table_free, table_init, table_insert, table_move, table_note_removed, table_reclaim, table_reclaim_all, table_remove,
-    table_take_removed,
+    DELETED, EVICTED, EXPIRED, REPLACED, table_check, table_insert, table_move, table_reclaim, table_reclaim_all, table_remove,
+    table_soonest,
 )
-from wheel cimport wheel_idle, wheel_observe
+from wheel cimport wheel_idle, wheel_lowest_bit, wheel_observe
 
 from tokenwheel.errors import ConfigurationError, InvalidArgument
 from tokenwheel.events import RemovalReason
@@ -42,47 +50,22 @@ from tokenwheel.events import RemovalReason
 __all__ = ["ExpiringCache"]
 
 
-cdef extern from *:
-    """
-    #if PY_VERSION_HEX >= 0x030D0000
-    static int cache_read_monotonic(double *now) {
-        PyTime_t ticks;
-        if (PyTime_MonotonicRaw(&ticks) < 0) return -1;
-        *now = PyTime_AsSecondsDouble(ticks);
-        return 0;
-    }
-    #elif defined(__linux__)
-    #include <time.h>
-    static int cache_read_monotonic(double *now) {
-        struct timespec reading;
-        if (clock_gettime(CLOCK_MONOTONIC, &reading) < 0) return -1;
-        *now = (double)reading.tv_sec + 1e-9 * (double)reading.tv_nsec;
-        return 0;
-    }
-    #else
-    #define cache_read_monotonic(now) (-1)
-    #endif
-    """
-    int cache_read_monotonic(double *now) noexcept nogil
-
-
 cdef extern from "Python.h":
     bint PyBool_Check(object)
     bint PyLong_Check(object)
     bint PyObject_IS_GC(PyObject *)
-    bint PyUnicode_CheckExact(PyObject *)
     double PyLong_AsDouble(object) except? -1.0
-    int PyUnicode_Compare(PyObject *, PyObject *) except? -1
 
 
 cdef enum:
-    WRITE_BUDGET = 12    # steps of maintenance with each change: more than one change can ever cause
+    WRITE_BUDGET = 20    # steps of maintenance with each change: more than one change can ever cause
     READ_BUDGET = 4      # with a read, and only when something is due
 
 cdef double SHORTEST = 0.001             # 1 ms, a tick of the wheel
 cdef double LONGEST = 3_155_760_000.0    # 100 years of 365.25 days
 cdef double CLOCK_LIMIT = 1e11           # seconds either side of 0: about 3,170 years
-cdef uint32_t LARGEST = 0x7FFFFFFF       # handles
+cdef double NEAR = 10.0                  # seconds: a thousand times what a glance at the clock can be behind it
+cdef uint32_t LARGEST = 0x7FFFFFFF       # entries
 
 cdef object logger = logging.getLogger("tokenwheel")
 cdef object monotonic = time.monotonic
@@ -93,11 +76,22 @@ cdef tuple REASONS = (RemovalReason.EXPIRED, RemovalReason.DELETED, RemovalReaso
 cdef uint64_t SALT = <uint64_t>PyObject_Hash("tokenwheel")
 
 
-cdef inline uint32_t tag_of(object key) except? 0:
-    """The key's hash, spread over 32 bits: Python's own is as regular as the numbers it is of."""
-    cdef uint64_t mixed = (<uint64_t>PyObject_Hash(key) ^ SALT) * 0x9E3779B97F4A7C15u
-    mixed = (mixed ^ (mixed >> 32)) * 0xD6E8FEB86659FD93u
-    return <uint32_t>(mixed >> 32)
+cdef uint32_t tag_of(const cell *held, const void *context) noexcept nogil:
+    return key_tag(key_hash(held.first), SALT)
+
+
+cdef inline PyObject *value_of(const cell *held) noexcept nogil:
+    return <PyObject *><uintptr_t>held.last
+
+
+cdef inline size_t collectables(const cell *held) noexcept:
+    """How many of an entry's two objects are of types the garbage collector follows."""
+    return PyObject_IS_GC(key_object(held.first)) + PyObject_IS_GC(value_of(held))
+
+
+cdef inline void release(const cell *held) noexcept:
+    key_release(held.first)
+    Py_DECREF(<object>value_of(held))
 
 
 cdef double lifetime_of(object ttl) except -1.0:
@@ -131,20 +125,22 @@ cdef class ExpiringCache:
     cdef object on_remove
     cdef object clock
     cdef expiring_table table
+    cdef removed_queue removed
     cdef double lifetime
     cdef size_t collectable     # references held to objects of types the garbage collector follows
     cdef uint32_t maxsize
-    cdef bint plain_clock
+    cdef bint plain_clock       # whether the clock can be read without running Python code
     cdef bint draining
 
     def __cinit__(self, *args, **options):
-        table_init(&self.table)
+        table_init(&self.table, False, tag_of, NULL)
+        removed_init(&self.removed)
         self.lifetime = INFINITY
         self.maxsize = LARGEST
         self.clock = monotonic
-        self.plain_clock = True
 
     def __init__(self, maxsize=None, *, ttl=None, on_remove=None, clock=monotonic):
+        cdef double reading
         if maxsize is not None and (not PyLong_Check(maxsize) or PyBool_Check(maxsize) or maxsize < 1):
             raise ConfigurationError("maxsize must be a whole number greater than 0, or None for no limit")
         try:
@@ -155,22 +151,22 @@ cdef class ExpiringCache:
             raise ConfigurationError("on_remove must be callable, or None")
         if not callable(clock):
             raise ConfigurationError("clock must be callable")
-        if self.table.entries.used:
+        if self.table.count or self.removed.count:
             raise ConfigurationError("an ExpiringCache can be constructed only once")
-        self.table.ranked = maxsize is not None
+        table_free(&self.table)
+        table_init(&self.table, maxsize is not None, tag_of, NULL)
         self.maxsize = LARGEST if maxsize is None or maxsize > LARGEST else maxsize
         self.lifetime = lifetime
         self.on_remove = on_remove
         self.clock = clock
-        self.plain_clock = clock is monotonic
+        self.plain_clock = clock is monotonic and clock_monotonic(&reading) == 0
 
     def __dealloc__(self):
-        cdef uint32_t handle = slab_next_used(&self.table.entries, 0)
-        while handle != SLAB_NONE:
-            Py_XDECREF(<PyObject *>table_at(&self.table, handle).key)
-            Py_XDECREF(<PyObject *>table_at(&self.table, handle).value)
-            handle = slab_next_used(&self.table.entries, handle + 1)
-        table_free(&self.table)
+        cdef removal taken
+        release_all(&self.table)
+        while removed_take(&self.removed, &taken):
+            release(&taken.held)
+        removed_free(&self.removed)
 
     # Reading
 
@@ -190,27 +186,21 @@ cdef class ExpiringCache:
 
     def ttl(self, key):
         """Seconds left to the entry, ``None`` if it never expires; ``KeyError`` if there is none."""
-        cdef uint32_t tag = tag_of(key)
+        cdef Py_hash_t hashed = PyObject_Hash(key)
         cdef double now = self.now(), expires = -INFINITY
-        cdef int64_t handle
+        cdef table_place place
         with cython.critical_section(self):
-            handle = self.find(key, tag)
-            if handle >= 0:
-                expires = table_at(&self.table, <uint32_t>handle).expires
-            self.maintain(now)
+            if self.find(key, hashed, &place):
+                expires = table_expires(&self.table, place.home, place.slot)[0]
+            self.reclaim(now, READ_BUDGET)
         self.settle()
         if expires <= now:
             raise KeyError(key)
         return None if expires == INFINITY else expires - now
 
     def __len__(self):
-        cdef double now = self.now()
-        cdef uint32_t count
-        with cython.critical_section(self):
-            table_reclaim_all(&self.table, now)
-            count = self.table.index.count
-        self.settle()
-        return count
+        self.expire()
+        return self.table.count
 
     def __iter__(self):
         return Walk.__new__(Walk, self, 0)
@@ -230,7 +220,7 @@ cdef class ExpiringCache:
         return dict(self.items()) == dict(other.items())
 
     def __repr__(self):
-        return f"<{type(self).__name__} of {self.table.index.count} entries>"
+        return f"<{type(self).__name__} of {self.table.count} entries>"
 
     # Changing
 
@@ -254,17 +244,16 @@ cdef class ExpiringCache:
     def touch(self, key, ttl):
         """Let a live entry end ``ttl`` seconds from now, ``None`` for never; whether there was one."""
         cdef double lifetime = lifetime_of(ttl)
-        cdef uint32_t tag = tag_of(key)
+        cdef Py_hash_t hashed = PyObject_Hash(key)
         cdef double now = self.now()
-        cdef int64_t handle
+        cdef table_place place
         cdef bint live = False
         with cython.critical_section(self):
-            handle = self.find(key, tag)
-            if handle >= 0 and table_at(&self.table, <uint32_t>handle).expires > now:
+            if self.find(key, hashed, &place) and table_expires(&self.table, place.home, place.slot)[0] > now:
                 live = True
                 wheel_observe(&self.table.wheel, now)
-                table_move(&self.table, <uint32_t>handle, now + lifetime, False)
-            table_reclaim(&self.table, now, WRITE_BUDGET)
+                table_move(&self.table, &place, now + lifetime, False)
+            self.reclaim(now, WRITE_BUDGET)
         self.settle()
         return live
 
@@ -284,36 +273,48 @@ cdef class ExpiringCache:
     def popitem(self):
         """Delete some live entry and return its key and value; ``KeyError`` if there is none."""
         cdef double now = self.now()
-        cdef uint32_t handle
-        cdef table_entry *entry
+        cdef table_place place
+        cdef cell *held
+        cdef bint found
         key = value = None
         with cython.critical_section(self):
-            handle = self.next_live(0, now)
-            if handle != SLAB_NONE:
-                entry = table_at(&self.table, handle)
-                key = <object>entry.key
-                value = <object>entry.value
-                table_remove(&self.table, handle, DELETED)
-            table_reclaim(&self.table, now, WRITE_BUDGET)
+            found = self.some_live(now, &place)
+            if found:
+                self.reserve_removed(1)
+                held = table_cell(&self.table, place.home, place.slot)
+                key = <object>key_object(held.first)
+                value = <object>value_of(held)
+                removed_put(&self.removed, held, DELETED)
+                table_remove(&self.table, &place)
+            self.reclaim(now, WRITE_BUDGET)
         self.settle()
-        if handle == SLAB_NONE:
+        if not found:
             raise KeyError("the cache is empty")
         return key, value
 
     def expire(self):
         """Reclaim every entry that is due now; how many there were."""
         cdef double now = self.now()
-        cdef uint32_t count
+        cdef uint32_t before, after
+        cdef int outcome
         with cython.critical_section(self):
-            count = table_reclaim_all(&self.table, now)
+            before = self.table.count
+            outcome = table_reclaim_all(&self.table, now, &self.removed)
+            after = self.table.count
         self.settle()
-        return count
+        if outcome < 0:
+            raise MemoryError
+        return before - after
 
     def clear(self):
         """Delete every entry."""
         cdef double now = self.now()
+        cdef expiring_table old
         with cython.critical_section(self):
-            table_clear(&self.table, now)
+            if self.on_remove is not None:
+                self.queue_all(now)
+            detach(self, &old)
+        release_all(&old)
         self.settle()
 
     # Refusals and views of the inside
@@ -329,22 +330,20 @@ cdef class ExpiringCache:
 
     def _nbytes(self):
         """Bytes held, keys and values not counted."""
-        return table_bytes(&self.table)
+        return table_bytes(&self.table) + self.removed.room * sizeof(removal)
 
     def _check(self):
         """Verify every invariant, for tests."""
-        cdef uint32_t handle
-        cdef size_t collectable = 0
-        cdef table_entry *entry
+        cdef counted_collectables counted
+        cdef uint32_t number
         cdef int broken
+        counted.count = 0
         with cython.critical_section(self):
             broken = table_check(&self.table)
-            handle = slab_next_used(&self.table.entries, 0)
-            while handle != SLAB_NONE:
-                entry = table_at(&self.table, handle)
-                collectable += PyObject_IS_GC(<PyObject *>entry.key) + PyObject_IS_GC(<PyObject *>entry.value)
-                handle = slab_next_used(&self.table.entries, handle + 1)
-            if broken == 0 and (collectable != self.collectable or self.table.index.count > self.maxsize):
+            each_held(&self.table, count_collectables, &counted)
+            for number in range(self.removed.count):
+                counted.count += collectables(&removed_at(&self.removed, number).held)
+            if broken == 0 and (counted.count != self.collectable or self.table.count > self.maxsize):
                 broken = 1
         if broken:
             raise AssertionError(f"invariant {broken} of the table is broken")
@@ -354,9 +353,28 @@ cdef class ExpiringCache:
     @cython.final
     cdef inline double now(self) except? -1.0:
         cdef double reading = 0.0
-        if self.plain_clock and cache_read_monotonic(&reading) == 0:
+        if self.plain_clock and clock_monotonic(&reading) == 0:
             return reading
         return self.ask_clock()
+
+    @cython.final
+    cdef inline double glance(self) except? -1.0:
+        """The time, which may be a little behind where ``exactly`` can mend that."""
+        cdef double reading = 0.0
+        if self.plain_clock and clock_glance(&reading) == 0:
+            return reading
+        return self.ask_clock()
+
+    @cython.final
+    cdef inline double exactly(self, double glanced) noexcept:
+        """The time, after a glance at it. No Python code runs."""
+        cdef double reading = 0.0
+        return reading if self.plain_clock and clock_monotonic(&reading) == 0 else glanced
+
+    @cython.final
+    cdef inline bint is_live(self, const table_place *place, double glanced) noexcept:
+        cdef double expires = table_expires(&self.table, place.home, place.slot)[0]
+        return expires > glanced and (expires - glanced > NEAR or expires > self.exactly(glanced))
 
     @cython.final
     cdef double ask_clock(self) except? -1.0:
@@ -371,31 +389,31 @@ cdef class ExpiringCache:
         return now
 
     @cython.final
-    cdef inline int64_t find(self, object key, uint32_t tag) except -2:
-        """The entry under an equal key, expired or not; -1 if there is none."""
-        cdef index_cursor cursor
+    cdef inline bint find(self, object key, Py_hash_t hashed, table_place *place) except -1:
+        """Whether there is an entry under an equal key, expired or not, and where."""
         cdef uint64_t version
-        cdef uint32_t handle
+        cdef cell *held
         cdef PyObject *stored
         cdef bint equal
         while True:
             version = self.table.version
-            handle = index_find_first(&self.table.index, tag, &cursor)
-            while handle != INDEX_NONE:
-                stored = <PyObject *>table_at(&self.table, handle).key
+            held = table_first(&self.table, key_tag(hashed, SALT), place)
+            while held != NULL:
+                stored = key_object(held.first)
                 if stored == <PyObject *>key:
-                    return handle
-                if PyUnicode_CheckExact(stored) and PyUnicode_CheckExact(<PyObject *>key):
-                    equal = PyUnicode_Compare(stored, <PyObject *>key) == 0
-                else:
-                    equal = self.compare(stored, key)
-                    if version != self.table.version:
-                        break
-                if equal:
-                    return handle
-                handle = index_find_next(&cursor)
+                    return True
+                if key_hash(held.first) == hashed:
+                    if PyUnicode_CheckExact(stored) and PyUnicode_CheckExact(<PyObject *>key):
+                        equal = keys_same_text(stored, <PyObject *>key)
+                    else:
+                        equal = self.compare(stored, key)
+                        if version != self.table.version:
+                            break
+                    if equal:
+                        return True
+                held = table_next(&self.table, place)
             else:
-                return -1
+                return False
 
     @cython.final
     cdef bint compare(self, PyObject *stored, object key) except -1:
@@ -405,101 +423,142 @@ cdef class ExpiringCache:
 
     @cython.final
     cdef inline object read(self, object key):
-        cdef uint32_t tag = tag_of(key)
-        cdef double now = self.now()
-        cdef int64_t handle
+        cdef Py_hash_t hashed = PyObject_Hash(key)
+        cdef double now = self.glance()
+        cdef table_place place
         value = MISSING
         with cython.critical_section(self):
-            handle = self.find(key, tag)
-            if handle >= 0 and table_at(&self.table, <uint32_t>handle).expires > now:
-                value = <object>table_at(&self.table, <uint32_t>handle).value
-            self.maintain(now)
+            if self.find(key, hashed, &place) and self.is_live(&place, now):
+                value = <object>value_of(table_cell(&self.table, place.home, place.slot))
+            if not wheel_idle(&self.table.wheel, now):
+                self.reclaim(self.exactly(now), READ_BUDGET)
         self.settle()
         return value
 
     @cython.final
     cdef int write(self, object key, object value, double lifetime) except -1:
-        cdef uint32_t tag = tag_of(key)
+        cdef Py_hash_t hashed = PyObject_Hash(key)
         cdef double now = self.now()
-        cdef int64_t handle
+        cdef table_place place
         cdef PyObject *old = NULL
         with cython.critical_section(self):
-            handle = self.find(key, tag)
-            wheel_observe(&self.table.wheel, now)
-            if handle >= 0 and table_at(&self.table, <uint32_t>handle).expires > now:
-                old = self.replace(<uint32_t>handle, value, now + lifetime)
+            if self.find(key, hashed, &place):
+                old = self.replace(&place, key, hashed, value, now, now + lifetime)
             else:
-                self.insert(handle, key, value, tag, now, now + lifetime)
-            table_reclaim(&self.table, now, WRITE_BUDGET)
-        if old != NULL:
-            Py_DECREF(<object>old)
+                self.insert(key, hashed, value, now, now + lifetime)
+            self.reclaim(now, WRITE_BUDGET)
+        Py_XDECREF(old)
         self.settle()
         return 0
 
     @cython.final
-    cdef PyObject *replace(self, uint32_t handle, object value, double expires) except? NULL:
-        """Swap a live entry's value. The old one goes to the queue if anybody wants to know, else to the caller to release."""
-        cdef table_entry *entry = table_at(&self.table, handle)
-        cdef PyObject *key = <PyObject *>entry.key
-        cdef PyObject *old = <PyObject *>entry.value
-        if self.on_remove is not None:
-            if table_note_removed(&self.table, key, old, REPLACED) < 0:
+    cdef PyObject *replace(self, table_place *place, object key, Py_hash_t hashed, object value, double now, double expires) except? NULL:
+        """Set an entry anew. Its old value goes to the queue if anybody wants to know, else to the caller to release."""
+        cdef cell *held = table_cell(&self.table, place.home, place.slot)
+        cdef bint live = table_expires(&self.table, place.home, place.slot)[0] > now
+        cdef PyObject *old = value_of(held)
+        cdef cell leaving = held[0]
+        cdef uint64_t word
+        wheel_observe(&self.table.wheel, now)
+        if not live:
+            self.reserve_removed(1)
+            word = key_hold(key, hashed)
+            if word == 0:
                 raise MemoryError
-            Py_INCREF(<object>key)
-            self.collectable += PyObject_IS_GC(key)
+            removed_put(&self.removed, held, EXPIRED)
+            held.first = word
+            self.collectable += PyObject_IS_GC(<PyObject *>key)
+            old = NULL
+        elif self.on_remove is not None:
+            self.reserve_removed(1)
+            leaving.first = <uintptr_t>key_object(held.first)
+            Py_INCREF(<object>key_object(held.first))
+            self.collectable += PyObject_IS_GC(key_object(held.first))
+            removed_put(&self.removed, &leaving, REPLACED)
             old = NULL
         else:
             self.collectable -= PyObject_IS_GC(old)
         Py_INCREF(value)
         self.collectable += PyObject_IS_GC(<PyObject *>value)
-        entry.value = <void *>value
-        table_move(&self.table, handle, expires, True)
+        held.last = <uintptr_t><PyObject *>value
+        table_move(&self.table, place, expires, True)
         return old
 
     @cython.final
-    cdef int insert(self, int64_t stale, object key, object value, uint32_t tag, double now, double expires) except -1:
-        """Add an entry in place of an expired one under the same key, or else, in a full cache, of the soonest to expire."""
-        if stale < 0 and self.table.index.count >= self.maxsize:
-            stale = heap_first(&self.table.heap) if self.table.ranked else -1
-            if stale < 0:
+    cdef int insert(self, object key, Py_hash_t hashed, object value, double now, double expires) except -1:
+        """Add an entry, in a full cache in place of the soonest to expire."""
+        cdef table_place victim
+        cdef cell held
+        cdef cell *leaving
+        cdef uint64_t leaving_key = 0
+        wheel_observe(&self.table.wheel, now)
+        if self.table.count >= self.maxsize:
+            if not self.table.ranked or not table_soonest(&self.table, &victim):
                 raise MemoryError
-        if table_insert(&self.table, tag, expires, <void *>key, <void *>value) == SLAB_NONE:
+            self.reserve_removed(1)
+            leaving_key = table_cell(&self.table, victim.home, victim.slot).first
+        held.first = key_hold(key, hashed)
+        held.last = <uintptr_t><PyObject *>value
+        if held.first == 0:
             raise MemoryError
-        Py_INCREF(key)
+        if table_insert(&self.table, key_tag(hashed, SALT), expires, &held) < 0:
+            key_release(held.first)
+            raise MemoryError
         Py_INCREF(value)
-        self.collectable += PyObject_IS_GC(<PyObject *>key) + PyObject_IS_GC(<PyObject *>value)
-        if stale >= 0:
-            table_remove(&self.table, <uint32_t>stale, EXPIRED if table_at(&self.table, <uint32_t>stale).expires <= now else EVICTED)
+        self.collectable += collectables(&held)
+        if leaving_key:
+            # The new entry may have split the bucket: look the old one up again.
+            leaving = table_first(&self.table, key_tag(key_hash(leaving_key), SALT), &victim)
+            while leaving.first != leaving_key:
+                leaving = table_next(&self.table, &victim)
+            removed_put(&self.removed, leaving, EXPIRED if table_expires(&self.table, victim.home, victim.slot)[0] <= now else EVICTED)
+            table_remove(&self.table, &victim)
         return 0
 
     @cython.final
     cdef object remove(self, object key):
         """Delete the entry; its value, or MISSING if it was not live."""
-        cdef uint32_t tag = tag_of(key)
-        cdef double now = self.now()
-        cdef int64_t handle
+        cdef Py_hash_t hashed = PyObject_Hash(key)
+        cdef double now = self.glance()
+        cdef table_place place
+        cdef cell held
+        cdef bint live = False, released = False
         value = MISSING
         with cython.critical_section(self):
-            handle = self.find(key, tag)
-            if handle >= 0:
-                if table_at(&self.table, <uint32_t>handle).expires > now:
-                    value = <object>table_at(&self.table, <uint32_t>handle).value
-                    table_remove(&self.table, <uint32_t>handle, DELETED)
+            if self.find(key, hashed, &place):
+                held = table_cell(&self.table, place.home, place.slot)[0]
+                live = self.is_live(&place, now)
+                released = live and self.on_remove is None
+                if released:
+                    self.collectable -= collectables(&held)
                 else:
-                    table_remove(&self.table, <uint32_t>handle, EXPIRED)
-            table_reclaim(&self.table, now, WRITE_BUDGET)
+                    self.reserve_removed(1)
+                    removed_put(&self.removed, &held, DELETED if live else EXPIRED)
+                if live:
+                    value = <object>value_of(&held)
+                table_remove(&self.table, &place)
+            if not wheel_idle(&self.table.wheel, now):
+                self.reclaim(self.exactly(now), WRITE_BUDGET)
+        if released:
+            release(&held)
         self.settle()
         return value
 
     @cython.final
-    cdef inline void maintain(self, double now) noexcept:
-        if not wheel_idle(&self.table.wheel, now):
-            table_reclaim(&self.table, now, READ_BUDGET)
+    cdef inline void reclaim(self, double now, int budget) noexcept:
+        """Without memory for the queue, what is due waits for another operation."""
+        table_reclaim(&self.table, now, budget, &self.removed)
+
+    @cython.final
+    cdef inline int reserve_removed(self, uint32_t more) except -1:
+        if removed_reserve(&self.removed, more) < 0:
+            raise MemoryError
+        return 0
 
     @cython.final
     cdef inline int settle(self) except -1:
         """Release, and tell of, what has been removed."""
-        if self.table.first_removed != SLAB_NONE and not self.draining:
+        if self.removed.count and not self.draining:
             self.drain()
         return 0
 
@@ -515,70 +574,197 @@ cdef class ExpiringCache:
 
     @cython.final
     cdef bint drain_one(self) except -1:
-        cdef table_entry taken
+        cdef removal taken
         cdef bint found
         with cython.critical_section(self):
-            found = table_take_removed(&self.table, &taken)
+            found = removed_take(&self.removed, &taken)
             if found:
-                self.collectable -= PyObject_IS_GC(<PyObject *>taken.key) + PyObject_IS_GC(<PyObject *>taken.value)
+                self.collectable -= collectables(&taken.held)
         if not found:
             return False
-        key = <object>taken.key
-        value = <object>taken.value
-        Py_DECREF(key)
-        Py_DECREF(value)
+        key = <object>key_object(taken.held.first)
+        value = <object>value_of(&taken.held)
+        release(&taken.held)
         if self.on_remove is not None:
             try:
-                self.on_remove(key, value, REASONS[taken.place])
+                self.on_remove(key, value, REASONS[taken.reason])
             except Exception:
                 logger.exception("on_remove of an ExpiringCache raised; the entry is removed all the same")
         return True
 
     @cython.final
-    cdef uint32_t next_live(self, uint32_t handle, double now) noexcept:
-        """The first live entry from a handle on."""
-        cdef table_entry *entry
-        while True:
-            handle = slab_next_used(&self.table.entries, handle)
-            if handle == SLAB_NONE:
-                return SLAB_NONE
-            entry = table_at(&self.table, handle)
-            if entry.link.prev != TABLE_REMOVED and entry.expires > now:
-                return handle
-            handle += 1
+    cdef bint some_live(self, double now, table_place *place) noexcept:
+        """Whether there is a live entry, and where one is."""
+        cdef uint32_t handle = slab_next_used(&self.table.buckets, 0)
+        cdef uint64_t occupied
+        while handle != SLAB_NONE:
+            place.handle = handle
+            place.home = table_bucket(&self.table, handle)
+            occupied = bucket_occupied(place.home)
+            while occupied:
+                place.slot = <uint32_t>wheel_lowest_bit(occupied)
+                occupied &= occupied - 1
+                if table_expires(&self.table, place.home, place.slot)[0] > now:
+                    return True
+            handle = slab_next_used(&self.table.buckets, handle + 1)
+        return False
+
+    @cython.final
+    cdef int queue_all(self, double now) except -1:
+        """Queue every entry, with references of its own."""
+        cdef uint32_t handle = slab_next_used(&self.table.buckets, 0), slot
+        cdef uint64_t occupied
+        cdef bucket *of
+        cdef cell held
+        self.reserve_removed(self.table.count)
+        while handle != SLAB_NONE:
+            of = table_bucket(&self.table, handle)
+            occupied = bucket_occupied(of)
+            while occupied:
+                slot = <uint32_t>wheel_lowest_bit(occupied)
+                occupied &= occupied - 1
+                held.first = <uintptr_t>key_object(table_cell(&self.table, of, slot).first)
+                held.last = table_cell(&self.table, of, slot).last
+                Py_INCREF(<object>key_object(held.first))
+                Py_INCREF(<object>value_of(&held))
+                self.collectable += collectables(&held)
+                removed_put(&self.removed, &held, EXPIRED if table_expires(&self.table, of, slot)[0] <= now else DELETED)
+            handle = slab_next_used(&self.table.buckets, handle + 1)
+        return 0
+
+
+# Every entry of a table
+
+ctypedef int (*entry_visitor)(const cell *held, void *context) noexcept
+
+
+cdef int each_held(const expiring_table *table, entry_visitor visit, void *context) noexcept:
+    """Call the visitor with each entry, as long as it answers 0; its last answer."""
+    cdef uint32_t handle = slab_next_used(&table.buckets, 0)
+    cdef uint64_t occupied
+    cdef int stopped = 0
+    cdef bucket *of
+    while handle != SLAB_NONE and stopped == 0:
+        of = table_bucket(table, handle)
+        occupied = bucket_occupied(of)
+        while occupied and stopped == 0:
+            stopped = visit(table_cell(table, of, <uint32_t>wheel_lowest_bit(occupied)), context)
+            occupied &= occupied - 1
+        handle = slab_next_used(&table.buckets, handle + 1)
+    return stopped
+
+
+cdef struct counted_collectables:
+    size_t count
+
+
+cdef int count_collectables(const cell *held, void *context) noexcept:
+    (<counted_collectables *>context).count += collectables(held)
+    return 0
+
+
+cdef int release_one(const cell *held, void *context) noexcept:
+    release(held)
+    return 0
+
+
+cdef void release_all(expiring_table *table) noexcept:
+    """Release what a table holds that no other code can reach, and its memory."""
+    each_held(table, release_one, NULL)
+    table_free(table)
+
+
+cdef void detach(ExpiringCache cache, expiring_table *old) noexcept:
+    """Take the table away from a cache, which is whole and empty from then on."""
+    cdef counted_collectables counted
+    counted.count = 0
+    old[0] = cache.table
+    each_held(old, count_collectables, &counted)
+    cache.collectable -= counted.count
+    table_init(&cache.table, old.ranked, tag_of, NULL)
+    cache.table.version = old.version + 1
+    cache.table.sequence = old.sequence
 
 
 @cython.internal
 cdef class Walk:
-    """An iterator over live entries. Entries never move, so a handle is a place to go on from, whatever has changed since."""
+    """An iterator over live entries, in the order of their tags, which is the same whatever the table is doing.
+
+    It notes a bucket's entries by their bare words, holds no references, and looks each up again before it hands it out.
+    """
 
     cdef ExpiringCache cache
-    cdef uint32_t handle
+    cdef cell *noted            # the word of a key, and its tag
+    cdef uint32_t count
+    cdef uint32_t room
+    cdef uint64_t position      # all tags before this one have been noted
     cdef int kind               # 0: keys, 1: values, 2: both
 
     def __cinit__(self, ExpiringCache cache, int kind):
         self.cache = cache
         self.kind = kind
 
+    def __dealloc__(self):
+        PyMem_Free(self.noted)
+
     def __iter__(self):
         return self
 
     def __next__(self):
-        cdef double now
-        cdef table_entry *entry
+        cdef double now = self.cache.now()
+        cdef table_place place
+        cdef cell *held
         key = value = None
-        if self.handle != SLAB_NONE:
-            now = self.cache.now()
-            with cython.critical_section(self.cache):
-                self.handle = self.cache.next_live(self.handle, now)
-                if self.handle != SLAB_NONE:
-                    entry = table_at(&self.cache.table, self.handle)
-                    key = <object>entry.key
-                    value = <object>entry.value
-                    self.handle += 1
-        if self.handle == SLAB_NONE:
-            raise StopIteration
-        return key if self.kind == 0 else value if self.kind == 1 else (key, value)
+        with cython.critical_section(self.cache):
+            while self.count or self.note_more():
+                self.count -= 1
+                held = table_first(&self.cache.table, <uint32_t>self.noted[self.count].last, &place)
+                while held != NULL and held.first != self.noted[self.count].first:
+                    held = table_next(&self.cache.table, &place)
+                if held != NULL and table_expires(&self.cache.table, place.home, place.slot)[0] > now:
+                    key = <object>key_object(held.first)
+                    value = <object>value_of(held)
+                    return key if self.kind == 0 else value if self.kind == 1 else (key, value)
+        raise StopIteration
+
+    cdef bint note_more(self) except -1:
+        """Note the entries of the next bucket that has any; False after the last."""
+        cdef expiring_table *table = &self.cache.table
+        cdef uint32_t handle
+        cdef uint64_t end
+        while self.count == 0:
+            if table.directory == NULL or self.position >> 32:
+                return False
+            handle = table_first_bucket(table, <uint32_t>self.position)
+            end = table_bucket(table, handle).prefix + (<uint64_t>1 << (32 - table_bucket(table, handle).depth))
+            while handle != SLAB_NONE:
+                self.note_bucket(table_bucket(table, handle))
+                handle = table_bucket(table, handle).next
+            self.position = end
+        return True
+
+    cdef int note_bucket(self, bucket *of) except -1:
+        cdef expiring_table *table = &self.cache.table
+        cdef uint64_t occupied = bucket_occupied(of)
+        cdef cell *noted
+        cdef uint32_t tag
+        cdef cell *held
+        if self.room - self.count < of.used:
+            noted = <cell *>PyMem_Realloc(self.noted, (self.count + of.used) * sizeof(cell))
+            if noted == NULL:
+                self.count = 0
+                raise MemoryError
+            self.noted = noted
+            self.room = self.count + of.used
+        while occupied:
+            held = table_cell(table, of, <uint32_t>wheel_lowest_bit(occupied))
+            occupied &= occupied - 1
+            tag = tag_of(held, NULL)
+            if tag >= self.position:
+                self.noted[self.count].first = held.first
+                self.noted[self.count].last = tag
+                self.count += 1
+        return 0
 
 
 class LiveItems(ItemsView):
@@ -618,31 +804,44 @@ cdef traverser traverse_attributes
 cdef clearer clear_attributes
 
 
+cdef struct visit_with:
+    visitor visit
+    void *argument
+
+
+cdef int visit_held(const cell *held, void *context) noexcept:
+    cdef visit_with *to = <visit_with *>context
+    cdef int stopped = to.visit(key_object(held.first), to.argument)
+    return stopped if stopped else to.visit(value_of(held), to.argument)
+
+
 cdef int traverse(PyObject *self, visitor visit, void *argument) noexcept:
-    cdef expiring_table *table = &(<ExpiringCache>self).table
-    cdef uint32_t handle
+    cdef ExpiringCache cache = <ExpiringCache>self
     cdef int stopped = traverse_attributes(self, visit, argument)
-    if stopped or (<ExpiringCache>self).collectable == 0:
+    cdef visit_with to
+    cdef uint32_t number = 0
+    if stopped or cache.collectable == 0:
         return stopped
-    handle = slab_next_used(&table.entries, 0)
-    while handle != SLAB_NONE and stopped == 0:
-        stopped = visit(<PyObject *>table_at(table, handle).key, argument)
-        if stopped == 0:
-            stopped = visit(<PyObject *>table_at(table, handle).value, argument)
-        handle = slab_next_used(&table.entries, handle + 1)
+    to.visit = visit
+    to.argument = argument
+    stopped = each_held(&cache.table, visit_held, &to)
+    while number < cache.removed.count and stopped == 0:
+        stopped = visit_held(&removed_at(&cache.removed, number).held, &to)
+        number += 1
     return stopped
 
 
 cdef int clear(PyObject *self) noexcept:
     cdef ExpiringCache cache = <ExpiringCache>self
-    cdef table_entry taken
+    cdef expiring_table old
+    cdef removal taken
     # What is released here may still use the cache: it finds it whole, and empty.
     cache.draining = True
-    table_clear(&cache.table, -INFINITY)
-    while table_take_removed(&cache.table, &taken):
-        cache.collectable -= PyObject_IS_GC(<PyObject *>taken.key) + PyObject_IS_GC(<PyObject *>taken.value)
-        Py_DECREF(<object>taken.key)
-        Py_DECREF(<object>taken.value)
+    detach(cache, &old)
+    release_all(&old)
+    while removed_take(&cache.removed, &taken):
+        cache.collectable -= collectables(&taken.held)
+        release(&taken.held)
     cache.draining = False
     return clear_attributes(self)
 

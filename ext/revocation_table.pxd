@@ -1,4 +1,4 @@
-"""Revoked sessions as C structures: slab, index and timer wheel, 32 bytes an entry.
+"""Revoked sessions as C structures, 24 bytes an entry and what finding it costs.
 
 An entry is a session id in its 12 bytes, the lowest generation still good, and when it ends. No Python object is touched, no clock read and no
 lock taken: the caller owns those.
@@ -7,23 +7,19 @@ Session ids may be chosen by an attacker (``delete_one`` takes any), so a tag is
 who does not know the secret cannot make ids collide. Entries merge by maximum, so repeated, late or reordered messages are harmless.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
-from index cimport (
-    INDEX_NONE, hash_index, index_bytes, index_check, index_cursor, index_find_first, index_find_next, index_free, index_init, index_insert,
-    index_remove,
-)
-from slab cimport (
-    SLAB_NONE, slab, slab_allocate, slab_at, slab_bytes, slab_check, slab_entry, slab_free, slab_init, slab_link, slab_next_used, slab_release,
-)
+from directory cimport expiring_table, table_bytes, table_expires, table_first, table_free, table_init, table_next, table_place
+from rows cimport cell
+from table cimport table_check, table_insert, table_move, table_reclaim, table_reclaim_all, table_remove
 from tags cimport secret_tag
-from wheel cimport timer_wheel, wheel_cancel, wheel_check, wheel_init, wheel_linked, wheel_next_due, wheel_next_exact, wheel_observe, wheel_schedule
+from wheel cimport wheel_observe
 
 
 cdef enum:
     ID_BYTES = 12
-    REVOKE_BUDGET = 16       # steps of maintenance beside each new entry; an entry costs at most eight in its life
+    REVOKE_BUDGET = 20       # steps of maintenance beside each new entry: more than one entry can ever cause
 
 cdef extern from *:
     """
@@ -32,148 +28,90 @@ cdef extern from *:
     uint32_t EVERY_GENERATION
 
 
-cdef struct revocation:
-    double expires
-    slab_link link
-    uint32_t before          # generations below this one are refused
+cdef struct revocation:      # a table's cell
     uint8_t[ID_BYTES] id
+    uint32_t before          # generations below this one are refused
 
 
 cdef struct revocation_table:
-    slab entries
-    hash_index index
-    timer_wheel wheel
+    expiring_table entries
     uint64_t[2] secret
 
 
+cdef inline uint32_t _revocation_tag(const uint8_t *id, const uint64_t *secret) noexcept nogil:
+    cdef uint64_t[2] words
+    words[1] = 0
+    memcpy(words, id, ID_BYTES)
+    return secret_tag(words[0], words[1], secret)
+
+
+cdef inline uint32_t _revocation_tag_of(const cell *held, const void *secret) noexcept nogil:
+    return _revocation_tag((<const revocation *>held).id, <const uint64_t *>secret)
+
+
 cdef inline void revocations_init(revocation_table *self, const uint8_t *secret) noexcept nogil:
-    """``secret`` is 16 random bytes."""
-    slab_init(&self.entries, sizeof(revocation))
-    index_init(&self.index)
-    wheel_init(&self.wheel)
+    """``secret`` is 16 random bytes. The structure must stay where it is."""
     memcpy(self.secret, secret, sizeof(self.secret))
+    table_init(&self.entries, False, _revocation_tag_of, self.secret)
 
 
 cdef inline void revocations_free(revocation_table *self) noexcept nogil:
-    slab_free(&self.entries)
-    index_free(&self.index)
+    table_free(&self.entries)
+
+
+cdef inline uint32_t revocations_count(const revocation_table *self) noexcept nogil:
+    """Entries, those included that are over but have not been reclaimed."""
+    return self.entries.count
 
 
 cdef inline size_t revocations_bytes(const revocation_table *self) noexcept nogil:
-    return sizeof(revocation_table) + slab_bytes(&self.entries) + index_bytes(&self.index)
+    return table_bytes(&self.entries) + sizeof(self.secret)
 
 
-cdef inline revocation *_revocation_at(const revocation_table *self, uint32_t handle) noexcept nogil:
-    return <revocation *>slab_at(&self.entries, handle)
-
-
-cdef inline uint32_t _revocation_tag(const revocation_table *self, const uint8_t *id) noexcept nogil:
-    cdef uint64_t words[2]
-    words[1] = 0
-    memcpy(words, id, ID_BYTES)
-    return secret_tag(words[0], words[1], self.secret)
-
-
-cdef inline uint32_t _revocation_find(const revocation_table *self, const uint8_t *id, uint32_t tag) noexcept nogil:
-    cdef index_cursor cursor
-    cdef uint32_t handle = index_find_first(&self.index, tag, &cursor)
-    while handle != INDEX_NONE:
-        if memcmp(_revocation_at(self, handle).id, id, ID_BYTES) == 0:
-            return handle
-        handle = index_find_next(&cursor)
-    return SLAB_NONE
+cdef inline revocation *_revocation_find(const revocation_table *self, const uint8_t *id, uint32_t tag, table_place *place) noexcept nogil:
+    cdef cell *held = table_first(&self.entries, tag, place)
+    while held != NULL and memcmp((<revocation *>held).id, id, ID_BYTES) != 0:
+        held = table_next(&self.entries, place)
+    return <revocation *>held
 
 
 cdef inline bint revocations_refuse(const revocation_table *self, const uint8_t *id, uint32_t generation, double now) noexcept nogil:
-    """Whether that generation of the session is refused now."""
-    cdef uint32_t handle = _revocation_find(self, id, _revocation_tag(self, id))
-    cdef revocation *entry
-    if handle == SLAB_NONE:
-        return False
-    entry = _revocation_at(self, handle)
-    return generation < entry.before and now < entry.expires
+    """Whether access tokens of that generation of the session are refused."""
+    cdef table_place place
+    cdef const revocation *entry = _revocation_find(self, id, _revocation_tag(id, self.secret), &place)
+    return entry != NULL and generation < entry.before and now < table_expires(&self.entries, place.home, place.slot)[0]
 
 
-cdef inline void _revocation_remove(revocation_table *self, uint32_t handle) noexcept nogil:
-    wheel_cancel(&self.wheel, &self.entries, handle)
-    index_remove(&self.index, _revocation_tag(self, _revocation_at(self, handle).id), handle)
-    slab_release(&self.entries, handle)
-
-
-cdef inline void revocations_reclaim(revocation_table *self, double now, int budget) noexcept nogil:
-    """Forget what is over, in at most so many steps."""
-    cdef int64_t target = wheel_observe(&self.wheel, now)
-    cdef uint32_t handle
-    while True:
-        handle = wheel_next_due(&self.wheel, &self.entries, target, &budget)
-        if handle == SLAB_NONE:
-            return
-        if _revocation_at(self, handle).expires <= now:
-            _revocation_remove(self, handle)
-        else:
-            wheel_schedule(&self.wheel, &self.entries, handle)
-
-
-cdef inline uint32_t revocations_reclaim_all(revocation_table *self, double now) noexcept nogil:
-    """Forget everything that is over by the exact clock; how many entries that was."""
-    cdef uint32_t before = self.index.count, handle, cursor = SLAB_NONE
-    revocations_reclaim(self, now, 0x7FFFFFFF)
-    while True:
-        handle = wheel_next_exact(&self.wheel, &self.entries, now, &cursor)
-        if handle == SLAB_NONE:
-            return before - self.index.count
-        _revocation_remove(self, handle)
+cdef inline void revocations_reclaim_all(revocation_table *self, double now) noexcept nogil:
+    """Forget everything that is over by the exact clock."""
+    table_reclaim_all(&self.entries, now, NULL)
 
 
 cdef inline int revocations_add(revocation_table *self, const uint8_t *id, uint32_t before, double expires, double now) noexcept nogil:
     """Refuse generations below ``before`` until ``expires``, or longer where an entry says so. -1 when there is no memory: nothing changed."""
-    cdef uint32_t tag = _revocation_tag(self, id), handle = _revocation_find(self, id, tag)
-    cdef revocation *entry
-    if handle != SLAB_NONE and _revocation_at(self, handle).expires <= now:
-        _revocation_remove(self, handle)  # It is over: what it refused is no longer to be remembered.
-        handle = SLAB_NONE
-    if handle == SLAB_NONE:
-        handle = slab_allocate(&self.entries)
-        if handle == SLAB_NONE:
-            return -1
-        entry = _revocation_at(self, handle)
-        entry.expires = expires
+    cdef uint32_t tag = _revocation_tag(id, self.secret)
+    cdef table_place place
+    cdef revocation *entry = _revocation_find(self, id, tag, &place)
+    cdef revocation added
+    wheel_observe(&self.entries.wheel, now)
+    if entry != NULL and table_expires(&self.entries, place.home, place.slot)[0] <= now:
+        # It is over: what it refused is no longer to be remembered.
         entry.before = before
-        memcpy(entry.id, id, ID_BYTES)
-        if index_insert(&self.index, tag, handle) < 0:
-            slab_release(&self.entries, handle)
-            return -1
-        wheel_observe(&self.wheel, now)
-        wheel_schedule(&self.wheel, &self.entries, handle)
-    else:
-        entry = _revocation_at(self, handle)
+        table_move(&self.entries, &place, expires, True)
+    elif entry != NULL:
         if before > entry.before:
             entry.before = before
-        if expires > entry.expires:
-            wheel_cancel(&self.wheel, &self.entries, handle)
-            entry.expires = expires
-            wheel_schedule(&self.wheel, &self.entries, handle)
-    revocations_reclaim(self, now, REVOKE_BUDGET)
+        if expires > table_expires(&self.entries, place.home, place.slot)[0]:
+            table_move(&self.entries, &place, expires, False)
+    else:
+        memcpy(added.id, id, ID_BYTES)
+        added.before = before
+        if table_insert(&self.entries, tag, expires, <const cell *>&added) < 0:
+            return -1
+    table_reclaim(&self.entries, now, REVOKE_BUDGET, NULL)
     return 0
 
 
 cdef inline int revocations_check(revocation_table *self) noexcept nogil:
-    """Every invariant, for tests: 0, or the number of the rule that is broken: tens for the part, ones for its rule."""
-    cdef uint32_t handle = slab_next_used(&self.entries, 0), used = 0
-    cdef int broken = slab_check(&self.entries)
-    if broken:
-        return 10 + broken
-    broken = index_check(&self.index)
-    if broken:
-        return 20 + broken
-    broken = wheel_check(&self.wheel, &self.entries)
-    if broken:
-        return 30 + broken
-    while handle != SLAB_NONE:
-        used += 1
-        if not wheel_linked(slab_at(&self.entries, handle)):
-            return 41
-        if _revocation_find(self, _revocation_at(self, handle).id, _revocation_tag(self, _revocation_at(self, handle).id)) != handle:
-            return 42
-        handle = slab_next_used(&self.entries, handle + 1)
-    return 0 if used == self.index.count else 43
+    """Every invariant, for tests: 0, or the number of the rule that is broken."""
+    return table_check(&self.entries)

@@ -11,8 +11,8 @@ from libc.stdint cimport uint8_t, uint32_t
 
 from base64url cimport base64url_decode
 from revocation_table cimport (
-    EVERY_GENERATION, ID_BYTES, revocation_table, revocations_add, revocations_bytes, revocations_check, revocations_free, revocations_init,
-    revocations_reclaim_all, revocations_refuse,
+    EVERY_GENERATION, ID_BYTES, revocation_table, revocations_add, revocations_bytes, revocations_check, revocations_count, revocations_free,
+    revocations_init, revocations_reclaim_all, revocations_refuse,
 )
 
 from os import urandom
@@ -93,7 +93,7 @@ cdef class RevocationTable:
         raise TypeError(f"a {type(self).__name__} cannot be copied or pickled")
 
     def __repr__(self):
-        return f"<{type(self).__name__} of {self.table.index.count} sessions>"
+        return f"<{type(self).__name__} of {revocations_count(&self.table)} sessions>"
 
     cdef double now(self) except? -1:
         return seconds_of("the clock's reading", PyObject_CallNoArgs(self.clock), -FURTHEST_CLOCK, FURTHEST_CLOCK)
@@ -163,12 +163,14 @@ cdef class RevocationTable:
         cdef double now = self.now()
         cdef uint32_t count
         with cython.critical_section(self):
-            count = revocations_reclaim_all(&self.table, now)
+            count = revocations_count(&self.table)
+            revocations_reclaim_all(&self.table, now)
+            count -= revocations_count(&self.table)
         return count
 
     def __len__(self):
         self.expire()
-        return self.table.index.count
+        return revocations_count(&self.table)
 
     @property
     def nbytes(self):

@@ -10,18 +10,20 @@ Bonwick, "The Slab Allocator" (USENIX 1994), is the idea.
 
 Every entry begins with a ``slab_entry``: its expiry and two links. While an entry is free, the slab uses its links. The same
 memory is thus read through several struct types, so this is compiled without type-based alias analysis (``setup.py``).
+Entries start on a cache line, as those of 64 bytes and multiples of that wish.
 No Python object is touched and no lock taken: the caller owns both.
 """
 
-from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawRealloc
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from libc.stdint cimport uint32_t, uintptr_t
 from libc.string cimport memset
 
 
 cdef enum:
-    CHUNK_SHIFT = 8
-    CHUNK_ENTRIES = 1 << 8
-    MAXIMUM_CHUNKS = 1 << 23  # 2**31 entries: the top bit of a link is the timer wheel's
+    CHUNK_SHIFT = 5
+    CHUNK_ENTRIES = 1 << 5
+    MAXIMUM_CHUNKS = 1 << 26  # 2**31 entries: the top bit of a link is the timer wheel's
+    SLAB_LINE = 64            # bytes
 
 
 cdef extern from *:
@@ -47,6 +49,7 @@ cdef struct slab_chunk:
     uint32_t used
     uint32_t free          # the first free handle, or SLAB_NONE
     slab_link partial      # the list of chunks with a free place; numbers of chunks, or SLAB_NONE
+    void *memory           # as allocated; the entries begin SLAB_LINE bytes behind the chunk
 
 
 cdef struct slab:
@@ -78,11 +81,15 @@ cdef inline slab_chunk *slab_chunk_at(const slab *self, uint32_t number) noexcep
 
 cdef inline slab_entry *slab_at(const slab *self, uint32_t handle) noexcept nogil:
     """The entry of a handle that ``slab_allocate`` gave."""
-    return <slab_entry *>(<char *>(self.chunks[handle >> CHUNK_SHIFT] + 1) + (handle & (CHUNK_ENTRIES - 1)) * self.entry_size)
+    return <slab_entry *>(<char *>self.chunks[handle >> CHUNK_SHIFT] + SLAB_LINE + (handle & (CHUNK_ENTRIES - 1)) * self.entry_size)
+
+
+cdef inline size_t _slab_chunk_bytes(const slab *self) noexcept nogil:
+    return 2 * SLAB_LINE + CHUNK_ENTRIES * <size_t>self.entry_size
 
 
 cdef inline size_t slab_bytes(const slab *self) noexcept nogil:
-    return self.room * sizeof(slab_chunk *) + self.allocated * (sizeof(slab_chunk) + CHUNK_ENTRIES * <size_t>self.entry_size)
+    return self.room * sizeof(slab_chunk *) + self.allocated * _slab_chunk_bytes(self)
 
 
 cdef inline void _slab_link_partial(slab *self, uint32_t number) noexcept nogil:
@@ -113,6 +120,7 @@ cdef inline int _slab_add_chunk(slab *self) noexcept nogil:
     cdef slab_chunk **chunks
     cdef slab_chunk *chunk
     cdef slab_entry *entry
+    cdef void *memory
     if number == SLAB_NONE and self.length == self.room:
         if self.room >= MAXIMUM_CHUNKS:
             return -1
@@ -122,9 +130,12 @@ cdef inline int _slab_add_chunk(slab *self) noexcept nogil:
             return -1
         self.chunks = chunks
         self.room = room
-    chunk = <slab_chunk *>PyMem_RawCalloc(1, sizeof(slab_chunk) + CHUNK_ENTRIES * <size_t>self.entry_size)
-    if chunk == NULL:
+    memory = PyMem_RawMalloc(_slab_chunk_bytes(self))
+    if memory == NULL:
         return -1
+    chunk = <slab_chunk *>((<uintptr_t>memory + SLAB_LINE - 1) & ~<uintptr_t>(SLAB_LINE - 1))
+    chunk.memory = memory
+    chunk.used = 0
     if number == SLAB_NONE:
         number = self.length
         self.length += 1
@@ -147,7 +158,7 @@ cdef inline int _slab_add_chunk(slab *self) noexcept nogil:
 
 cdef inline void _slab_drop_chunk(slab *self, uint32_t number) noexcept nogil:
     _slab_unlink_partial(self, number)
-    PyMem_RawFree(self.chunks[number])
+    PyMem_RawFree(self.chunks[number].memory)
     self.chunks[number] = <slab_chunk *>(<uintptr_t>(self.vacant & 0x7FFFFFFF) << 1 | 1)
     self.vacant = number
     self.allocated -= 1
@@ -199,7 +210,8 @@ cdef inline void slab_free(slab *self) noexcept nogil:
     """Give everything back; the slab is then empty and can be used again."""
     cdef uint32_t number
     for number in range(self.length):
-        PyMem_RawFree(slab_chunk_at(self, number))
+        if slab_chunk_at(self, number) != NULL:
+            PyMem_RawFree(slab_chunk_at(self, number).memory)
     PyMem_RawFree(self.chunks)
     slab_init(self, self.entry_size)
 

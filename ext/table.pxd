@@ -1,249 +1,252 @@
-"""What ExpiringCache keeps, as one C structure: slab, index, timer wheel, and the heap of a bounded cache.
+"""The table behind ExpiringCache and RevocationList: entries of 16 bytes and an expiry, found by a 32-bit tag, forgotten when they are due.
 
-Keys and values are borrowed as bare pointers: no Python object is touched here, so no Python code can run and every function
-leaves the structure whole. Comparing keys, reading the clock, and releasing objects never belong here.
+No Python object is touched here, so no Python code can run and every function leaves the structure whole. What an entry is, comparing
+keys, reading clocks, and releasing objects never belong here; nor do locks: the caller owns all of them.
 
-A removed entry leaves index, wheel and heap at once but keeps its place in the slab, in a list of what its owner has yet to
-be told of and to release. So a removal needs no memory and cannot fail, however many there are.
+Theory: extendible hashing (Fagin, Nievergelt, Pippenger and Strong, ACM TODS 1979). A directory, addressed by the first bits of a tag, leads to
+buckets of up to 64 entries (``bucket.pxd``), which keep them in rows of eight (``rows.pxd``). A full bucket is split in two, and two sparse
+neighbours are merged again, so no operation ever waits for more than a few dozen entries to be placed anew, and memory returns while work goes
+on. A tag is not kept but asked for again, from the entry, when a bucket splits. Tags that no split can keep apart (a hostile ``__hash__``) make
+a chain of buckets: slower, never wrong.
+
+What the timer wheel and the heap hold is not an entry but a bucket, under the expiry of the entry that ends first, so an entry costs neither
+links nor a visit to its neighbours in time. Without a heap that expiry may be too early, after a change to that entry: the bucket then comes up
+for nothing, once. A bucket that comes up is looked through for all that is due. With a heap it is exact, and so is the order of eviction.
 """
 
 from libc.math cimport INFINITY
 from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.string cimport memset
 
-from heap cimport (
-    expiry_heap, heap_bytes, heap_check, heap_first, heap_free, heap_init, heap_insert, heap_move, heap_remove,
+from bucket cimport BUCKET_ROWS, bucket, bucket_mark, bucket_occupied
+from directory cimport (
+    DEEPEST_DIRECTORY, TABLE_CHAINED, expiring_table, table_bucket, table_cell, table_expires, table_free_slot, table_lower,
+    table_place, table_rebound, table_room, table_sequence, table_soonest_in, table_tidy,
 )
-from index cimport (
-    INDEX_NONE, hash_index, index_bytes, index_check, index_cursor, index_find_first, index_find_next, index_free, index_init,
-    index_insert, index_remove,
-)
-from slab cimport (
-    SLAB_NONE, slab, slab_allocate, slab_at, slab_bytes, slab_check, slab_entry, slab_free, slab_init, slab_link, slab_next_used,
-    slab_release,
-)
+from heap cimport heap_check, heap_first
+from removed cimport removed_put, removed_queue, removed_reserve
+from rows cimport ROW_ENTRIES, cell, rows_owner
+from slab cimport SLAB_NONE, slab_at, slab_check
 from wheel cimport (
-    timer_wheel, wheel_cancel, wheel_check, wheel_init, wheel_linked, wheel_next_due, wheel_next_exact, wheel_observe, wheel_schedule,
+    wheel_begin_round, wheel_check, wheel_linked, wheel_lowest_bit, wheel_next_due, wheel_next_in_round, wheel_observe, wheel_round,
+    wheel_schedule,
 )
 
 
-cdef extern from *:
-    """
-    #define TABLE_REMOVED ((uint32_t)0xFFFFFFFDu)
-    """
-    uint32_t TABLE_REMOVED   # ``link.prev`` of a removed entry
+cdef enum:
+    REMOVAL_STEPS = 4        # what removing an entry counts for: its owner may have much to release
 
 
-cdef enum removal:
+cdef enum removal_reason:
     EXPIRED
     DELETED
     REPLACED
     EVICTED
 
 
-cdef struct table_entry:
-    double expires
-    slab_link link
-    uint32_t place           # in the heap; the reason, once removed
-    uint32_t tag
-    void *key
-    void *value
-
-
-cdef struct expiring_table:
-    slab entries
-    hash_index index
-    timer_wheel wheel
-    expiry_heap heap
-    bint ranked              # whether the heap is kept
-    uint64_t sequence        # of the entry set last
-    uint64_t version         # grows with every entry that comes or goes
-    uint32_t first_removed
-    uint32_t last_removed
-
-
-cdef inline void table_init(expiring_table *self) noexcept nogil:
-    slab_init(&self.entries, sizeof(table_entry))
-    index_init(&self.index)
-    wheel_init(&self.wheel)
-    heap_init(&self.heap)
-    self.ranked = False
-    self.sequence = self.version = 0
-    self.first_removed = self.last_removed = SLAB_NONE
-
-
-cdef inline void table_free(expiring_table *self) noexcept nogil:
-    slab_free(&self.entries)
-    index_free(&self.index)
-    heap_free(&self.heap)
-
-
-cdef inline table_entry *table_at(const expiring_table *self, uint32_t handle) noexcept nogil:
-    return <table_entry *>slab_at(&self.entries, handle)
-
-
-cdef inline size_t table_bytes(const expiring_table *self) noexcept nogil:
-    return sizeof(expiring_table) + slab_bytes(&self.entries) + index_bytes(&self.index) + heap_bytes(&self.heap)
-
-
-cdef inline uint32_t table_insert(expiring_table *self, uint32_t tag, double expires, void *key, void *value) noexcept nogil:
-    """The new entry, or SLAB_NONE when there is no memory, and then nothing has changed."""
-    cdef uint32_t handle = slab_allocate(&self.entries)
-    cdef table_entry *entry
-    if handle == SLAB_NONE:
-        return SLAB_NONE
-    entry = table_at(self, handle)
-    entry.expires = expires
-    if index_insert(&self.index, tag, handle) < 0:
-        slab_release(&self.entries, handle)
-        return SLAB_NONE
-    if self.ranked and heap_insert(&self.heap, &self.entries, handle, self.sequence + 1) < 0:
-        index_remove(&self.index, tag, handle)
-        slab_release(&self.entries, handle)
-        return SLAB_NONE
-    entry.tag = tag
-    entry.key = key
-    entry.value = value
-    wheel_schedule(&self.wheel, &self.entries, handle)
-    self.sequence += 1
-    self.version += 1
-    return handle
-
-
-cdef inline void table_move(expiring_table *self, uint32_t handle, double expires, bint fresh) noexcept nogil:
-    """Give the entry another expiry; a fresh one counts as set just now."""
-    wheel_cancel(&self.wheel, &self.entries, handle)
-    table_at(self, handle).expires = expires
-    wheel_schedule(&self.wheel, &self.entries, handle)
-    if fresh:
-        self.sequence += 1
-    if self.ranked:
-        heap_move(&self.heap, &self.entries, handle, self.sequence if fresh else 0)
-
-
-cdef inline void _table_queue(expiring_table *self, uint32_t handle, uint32_t reason) noexcept nogil:
-    cdef table_entry *entry = table_at(self, handle)
-    entry.place = reason
-    entry.link.next = SLAB_NONE
-    entry.link.prev = TABLE_REMOVED
-    if self.first_removed == SLAB_NONE:
-        self.first_removed = handle
-    else:
-        table_at(self, self.last_removed).link.next = handle
-    self.last_removed = handle
-
-
-cdef inline void table_remove(expiring_table *self, uint32_t handle, uint32_t reason) noexcept nogil:
-    index_remove(&self.index, table_at(self, handle).tag, handle)
-    wheel_cancel(&self.wheel, &self.entries, handle)
-    if self.ranked:
-        heap_remove(&self.heap, &self.entries, handle)
-    self.version += 1
-    _table_queue(self, handle, reason)
-
-
-cdef inline int table_note_removed(expiring_table *self, void *key, void *value, uint32_t reason) noexcept nogil:
-    """Queue what never was, or no longer is, an entry of its own. 0, or -1 when there is no memory."""
-    cdef uint32_t handle = slab_allocate(&self.entries)
-    if handle == SLAB_NONE:
+cdef inline int table_insert(expiring_table *self, uint32_t tag, double expires, const cell *held) noexcept nogil:
+    """0, or -1 when there is no memory, and then no entry has changed."""
+    cdef uint32_t handle = table_room(self, tag)
+    cdef int slot = -1 if handle == SLAB_NONE else table_free_slot(self, handle)
+    cdef bucket *of
+    if slot < 0:
         return -1
-    table_at(self, handle).key = key
-    table_at(self, handle).value = value
-    _table_queue(self, handle, reason)
+    of = table_bucket(self, handle)
+    table_cell(self, of, <uint32_t>slot)[0] = held[0]
+    table_expires(self, of, <uint32_t>slot)[0] = expires
+    self.sequence += 1
+    if self.ranked:
+        table_sequence(self, of, <uint32_t>slot)[0] = self.sequence
+    of.marks[slot] = bucket_mark(tag)
+    of.used += 1
+    self.count += 1
+    self.version += 1
+    table_lower(self, handle, expires, self.sequence)
     return 0
 
 
-cdef inline bint table_take_removed(expiring_table *self, table_entry *taken) noexcept nogil:
-    """Copy out the removed entry that has waited longest and forget it; False if none waits."""
-    cdef uint32_t handle = self.first_removed
-    if handle == SLAB_NONE:
+cdef inline void table_move(expiring_table *self, const table_place *place, double expires, bint fresh) noexcept nogil:
+    """Give the entry another expiry; a fresh one counts as set just now."""
+    cdef bucket *of = place.home
+    cdef uint64_t *sequence = NULL
+    cdef bint was_first = False
+    table_expires(self, of, place.slot)[0] = expires
+    if self.ranked:
+        sequence = table_sequence(self, of, place.slot)
+        was_first = sequence[0] == self.heap.nodes[of.place].sequence
+        if fresh:
+            self.sequence += 1
+            sequence[0] = self.sequence
+    if was_first:
+        table_rebound(self, place.handle)
+    else:
+        table_lower(self, place.handle, expires, sequence[0] if self.ranked else 0)
+
+
+cdef inline void table_remove(expiring_table *self, const table_place *place) noexcept nogil:
+    cdef bucket *of = place.home
+    cdef bint was_first = self.ranked and table_sequence(self, of, place.slot)[0] == self.heap.nodes[of.place].sequence
+    of.marks[place.slot] = 0
+    of.used -= 1
+    self.count -= 1
+    self.version += 1
+    if was_first:
+        table_rebound(self, place.handle)
+    table_tidy(self, place.handle)
+
+
+cdef inline bint table_soonest(const expiring_table *self, table_place *place) noexcept nogil:
+    """Of a table that evicts: which entry ends first and, of several, was set longest ago; False if there is none."""
+    cdef uint64_t sequence
+    place.handle = heap_first(&self.heap)
+    if self.count == 0:
         return False
-    taken[0] = table_at(self, handle)[0]
-    self.first_removed = taken.link.next
-    slab_release(&self.entries, handle)
+    place.home = table_bucket(self, place.handle)
+    table_soonest_in(self, place.home, &sequence, &place.slot)
     return True
 
 
-cdef inline void table_reclaim(expiring_table *self, double now, int budget) noexcept nogil:
-    """Remove what is due, in at most so many steps."""
-    cdef int64_t target = wheel_observe(&self.wheel, now)
-    cdef uint32_t handle
-    while True:
-        handle = wheel_next_due(&self.wheel, &self.entries, target, &budget)
-        if handle == SLAB_NONE:
-            return
-        if table_at(self, handle).expires <= now:
-            table_remove(self, handle, EXPIRED)
-        else:
-            wheel_schedule(&self.wheel, &self.entries, handle)
-
-
-cdef inline uint32_t table_reclaim_all(expiring_table *self, double now) noexcept nogil:
-    """Remove every entry that is due by the exact clock; how many there were."""
-    cdef uint32_t before = self.index.count, handle, cursor = SLAB_NONE
-    table_reclaim(self, now, 0x7FFFFFFF)
-    while True:
-        handle = wheel_next_exact(&self.wheel, &self.entries, now, &cursor)
-        if handle == SLAB_NONE:
-            return before - self.index.count
-        table_remove(self, handle, EXPIRED)
-
-
-cdef inline void table_clear(expiring_table *self, double now) noexcept nogil:
-    """Remove everything."""
-    cdef uint32_t handle = slab_next_used(&self.entries, 0)
-    cdef table_entry *entry
-    index_free(&self.index)
-    heap_free(&self.heap)
-    wheel_init(&self.wheel)
-    self.version += 1
-    while handle != SLAB_NONE:
-        entry = table_at(self, handle)
-        if entry.link.prev != TABLE_REMOVED:
-            _table_queue(self, handle, EXPIRED if entry.expires <= now else DELETED)
-        handle = slab_next_used(&self.entries, handle + 1)
-
-
-cdef inline int _table_check_entries(expiring_table *self) noexcept nogil:
-    cdef uint32_t handle = slab_next_used(&self.entries, 0), live = 0, removed = 0, found
-    cdef index_cursor cursor
-    cdef table_entry *entry
-    while handle != SLAB_NONE:
-        entry = table_at(self, handle)
-        if entry.link.prev == TABLE_REMOVED:
-            removed += 1
-        else:
-            live += 1
-            if wheel_linked(<slab_entry *>entry) != (entry.expires != INFINITY):
-                return 51
-            if self.ranked and (entry.place >= self.heap.count or self.heap.nodes[entry.place].handle != handle):
-                return 52
-            found = index_find_first(&self.index, entry.tag, &cursor)
-            while found != INDEX_NONE and found != handle:
-                found = index_find_next(&cursor)
-            if found == INDEX_NONE:
-                return 53
-        handle = slab_next_used(&self.entries, handle + 1)
-    handle = self.first_removed
-    while handle != SLAB_NONE:
-        if removed == 0 or table_at(self, handle).link.prev != TABLE_REMOVED:
-            return 54
-        removed -= 1
-        handle = table_at(self, handle).link.next
-    if removed != 0 or live != self.index.count or (self.ranked and live != self.heap.count):
-        return 55
+cdef inline int _table_purge(expiring_table *self, uint32_t handle, double now, int *budget, removed_queue *removed) noexcept nogil:
+    """Remove the bucket's entries that are due, one at least; -1 when there is no memory to queue them."""
+    cdef bucket *of = table_bucket(self, handle)
+    cdef uint64_t occupied = bucket_occupied(of)
+    cdef uint32_t slot
+    cdef bint begun = False
+    while occupied:
+        slot = <uint32_t>wheel_lowest_bit(occupied)
+        occupied &= occupied - 1
+        if table_expires(self, of, slot)[0] > now:
+            continue
+        if begun and budget[0] <= 0:
+            return 0
+        if removed != NULL:
+            if removed_reserve(removed, 1) < 0:
+                return -1
+            removed_put(removed, table_cell(self, of, slot), EXPIRED)
+        begun = True
+        budget[0] -= REMOVAL_STEPS
+        of.marks[slot] = 0
+        of.used -= 1
+        self.count -= 1
+        self.version += 1
     return 0
 
 
+cdef inline int table_reclaim(expiring_table *self, double now, int budget, removed_queue *removed) noexcept nogil:
+    """Remove what is due, in about so many steps; -1 when there is no memory to queue it."""
+    cdef int64_t target = wheel_observe(&self.wheel, now)
+    cdef uint32_t handle
+    cdef int outcome
+    while True:
+        handle = wheel_next_due(&self.wheel, &self.buckets, target, &budget)
+        if handle == SLAB_NONE:
+            return 0
+        outcome = _table_purge(self, handle, now, &budget, removed)
+        table_rebound(self, handle)
+        table_tidy(self, handle)
+        if outcome < 0:
+            return -1
+
+
+cdef inline int table_reclaim_all(expiring_table *self, double now, removed_queue *removed) noexcept nogil:
+    """Remove every entry that is due by the exact clock; -1 when there is no memory to queue it."""
+    cdef int outcome = table_reclaim(self, now, 0x7FFFFFFF, removed), unbounded = 0x7FFFFFFF
+    cdef wheel_round round
+    cdef uint32_t handle
+    wheel_begin_round(&self.wheel, &self.buckets, &round)
+    while outcome == 0:
+        handle = wheel_next_in_round(&self.wheel, &self.buckets, &round)
+        if handle == SLAB_NONE:
+            break
+        if table_bucket(self, handle).expires > now:
+            wheel_schedule(&self.wheel, &self.buckets, handle)
+            continue
+        outcome = _table_purge(self, handle, now, &unbounded, removed)
+        table_rebound(self, handle)
+        table_tidy(self, handle)
+    return outcome
+
+
+# Every invariant, for tests
+
+cdef inline int _table_check_bucket(expiring_table *self, uint32_t handle, uint32_t *rows) noexcept nogil:
+    cdef bucket *of = table_bucket(self, handle)
+    cdef uint64_t occupied = bucket_occupied(of), sequence
+    cdef uint32_t slot, tag, used = 0, i
+    if <uint32_t>(<uint64_t>of.prefix << of.depth) != 0 or of.rows_held > BUCKET_ROWS:
+        return 51
+    for i in range(of.rows_held):
+        if of.rows[i] >= self.rows.count or rows_owner(&self.rows, of.rows[i])[0] != handle:
+            return 52
+    rows[0] += of.rows_held
+    while occupied:
+        slot = <uint32_t>wheel_lowest_bit(occupied)
+        occupied &= occupied - 1
+        used += 1
+        if slot >= of.rows_held * ROW_ENTRIES:
+            return 53
+        tag = self.tag_of(table_cell(self, of, slot), self.context)
+        if of.marks[slot] != bucket_mark(tag) or <uint64_t>(tag ^ of.prefix) << of.depth >> 32 != 0:
+            return 54
+        if table_expires(self, of, slot)[0] < of.expires:
+            return 55
+    if used != of.used or wheel_linked(slab_at(&self.buckets, handle)) != (of.expires != INFINITY):
+        return 56
+    if self.ranked:
+        if of.expires != table_soonest_in(self, of, &sequence, &slot) or self.heap.nodes[of.place].sequence != sequence:
+            return 57
+    return 0
+
+
+cdef inline int _table_check_directory(expiring_table *self) noexcept nogil:
+    cdef uint64_t place = 0, i, span
+    cdef uint32_t handle, first, buckets = 0, entries = 0, rows = 0
+    cdef uint32_t[DEEPEST_DIRECTORY + 1] at_depth
+    cdef bucket *of
+    cdef int broken
+    if self.directory == NULL:
+        return 0 if self.count == 0 and self.buckets.used == 0 and self.rows.count == 0 else 61
+    memset(at_depth, 0, sizeof(at_depth))
+    while place < <uint64_t>1 << self.depth:
+        first = self.directory[place]
+        handle = first & ~TABLE_CHAINED
+        of = table_bucket(self, handle)
+        if of.depth > self.depth or of.prefix != <uint32_t>(place << (32 - self.depth)):
+            return 62
+        span = <uint64_t>1 << (self.depth - of.depth)
+        for i in range(span):
+            if self.directory[place + i] != first:
+                return 63
+        if (first & TABLE_CHAINED != 0) != (of.next != SLAB_NONE):
+            return 64
+        at_depth[of.depth] += 1
+        while handle != SLAB_NONE:
+            if table_bucket(self, handle).prefix != of.prefix or table_bucket(self, handle).chained != (first & TABLE_CHAINED != 0):
+                return 65
+            broken = _table_check_bucket(self, handle, &rows)
+            if broken:
+                return broken
+            buckets += 1
+            entries += table_bucket(self, handle).used
+            handle = table_bucket(self, handle).next
+        place += span
+    for i in range(DEEPEST_DIRECTORY + 1):
+        if at_depth[i] != self.at_depth[i]:
+            return 66
+    if self.depth and at_depth[self.depth] == 0:
+        return 67
+    if buckets != self.buckets.used or entries != self.count or rows != self.rows.count:
+        return 68
+    return 69 if self.ranked and self.heap.count != buckets else 0
+
+
 cdef inline int table_check(expiring_table *self) noexcept nogil:
-    """Every invariant, for tests: 0, or the number of the rule that is broken: tens for the part, ones for its rule."""
-    cdef int broken = slab_check(&self.entries)
+    """0, or the number of the rule that is broken: tens for the part, ones for its rule."""
+    cdef int broken = slab_check(&self.buckets)
     if broken:
         return 10 + broken
-    broken = index_check(&self.index)
-    if broken:
-        return 20 + broken
-    broken = wheel_check(&self.wheel, &self.entries)
+    broken = wheel_check(&self.wheel, &self.buckets)
     if broken:
         return 30 + broken
-    broken = heap_check(&self.heap, &self.entries)
-    return 40 + broken if broken else _table_check_entries(self)
+    broken = heap_check(&self.heap, &self.buckets)
+    return 40 + broken if broken else _table_check_directory(self)

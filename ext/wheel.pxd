@@ -63,6 +63,11 @@ cdef struct timer_wheel:
     slab_link slots[LEVELS * SLOTS]
 
 
+cdef struct wheel_round:
+    uint32_t slot
+    uint32_t left           # entries yet to be handed out
+
+
 cdef inline void wheel_init(timer_wheel *self) noexcept nogil:
     cdef uint32_t slot
     self.current = 0
@@ -220,27 +225,31 @@ cdef inline uint32_t wheel_next_due(timer_wheel *self, const slab *entries, int6
     return SLAB_NONE
 
 
-cdef inline uint32_t wheel_next_exact(timer_wheel *self, const slab *entries, double now, uint32_t *cursor) noexcept nogil:
-    """After ``wheel_next_due`` found all there was: entries that expired within the tick now running, taken off the wheel.
-
-    They all lie in the slot that comes next. ``cursor`` starts as SLAB_NONE; between calls only the entry handed out may go.
-    """
-    cdef uint32_t slot, handle
+cdef inline void wheel_begin_round(const timer_wheel *self, const slab *entries, wheel_round *round) noexcept nogil:
+    """After ``wheel_next_due`` found all there was: a round through the one slot where entries lie that end within the tick now running."""
+    cdef uint32_t place
     cdef int64_t tick = 0
-    cdef slab_entry *entry
-    if cursor[0] == SLAB_NONE:
-        slot = _wheel_first_slot(self, &tick)
-        if slot == SLAB_NONE or tick > self.current + 1:
-            return SLAB_NONE
-        cursor[0] = self.slots[slot].next
-    while not cursor[0] & WHEEL_HEAD:
-        handle = cursor[0]
-        entry = slab_at(entries, handle)
-        cursor[0] = entry.link.next
-        if entry.expires <= now:
-            wheel_cancel(self, entries, handle)
-            return handle
-    return SLAB_NONE
+    round.left = 0
+    round.slot = _wheel_first_slot(self, &tick)
+    if round.slot == SLAB_NONE or tick > self.current + 1:
+        return
+    place = self.slots[round.slot].next
+    while not place & WHEEL_HEAD:
+        round.left += 1
+        place = slab_at(entries, place).link.next
+
+
+cdef inline uint32_t wheel_next_in_round(timer_wheel *self, const slab *entries, wheel_round *round) noexcept nogil:
+    """The next entry of the round, expired or not, taken off the wheel; SLAB_NONE after the last. What is scheduled again comes behind it."""
+    cdef uint32_t handle
+    if round.left == 0:
+        return SLAB_NONE
+    handle = self.slots[round.slot].next
+    if handle & WHEEL_HEAD:
+        return SLAB_NONE
+    round.left -= 1
+    wheel_cancel(self, entries, handle)
+    return handle
 
 
 cdef inline int _wheel_check_slot(timer_wheel *self, const slab *entries, uint32_t slot, uint32_t *count) noexcept nogil:

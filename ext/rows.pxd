@@ -1,0 +1,125 @@
+"""Rows of eight entries, packed without a gap: what the buckets of a table keep their entries in.
+
+Only storage belongs here. Rows lie in chunks of 64 that never move, so growing copies nothing. A row that is given up is filled with the last
+one, whose owner is told; so memory is returned chunk by chunk however the survivors are scattered, and what is held is what is used.
+
+A row begins with its eight expiries, one cache line, and goes on with eight cells of 16 bytes, two lines: what an entry is, which only the owner
+of the table knows. A table that evicts keeps eight sequence numbers behind them. One empty chunk is kept, so that a row which comes and goes
+allocates nothing. No Python object is touched and no lock taken: the caller owns both.
+"""
+
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
+from libc.stdint cimport uint32_t, uint64_t, uintptr_t
+from libc.string cimport memcpy, memset
+
+
+cdef enum:
+    ROW_ENTRIES = 8
+    ROW_CHUNK_SHIFT = 6
+    ROW_CHUNK = 1 << 6       # rows
+    CACHE_LINE = 64          # bytes
+
+
+cdef extern from *:
+    """
+    #define ROW_NONE ((uint32_t)0xFFFFFFFFu)
+    """
+    uint32_t ROW_NONE
+
+
+cdef struct cell:
+    uint64_t first
+    uint64_t last
+
+
+cdef struct row:
+    double[ROW_ENTRIES] expires
+    cell[ROW_ENTRIES] cells
+    uint64_t[ROW_ENTRIES] sequences  # only in a table that evicts
+
+
+cdef struct row_chunk:
+    char *rows               # on a cache line's start, in the memory behind this
+    uint32_t[ROW_CHUNK] owners
+
+
+cdef struct row_pool:
+    row_chunk **chunks
+    uint32_t row_size
+    uint32_t count           # rows
+    uint32_t room            # of ``chunks``
+    uint32_t allocated       # chunks held
+
+
+cdef inline void rows_init(row_pool *self, bint sequenced) noexcept nogil:
+    memset(self, 0, sizeof(row_pool))
+    self.row_size = sizeof(row) if sequenced else sizeof(row) - ROW_ENTRIES * sizeof(uint64_t)
+
+
+cdef inline row *rows_at(const row_pool *self, uint32_t handle) noexcept nogil:
+    return <row *>(self.chunks[handle >> ROW_CHUNK_SHIFT].rows + (handle & (ROW_CHUNK - 1)) * self.row_size)
+
+
+cdef inline size_t _rows_chunk_bytes(const row_pool *self) noexcept nogil:
+    return sizeof(row_chunk) + CACHE_LINE + ROW_CHUNK * <size_t>self.row_size
+
+
+cdef inline size_t rows_bytes(const row_pool *self) noexcept nogil:
+    return self.room * sizeof(row_chunk *) + self.allocated * _rows_chunk_bytes(self)
+
+
+cdef inline uint32_t *rows_owner(const row_pool *self, uint32_t handle) noexcept nogil:
+    return &self.chunks[handle >> ROW_CHUNK_SHIFT].owners[handle & (ROW_CHUNK - 1)]
+
+
+cdef inline int _rows_grow(row_pool *self) noexcept nogil:
+    cdef uint32_t room = self.room * 2 if self.room else 4
+    cdef row_chunk **chunks
+    cdef row_chunk *chunk
+    if self.allocated == self.room:
+        chunks = <row_chunk **>PyMem_RawRealloc(self.chunks, room * sizeof(row_chunk *))
+        if chunks == NULL:
+            return -1
+        self.chunks = chunks
+        self.room = room
+    chunk = <row_chunk *>PyMem_RawMalloc(_rows_chunk_bytes(self))
+    if chunk == NULL:
+        return -1
+    chunk.rows = <char *>((<uintptr_t>(chunk + 1) + CACHE_LINE - 1) & ~<uintptr_t>(CACHE_LINE - 1))
+    self.chunks[self.allocated] = chunk
+    self.allocated += 1
+    return 0
+
+
+cdef inline uint32_t rows_add(row_pool *self, uint32_t owner) noexcept nogil:
+    """A row more, its contents unset; ROW_NONE when there is no memory, and then nothing has changed."""
+    cdef uint32_t handle = self.count
+    if handle == self.allocated << ROW_CHUNK_SHIFT and _rows_grow(self) < 0:
+        return ROW_NONE
+    self.count += 1
+    rows_owner(self, handle)[0] = owner
+    return handle
+
+
+cdef inline uint32_t rows_drop(row_pool *self, uint32_t handle) noexcept nogil:
+    """Give a row up. The row that was the last lies in its place now: its old handle, whose owner must learn of it. ROW_NONE if none moved."""
+    cdef uint32_t last = self.count - 1, moved = ROW_NONE
+    if handle != last:
+        memcpy(rows_at(self, handle), rows_at(self, last), self.row_size)
+        rows_owner(self, handle)[0] = rows_owner(self, last)[0]
+        moved = last
+    self.count = last
+    if (self.count + 2 * ROW_CHUNK - 1) >> ROW_CHUNK_SHIFT < self.allocated:
+        self.allocated -= 1
+        PyMem_RawFree(self.chunks[self.allocated])
+    return moved
+
+
+cdef inline void rows_free(row_pool *self) noexcept nogil:
+    """Give everything back; the pool is then empty and can be used again."""
+    while self.allocated:
+        self.allocated -= 1
+        PyMem_RawFree(self.chunks[self.allocated])
+    PyMem_RawFree(self.chunks)
+    self.chunks = NULL
+    self.count = self.room = 0
