@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-sanitize coverage lint bench wheel clean
+.PHONY: help demo test test-long test-sanitize coverage lint bench bench-server wheel clean
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -37,6 +37,9 @@ test-long: $(VENV)/.built  ## everything, with the long Hypothesis profile and t
 
 bench: .venv/.bench .venv/.built  ## the benchmarks
 	$(NATIVE) -m pytest benchmarks --benchmark-only --benchmark-disable-gc --benchmark-sort=name
+
+bench-server: .venv-bench/.server .venv-bench/.built  ## the same seen from outside: uvicorn under load; CASES=text: only these
+	.venv-bench/bin/python -m benchmarks.server $(if $(CASES),--cases "$(CASES)")
 
 lint: .venv/.lint .venv/.built  ## style, types, stubs of both twins, import rules, workflows, the matrix of wheels
 	$(NATIVE) -m ruff check
@@ -91,7 +94,19 @@ GROUP := test
 	$(@D)/bin/python -m pip install -q --group $(GROUP)
 	touch $@
 
-.venv/.built: .venv/.ready setup.py $(EXTENSION_SOURCES)
+# Peers are compared on one CPython, 3.13 where it is found.
+BENCH_PYTHON = $(or $(shell python3.13 -c 'import sys; print(sys.executable)' 2> /dev/null),$(PYTHON))
+.venv-bench/bin/python:
+	$(BENCH_PYTHON) -m venv $(@D)/..
+
+.venv-bench/.server: benchmarks/server/requirements.txt benchmarks/server/peers.txt | .venv-bench/bin/python
+	$(@D)/bin/python -m pip install -q -r benchmarks/server/requirements.txt
+	-$(@D)/bin/python -m pip install -q --only-binary :all: -r benchmarks/server/peers.txt
+	touch $@
+
+.venv-bench/.built: .venv-bench/bin/python
+.venv/.built: .venv/.ready
+.venv/.built .venv-bench/.built: setup.py $(EXTENSION_SOURCES)
 	TOKENWHEEL_IMPL=native $(@D)/bin/python -m pip install -q -e .
 	touch $@
 

@@ -1,0 +1,20 @@
+-- wrk's script: sends the tokens of a file in turn, and prints what was measured as JSON.
+local requests, at = {}, 0
+
+function init(arguments)
+  for token in io.lines(arguments[1]) do
+    requests[#requests + 1] = wrk.format("GET", "/", { ["Host"] = "localhost", ["Authorization"] = "Bearer " .. token })
+  end
+end
+
+function request()
+  at = at % #requests + 1
+  return requests[at]
+end
+
+function done(summary, latency)
+  local errors = summary.errors
+  io.write(string.format('\nJSON {"requests": %d, "seconds": %.6f, "failed": %d, "p50_us": %d, "p99_us": %d}\n',
+    summary.requests, summary.duration / 1e6, errors.connect + errors.read + errors.write + errors.status + errors.timeout,
+    latency:percentile(50), latency:percentile(99)))
+end

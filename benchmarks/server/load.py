@@ -1,0 +1,100 @@
+"""The load: ``wrk``, or where it cannot be had a generator in Python, which reaches less and says so in the report.
+
+    python -m benchmarks.server.load URL CONNECTIONS SECONDS FILE
+
+sends the tokens of the file in turn, keeps one request on its way on every connection, and prints what was measured as JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from itertools import cycle
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+CONNECTIONS = 32
+
+
+class Measured(NamedTuple):
+    """One round of one case."""
+
+    requests: int
+    seconds: float
+    failed: int
+    p50_us: float
+    p99_us: float
+
+
+def find_wrk() -> str | None:
+    """Where ``wrk`` is, installed from Debian's packages where that is possible and it is missing."""
+    if shutil.which("wrk") is None and shutil.which("apt-get") and os.geteuid() == 0:
+        for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-qq", "wrk"]):
+            subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    return shutil.which("wrk")
+
+
+def command(wrk: str | None, url: str, seconds: int, tokens: Path) -> list[str]:
+    if wrk is None:
+        return [sys.executable, "-m", "benchmarks.server.load", url, str(CONNECTIONS), str(seconds), str(tokens)]
+    script = str(Path(__file__).with_name("load.lua"))
+    return [wrk, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", script, url, "--", str(tokens)]
+
+
+def measured(output: str) -> Measured:
+    return Measured(**json.loads(output.rpartition("JSON ")[2]))
+
+
+class Client(asyncio.Protocol):
+    """One connection, with one request on its way. An answer may arrive in two pieces: the first counts."""
+
+    def __init__(self, requests: cycle[bytes], latencies: list[float], failures: list[bytes]) -> None:
+        self.requests, self.latencies, self.failures = requests, latencies, failures
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        self.send()
+
+    def send(self) -> None:
+        self.sent_at = time.perf_counter()
+        self.transport.write(next(self.requests))  # type: ignore[attr-defined]
+
+    def data_received(self, data: bytes) -> None:
+        if not data.startswith(b"HTTP/1.1 "):
+            return
+        self.latencies.append(time.perf_counter() - self.sent_at)
+        if not data.startswith(b"HTTP/1.1 200"):
+            self.failures.append(data)
+        self.send()
+
+
+async def generate(url: str, connections: int, seconds: float, tokens: list[str]) -> Measured:
+    requests = cycle([f"GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n".encode() for token in tokens])
+    latencies: list[float] = []
+    failures: list[bytes] = []
+    address = urlsplit(url)
+    loop = asyncio.get_running_loop()
+    started = time.perf_counter()
+    opened = [
+        await loop.create_connection(lambda: Client(requests, latencies, failures), address.hostname, address.port)
+        for _ in range(connections)
+    ]
+    await asyncio.sleep(seconds)
+    took = time.perf_counter() - started
+    for transport, _ in opened:
+        transport.abort()
+    latencies.sort()
+    return Measured(len(latencies), took, len(failures), latencies[len(latencies) // 2] * 1e6, latencies[len(latencies) * 99 // 100] * 1e6)
+
+
+if __name__ == "__main__":
+    import uvloop
+
+    url, connections, seconds, file = sys.argv[1:]
+    print("JSON", json.dumps(uvloop.run(generate(url, int(connections), float(seconds), Path(file).read_text().split()))._asdict()))

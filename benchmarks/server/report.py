@@ -1,0 +1,189 @@
+"""From rounds to the report: ``benchmarks/report/server.json``, ``server.md`` and ``server.svg``."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks.spread import median, median_interval
+
+from .application import CASES, REFERENCES
+from .load import CONNECTIONS
+from .plot import bars
+
+REPORT = Path(__file__).resolve().parent.parent / "report"
+PACKAGES = ("tokenwheel", "uvicorn", "uvloop", "httptools", "fastapi", "PyJWT", "ryjwt")
+
+
+class Round(NamedTuple):
+    """What one case did in one round."""
+
+    requests_per_second: float
+    p50_us: float
+    p99_us: float
+    cpu_us: float | None
+
+
+class Line(NamedTuple):
+    """What one case did in all rounds: medians, and its share of the reference's requests per second with a 95% interval."""
+
+    case: str
+    family: str
+    title: str
+    tokens: int
+    requests_per_second: float
+    share: float
+    share_low: float
+    share_high: float
+    p50_us: float
+    p99_us: float
+    cpu_us: float | None
+
+
+class Goal(NamedTuple):
+    """The least share of its reference's requests per second that a case is to reach."""
+
+    what: str
+    case: str
+    share: float
+
+
+# No slower, in the second, means within what rounds of a few seconds can tell apart.
+GOALS = [
+    Goal("bare ASGI with tokenwheel, against the application that verifies nothing", "bare-tokenwheel", 0.97),
+    Goal("FastAPI with tokenwheel in a dependency, against a dependency that does nothing", "fastapi-tokenwheel", 0.99),
+]
+
+PAGE = """### Seen from outside: what verification costs a server
+
+An API server answers nothing before it has verified the token, so every request pays for that. Each application is served by one
+uvicorn worker (uvloop, httptools, no access log) under load that never pauses: {connections} kept-alive connections, each with one
+request on its way. The load comes from {load}; {cores}. Cases take turns, every other round in reverse:
+{starts} starts of the servers, and after each start a second of warm-up and {rounds} rounds of {seconds} s for each case. A share is taken
+within a round; shown are medians, with a 95% interval by the bootstrap.
+
+All verify the same HS256 tokens of {token_length} characters, for signature, `exp`, `iss` and `aud`; tokenwheel also for `typ`,
+`nbf`, `iat`, its own claims and revocation. As the load never pauses, p50 and p99 are mostly waiting in the queue, and follow from the
+requests per second. Core time is the server's alone, by the kernel's account.
+
+{date}, {cpu}, {system}, CPython {python}; {versions}.
+Again: `make bench-server`. One line of it: `make bench-server CASES=bare-tokenwheel`.
+{left_out}
+| goal: share of the reference's requests per second | at least | reached | |
+| --- | ---: | ---: | --- |
+{goals}
+
+![Requests per second of each application](server.svg)
+
+{tables}"""
+
+Rounds = Mapping[tuple[str, int], Sequence[Round]]
+
+
+def summarise(rounds: Rounds) -> list[Line]:
+    """Medians over all rounds; shares are taken round by round, so that what slowed a whole round slows both sides of them."""
+    lines = []
+    for (name, tokens), own in rounds.items():
+        family, title = CASES[name].family, CASES[name].title
+        reference = rounds[REFERENCES[family], tokens]
+        shares = [one.requests_per_second / other.requests_per_second for one, other in zip(own, reference, strict=True)]
+        low, high = median_interval(shares)
+        cpu = [one.cpu_us for one in own if one.cpu_us is not None]
+        lines.append(
+            Line(
+                *(name, family, title, tokens, median(one.requests_per_second for one in own)),
+                *(median(shares), low, high, median(one.p50_us for one in own), median(one.p99_us for one in own)),
+                cpu_us=median(cpu) if cpu else None,
+            )
+        )
+    return lines
+
+
+def judge(lines: Sequence[Line]) -> list[dict[str, Any]]:
+    return [
+        {"what": f"{goal.what}, {tokens_in_words(line.tokens)}", "goal": goal.share, "reached": line.share, "met": line.share >= goal.share}
+        for goal in GOALS
+        for line in lines
+        if line.case == goal.case
+    ]
+
+
+def tokens_in_words(tokens: int) -> str:
+    return "one token" if tokens == 1 else f"{tokens:,} tokens in turn"
+
+
+def environment() -> dict[str, Any]:
+    cpu = next((line.partition(":")[2].strip() for line in cpu_lines() if line.startswith("model name")), platform.machine())
+    packages = {name: found for name in PACKAGES if (found := version_of(name))}
+    return {
+        "date": datetime.now(timezone.utc).date().isoformat(),
+        "cpu": cpu,
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "packages": packages,
+    }
+
+
+def cpu_lines() -> list[str]:
+    path = Path("/proc/cpuinfo")
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def version_of(package: str) -> str | None:
+    try:
+        return version(package)
+    except ModuleNotFoundError:
+        return None
+
+
+def table(lines: Sequence[Line], family: str, tokens: int) -> list[str]:
+    rows = [
+        f"#### {family}, {tokens_in_words(tokens)}",
+        "",
+        f"| verification | requests/s | of “{CASES[REFERENCES[family]].title}” | 95% interval | p50 | p99 | core time a request |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for line in lines:
+        if (line.family, line.tokens) == (family, tokens):
+            cpu = "not known" if line.cpu_us is None else f"{line.cpu_us:.2f} µs"
+            rows.append(
+                f"| {line.title} | {line.requests_per_second:,.0f} | {line.share:.1%} | {line.share_low:.1%} to {line.share_high:.1%} | "
+                f"{line.p50_us / 1000:.2f} ms | {line.p99_us / 1000:.2f} ms | {cpu} |"
+            )
+    return [*rows, ""]
+
+
+def markdown(lines: Sequence[Line], where: Mapping[str, Any], setting: Mapping[str, Any]) -> str:
+    goals = [
+        f"| {one['what']} | {one['goal']:.0%} | {one['reached']:.1%} | {'met' if one['met'] else '**not met**'} |" for one in judge(lines)
+    ]
+    tables = [row for family, tokens in dict.fromkeys((line.family, line.tokens) for line in lines) for row in table(lines, family, tokens)]
+    return PAGE.format(
+        **{**where, **setting},
+        connections=CONNECTIONS,
+        versions=", ".join(f"{name} {number}" for name, number in where["packages"].items()),
+        cores="the server on one core and the load on another" if setting["pinned"] else "neither side pinned to a core",
+        left_out="".join(f"Left out, as it could not be installed: {name}.\n" for name in setting["missing"]),
+        goals="\n".join(goals),
+        tables="\n".join(tables),
+    )
+
+
+def write_report(rounds: Rounds, setting: Mapping[str, Any], *, save: bool) -> None:
+    lines, where = summarise(rounds), environment()
+    page = markdown(lines, where, setting)
+    print(page)
+    if save:
+        REPORT.mkdir(exist_ok=True)
+        data = {"environment": where, "setting": setting, "goals": judge(lines), "lines": [line._asdict() for line in lines]}
+        (REPORT / "server.json").write_text(json.dumps(data, indent=1) + "\n")
+        (REPORT / "server.md").write_text(page)
+        most = max(line.tokens for line in lines)
+        (REPORT / "server.svg").write_text(
+            bars([(line.family, line.title, line.requests_per_second) for line in lines if line.tokens == most])
+        )
