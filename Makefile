@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-sanitize coverage lint bench bench-server wheel clean
+.PHONY: help demo test test-long test-sanitize coverage lint bench bench-server bench-check wheel clean
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -40,6 +40,9 @@ bench: .venv/.bench .venv/.built  ## the benchmarks
 
 bench-server: .venv-bench/.server .venv-bench/.built  ## the same seen from outside: uvicorn under load; CASES=text: only these
 	.venv-bench/bin/python -m benchmarks.server $(if $(CASES),--cases "$(CASES)")
+
+bench-check: .venv/.ready  ## whether the working tree is slower than BASE, a commit; exit 1 if so
+	$(NATIVE) -m tools.bench_check $(BASE)
 
 lint: .venv/.lint .venv/.built  ## style, types, stubs of both twins, import rules, workflows, the matrix of wheels
 	$(NATIVE) -m ruff check
