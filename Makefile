@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-sanitize coverage lint bench bench-server bench-check wheel clean
+.PHONY: help demo test test-long test-sanitize coverage lint bench bench-server bench-profile bench-check wheel clean
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -40,6 +40,9 @@ bench: .venv/.bench .venv/.built  ## the benchmarks
 
 bench-server: .venv-bench/.server .venv-bench/.built  ## the same seen from outside: uvicorn under load; CASES=text: only these
 	.venv-bench/bin/python -m benchmarks.server $(if $(CASES),--cases "$(CASES)")
+
+bench-profile: .venv-bench/.profile .venv-bench/.built  ## what one read is made of, in instructions: benchmarks/callgrind.md
+	.venv-bench/bin/python -m benchmarks.callgrind
 
 bench-check: .venv/.ready  ## whether the working tree is slower than BASE, a commit; exit 1 if so
 	$(NATIVE) -m tools.bench_check $(BASE)
@@ -101,10 +104,15 @@ GROUP := test
 BENCH_PYTHON = $(or $(shell python3.13 -c 'import sys; print(sys.executable)' 2> /dev/null),$(PYTHON))
 .venv-bench/bin/python:
 	$(BENCH_PYTHON) -m venv $(@D)/..
+	$@ -m pip install -q --upgrade "pip>=25.1"
 
 .venv-bench/.server: benchmarks/server/requirements.txt benchmarks/server/peers.txt | .venv-bench/bin/python
 	$(@D)/bin/python -m pip install -q -r benchmarks/server/requirements.txt
 	-$(@D)/bin/python -m pip install -q --only-binary :all: -r benchmarks/server/peers.txt
+	touch $@
+
+.venv-bench/.profile: | .venv-bench/bin/python
+	$(@D)/bin/python -m pip install -q "Cython>=3.1" "setuptools>=77.0.3"
 	touch $@
 
 .venv-bench/.built: .venv-bench/bin/python

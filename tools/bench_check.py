@@ -4,9 +4,9 @@ The base is built twice and the working tree once, each from a clean copy into a
 same cases in turn, in short rounds on one core, so that what the machine does meanwhile meets all three alike; and all of that is done
 over with new processes, since one may have luck with where its memory lies. The second base is compiled with another alignment, since
 code that nobody changed may have such luck too. How far it strays from the first is the noise. A case that seems slower is measured once
-more and fails only if it seems so again.
+more and fails only if it seems so again. Exit: 0 nothing is slower, 1 something is, 2 there is no verdict.
 
-The base: ``BASE``, else where this branch left main, else the last commit where the tree is unchanged on main itself.
+The base is ``BASE``, else where this branch left main; on main itself the last commit, or the one before it where nothing changed since.
 """
 
 from __future__ import annotations
@@ -34,6 +34,10 @@ STARTS = 16
 ROUNDS = 6
 CONFIDENCE = 0.99
 OTHER_ALIGNMENT = "-falign-functions=64 -falign-loops=32"
+
+
+class Unmeasured(Exception):
+    """There is no verdict, which is not the same as a bad one: exit 2."""
 
 
 class Comparison(NamedTuple):
@@ -97,7 +101,8 @@ def install(source: Path, flags: str = "") -> Path:
     subprocess.run([sys.executable, "-m", "venv", "--clear", environment], check=True)
     python = environment / "bin" / "python"
     variables = {**os.environ, "TOKENWHEEL_IMPL": "native", "CFLAGS": flags}
-    subprocess.run([python, "-m", "pip", "install", "-q", source], check=True, env=variables)
+    if subprocess.run([python, "-m", "pip", "install", "-q", source], check=False, env=variables).returncode:
+        raise Unmeasured(f"{source} could not be built")
     return python
 
 
@@ -118,7 +123,7 @@ class Side:
         print(case, file=self.process.stdin, flush=True)
         answer = self.process.stdout.readline().strip()
         if not answer:
-            raise SystemExit(f"the process that times {case!r} has ended")
+            raise Unmeasured(f"the process that times {case!r} has ended")
         return math.nan if answer == "-" else float(answer)
 
     def stop(self) -> None:
@@ -164,7 +169,15 @@ def report(comparisons: dict[str, Comparison]) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.bench_check", description=__doc__.partition("\n")[0])
     parser.add_argument("base", nargs="?", help="a commit")
-    base = commit_of(parser.parse_args().base)
+    try:
+        return check(commit_of(parser.parse_args().base))
+    except (Unmeasured, subprocess.CalledProcessError) as error:
+        print(f"not measured: {error}", file=sys.stderr)
+        return 2
+
+
+def check(base: str) -> int:
+    """Builds, measures, tells; the exit status."""
     print(f"the working tree against {git('show', '--no-patch', '--format=%h %s', base).decode().strip()}", flush=True)
     shutil.rmtree(BUILD, ignore_errors=True)
     sources = [BUILD / name for name in ("base", "base-again", "now")]

@@ -15,10 +15,12 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
+from benchmarks.programs import find_program
+
 from tokenwheel import SessionManager
 
 from .application import AUDIENCE, CASES, ISSUER, REFERENCES
-from .load import command, find_wrk, measured
+from .load import command, measured
 from .processes import LOAD_CORE, SERVER_CORE, Server, run_load, serving
 from .report import Round, write_report
 
@@ -61,7 +63,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
 
-    wrk = find_wrk()
+    wrk = find_program("wrk")
     missing = sorted({case.needs for case in CASES.values() if case.needs and find_spec(case.needs) is None})
     chosen = [name for name in CASES if arguments.cases in name]
     chosen += [REFERENCES[CASES[name].family] for name in chosen]

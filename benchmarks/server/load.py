@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import shutil
-import subprocess
 import sys
 import time
 from itertools import cycle
@@ -30,14 +27,6 @@ class Measured(NamedTuple):
     failed: int
     p50_us: float
     p99_us: float
-
-
-def find_wrk() -> str | None:
-    """Where ``wrk`` is, installed from Debian's packages where that is possible and it is missing."""
-    if shutil.which("wrk") is None and shutil.which("apt-get") and os.geteuid() == 0:
-        for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-qq", "wrk"]):
-            subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
-    return shutil.which("wrk")
 
 
 def command(wrk: str | None, url: str, seconds: int, tokens: Path) -> list[str]:

@@ -65,6 +65,12 @@ def test_the_interval_of_a_median_holds_it_and_narrows_with_more_rounds() -> Non
     assert many[1] - many[0] < few[1] - few[0]
 
 
+def test_less_confidence_needs_a_narrower_interval() -> None:
+    values = ratios(5.0, 0.1, 3, 50)
+    (sure_low, sure_high), (low, high) = spread.median_interval(values), spread.median_interval(values, 0.5)
+    assert sure_low < low < high < sure_high
+
+
 @pytest.mark.parametrize("name", headline.CASES)
 def test_each_case_calls_what_is_there(name: str) -> None:
     call, arguments = headline.CASES[name]()()
