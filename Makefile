@@ -18,6 +18,7 @@ VENV := .venv
 endif
 NATIVE := $(abspath .venv/bin)/python
 RUN := $(abspath $(VENV)/bin)/python
+BENCH := $(abspath .venv-bench/bin)/python
 
 EXTENSION_SOURCES := $(wildcard ext/*.pyx ext/*.pxd)
 PACKAGE := $(shell find src -name '*.py' -o -name '*.pyi' -o -name py.typed)
@@ -35,14 +36,17 @@ test: $(VENV)/.built  ## the ordinary suite
 test-long: $(VENV)/.built  ## everything, with the long Hypothesis profile and the tests marked long
 	$(RUN) -m pytest -m "long or not long" --hypothesis-profile=long
 
-bench: .venv/.bench .venv/.built  ## the benchmarks
-	$(NATIVE) -m pytest benchmarks --benchmark-only --benchmark-disable-gc --benchmark-sort=name
+# All of it replaces the report; a part of it (make bench CASES=read_seen, an expression for pytest's -k) leaves one in build/bench.
+bench: .venv-bench/.built .venv-bench/.peers  ## the benchmarks, beside everything one could use instead: benchmarks/report/
+	$(BENCH) -m pytest benchmarks --benchmark-only --benchmark-disable-gc --benchmark-columns=median,iqr,rounds \
+	    --benchmark-json=build/bench/benchmark.json -k '$(CASES)'
+	$(BENCH) -m benchmarks.report build/bench/benchmark.json $(if $(CASES),build/bench/report,benchmarks/report)
 
 bench-server: .venv-bench/.server .venv-bench/.built  ## the same seen from outside: uvicorn under load; CASES=text: only these
-	.venv-bench/bin/python -m benchmarks.server $(if $(CASES),--cases "$(CASES)")
+	$(BENCH) -m benchmarks.server $(if $(CASES),--cases "$(CASES)")
 
 bench-profile: .venv-bench/.profile .venv-bench/.built  ## what one read is made of, in instructions: benchmarks/callgrind.md
-	.venv-bench/bin/python -m benchmarks.callgrind
+	$(BENCH) -m benchmarks.callgrind
 
 bench-check: .venv/.ready  ## whether the working tree is slower than BASE, a commit; exit 1 if so
 	$(NATIVE) -m tools.bench_check $(BASE)
@@ -100,8 +104,9 @@ GROUP := test
 	$(@D)/bin/python -m pip install -q --group $(GROUP)
 	touch $@
 
-# Peers are compared on one CPython, 3.13 where it is found.
-BENCH_PYTHON = $(or $(shell python3.13 -c 'import sys; print(sys.executable)' 2> /dev/null),$(PYTHON))
+# Peers are compared on one CPython, 3.13 where it is found; a command of that name that doesn't run is no interpreter.
+BENCH_PYTHON = $(shell for one in python3.13 ~/.pyenv/versions/3.13.*/bin/python; do \
+    if $$one -c '' 2> /dev/null; then echo $$one; exit; fi; done; echo $(PYTHON))
 .venv-bench/bin/python:
 	$(BENCH_PYTHON) -m venv $(@D)/..
 	$@ -m pip install -q --upgrade "pip>=25.1"
@@ -127,6 +132,15 @@ BENCH_PYTHON = $(or $(shell python3.13 -c 'import sys; print(sys.executable)' 2>
 	TOKENWHEEL_IMPL=pure $(@D)/bin/python -m pip install -q .
 	touch $@
 
-.venv/.bench .venv/.lint .venv/.wheel: .venv/.ready
+.venv/.lint .venv/.wheel: .venv/.ready
 	$(@D)/bin/python -m pip install -q --group $(patsubst .%,%,$(@F))
+	touch $@
+
+# One that can't be installed does not keep the others out; the report says which are missing.
+.venv-bench/.peers: pyproject.toml benchmarks/peers/python.txt $(wildcard benchmarks/node/*) | .venv-bench/bin/python
+	$(BENCH) -m pip install -q --group bench
+	while read -r peer; do $(BENCH) -m pip install -q "$$peer" || echo "left out: $$peer"; done < benchmarks/peers/python.txt
+	$(BENCH) -m pip install -q --upgrade --no-deps --target build/bench/pyjwt-2.12 'PyJWT==2.12.*' || echo "left out: PyJWT 2.12"
+	mkdir -p build/bench/node && cp benchmarks/node/* build/bench/node
+	npm install --prefix build/bench/node --no-audit --no-fund --no-package-lock --silent || echo "left out: Node and its libraries"
 	touch $@

@@ -1,0 +1,97 @@
+"""Ties the races to pytest-benchmark, which selects, prints and keeps what they measured."""
+
+from __future__ import annotations
+
+import inspect
+import platform
+import statistics
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from .race import CORES, Missing, Outcome, run_alone, run_race
+
+OURS = ("tokenwheel", "create", "update")
+
+
+class Stopwatch:
+    """The timer that pytest-benchmark reads: it stands still but when a round, timed in its contender's own process, is told to it."""
+
+    def __init__(self) -> None:
+        self.reading = 0.0
+
+    def __call__(self) -> float:
+        return self.reading
+
+    def advance(self, seconds: float) -> None:
+        self.reading += seconds
+
+
+stopwatch = Stopwatch()
+raced: dict[tuple[Any, ...], dict[str, Outcome | Missing]] = {}
+missing: dict[str, str] = {}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        function = getattr(item, "originalname", None)
+        item.add_marker(pytest.mark.benchmark(timer=stopwatch, group=f"{function}{race_of(item)}"))
+
+
+def race_of(item: Any) -> tuple[tuple[str, Any], ...]:
+    """What a test's parameters say besides the contender and the operation: tests alike in that are one race."""
+    return tuple((name, value) for name, value in sorted(item.callspec.params.items()) if name not in ("contender", "operation"))
+
+
+Record = Callable[..., None]
+
+
+@pytest.fixture
+def race(request: pytest.FixtureRequest, benchmark: BenchmarkFixture) -> Record:
+    """Runs the race that the test belongs to, unless an earlier test of it has, and records the rounds of the test's own contender.
+
+    ``-k`` decides who takes part; the compiled tokenwheel always does, to be compared with.
+    """
+    item: Any = request.node
+    key = (item.originalname, race_of(item))
+
+    def record(job: str, *, operation: str, rounds: int, alone: bool = False, baseline: str = "tokenwheel", **options: Any) -> None:
+        if key not in raced:
+            alike = [one for one in item.session.items if one.originalname == item.originalname and race_of(one) == key[1]]
+            names = {one.callspec.params["contender"]: None for one in alike}
+            raced[key] = (run_alone if alone else run_race)([*{**names, baseline: None}], job, options, rounds)
+        name = item.callspec.params["contender"]
+        outcome = raced[key][name]
+        if isinstance(outcome, Missing):
+            missing[name] = str(outcome)
+            assert not name.startswith(OURS), outcome
+            pytest.skip(f"{name} is left out: {outcome}")
+        seconds = [one[operation] for one in outcome.rounds if operation in one]
+        if not seconds:
+            pytest.skip(f"{name} has no {operation}")
+        told = {"case": item.originalname, "race": dict(key[1]), "contender": name, "operation": operation, "version": outcome.version}
+        told["about"] = inspect.getdoc(item.function)
+        ours = raced[key][baseline]
+        if isinstance(ours, Outcome):
+            told["ours"] = statistics.median(one[operation] for one in ours.rounds)
+        benchmark.extra_info.update(told, **outcome.facts, **outcome.counted())
+        times = iter(seconds)
+        benchmark.pedantic(lambda: stopwatch.advance(next(times)), rounds=len(seconds))
+
+    return record
+
+
+def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
+    """The kind of machine, and nothing that names it."""
+    kind = machine_info.get("cpu", {}).get("brand_raw", platform.machine())
+    machine_info.clear()
+    machine_info.update(cpu=kind, cores=len(CORES), system=f"{platform.system()} {platform.machine()}", python=platform.python_version())
+    machine_info["date"] = datetime.now(timezone.utc).date().isoformat()
+
+
+def pytest_benchmark_update_json(output_json: dict[str, Any]) -> None:
+    output_json["missing"] = missing
+    output_json.pop("commit_info", None)

@@ -1,0 +1,55 @@
+"""Who takes part, under which name, and what each needs to run."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Contender(NamedTuple):
+    title: str
+    distribution: str | None = None
+    """Whose version is shown."""
+    remark: str = ""
+    """What a reader must know before comparing."""
+    node: bool = False
+
+
+CONTENDERS: dict[str, Contender] = {
+    "tokenwheel": Contender("**tokenwheel**", "tokenwheel", "compiled"),
+    "tokenwheel_uncached": Contender("tokenwheel, remembering nothing", "tokenwheel", "compiled, `verified_cache_size=0`"),
+    "tokenwheel_pure": Contender("tokenwheel, pure Python", "tokenwheel", "the fallback where nothing can be compiled"),
+    "create": Contender("**tokenwheel** `create`", "tokenwheel", "compiled; opens and stores a session besides"),
+    "update": Contender("**tokenwheel** `update`", "tokenwheel", "compiled; rotates the refresh token besides"),
+    "create_pure": Contender("tokenwheel `create`, pure Python", "tokenwheel", "opens and stores a session besides"),
+    "update_pure": Contender("tokenwheel `update`, pure Python", "tokenwheel", "rotates the refresh token besides"),
+    "pyjwt": Contender("PyJWT", "PyJWT"),
+    "pyjwt_2_12": Contender("PyJWT", "PyJWT", "the release before each character of base64url was checked in Python"),
+    "pyjwt_dict": Contender("PyJWT and a dict, by hand", "PyJWT", "what one would write without a library; nothing is ever forgotten"),
+    "joserfc": Contender("joserfc", "joserfc"),
+    "python_jose": Contender("python-jose", "python-jose"),
+    "webtoken": Contender("webtoken", "webtoken", "Rust; takes a key as text only"),
+    "oxyjwt": Contender("oxyjwt", "oxyjwt", "Rust"),
+    "ryjwt": Contender("ryjwt", "ryjwt", "Rust"),
+    "cryptography": Contender(
+        "the bare signature", "cryptography", "`cryptography` alone, on parts split and decoded beforehand: no claims"
+    ),
+    "fast_jwt": Contender("fast-jwt", "fast-jwt", "Node", node=True),
+    "fast_jwt_cached": Contender("fast-jwt, cache on", "fast-jwt", "Node; its default of 1,000 tokens", node=True),
+    "jsonwebtoken": Contender("jsonwebtoken", "jsonwebtoken", "Node", node=True),
+    "secrets": Contender("secrets.token_urlsafe", None),
+    "nanoid_python": Contender("nanoid", "nanoid", "32 characters"),
+    "nanoid_node": Contender("nanoid", "nanoid", "Node; 32 characters", node=True),
+    "uid_safe": Contender("uid-safe", "uid-safe", "Node; its sync form", node=True),
+    "dict": Contender("a plain dict", None, "nothing expires"),
+    "dict_by_hand": Contender("a dict with ends, by hand", None, "looked at when asked; what nobody asks for stays for ever"),
+    "cachebox_vttl": Contender("cachebox.VTTLCache", "cachebox", "Rust"),
+    "cachebox_ttl": Contender("cachebox.TTLCache", "cachebox", "Rust; one lifetime for all"),
+    "rust_py_cache": Contender("rust-py-cache", "rust-py-cache", "Rust; pickles values"),
+    "moka": Contender("moka-py", "moka-py", "Rust"),
+    "cachetools_ttl": Contender("cachetools.TTLCache", "cachetools", "one lifetime for all"),
+    "cachetools_tlru": Contender("cachetools.TLRUCache", "cachetools"),
+    "theine": Contender("theine", "theine", "expires in a thread of its own"),
+}
+PURE = {"tokenwheel_pure", "create_pure", "update_pure"}
+EXPIRING_CACHES = ["cachebox_vttl", "cachebox_ttl", "rust_py_cache", "moka", "cachetools_ttl", "cachetools_tlru", "theine"]
+JWT_LIBRARIES = ["pyjwt", "pyjwt_2_12", "joserfc", "python_jose", "webtoken", "oxyjwt", "ryjwt", "fast_jwt", "jsonwebtoken"]

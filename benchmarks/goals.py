@@ -1,0 +1,177 @@
+"""What was to be reached, each threshold once, and whether it was: computed from the results, never written down."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from .contenders import EXPIRING_CACHES, JWT_LIBRARIES
+from .results import Results
+
+ASYMMETRIC = ["ES256", "RS256", "EdDSA"]
+MILLION, TEN_MILLION, TEN_THOUSAND = 1_000_000, 10_000_000, 10_000
+SAME = 1.1
+"""Up to this, two times are called the same: what is left of the machine's noise between two races."""
+
+
+class Check(NamedTuple):
+    """One comparison: ``reached`` must not be more than ``limit``; None where one of the two sides was not measured."""
+
+    what: str
+    reached: float | None
+    limit: float
+    unit: str = "times"
+
+    @property
+    def met(self) -> bool | None:
+        return None if self.reached is None else self.reached <= self.limit
+
+    @property
+    def share(self) -> float:
+        """How much of what is allowed was taken."""
+        if self.reached is None:
+            return 0
+        return self.reached / self.limit if self.limit else self.reached * math.inf if self.reached else 0
+
+
+class Goal(NamedTuple):
+    title: str
+    goal: str
+    checks: Callable[[Results], Iterator[Check]]
+
+
+def ratio(ours: float | None, theirs: float | None) -> float | None:
+    return None if ours is None or not theirs else ours / theirs
+
+
+def read_seen(results: Results) -> Iterator[Check]:
+    def seconds(contender: str, algorithm: str = "HS256") -> float | None:
+        return results.seconds("test_read_seen", contender, algorithm=algorithm)
+
+    ours = seconds("tokenwheel")
+    yield Check("of PyJWT 2.15", ratio(ours, seconds("pyjwt")), 1 / 150)
+    yield Check("of PyJWT 2.12", ratio(ours, seconds("pyjwt_2_12")), 1 / 60)
+    yield Check("of fast-jwt, cache on", ratio(ours, seconds("fast_jwt_cached")), 1 / 8)
+    for algorithm in ASYMMETRIC:
+        yield Check(f"{algorithm} of HS256", ratio(seconds("tokenwheel", algorithm), ours), SAME)
+
+
+def read_unseen(results: Results) -> Iterator[Check]:
+    def seconds(contender: str) -> float | None:
+        return results.seconds("test_read_unseen", contender, algorithm="HS256")
+
+    yield Check("of PyJWT 2.15", ratio(seconds("tokenwheel"), seconds("pyjwt")), 1 / 20)
+    yield Check("of ryjwt", ratio(seconds("tokenwheel"), seconds("ryjwt")), 1)
+
+
+def read_unseen_asymmetric(results: Results) -> Iterator[Check]:
+    for algorithm in ASYMMETRIC:
+        ours, bare = (results.seconds("test_read_unseen", one, algorithm=algorithm) for one in ("tokenwheel", "cryptography"))
+        yield Check(f"{algorithm} of the bare signature", ratio(ours, bare), 1.1)
+
+
+def zipf(results: Results) -> Iterator[Check]:
+    ours = results.seconds("test_read_zipf", "tokenwheel")
+    for peer in [*JWT_LIBRARIES, "fast_jwt_cached"]:
+        yield Check(f"of {peer}", ratio(ours, results.seconds("test_read_zipf", peer)), 1)
+    yield Check("of a token seen before", ratio(ours, results.seconds("test_read_seen", "tokenwheel", algorithm="HS256")), 2)
+
+
+def issue(results: Results) -> Iterator[Check]:
+    for call in ("create", "update"):
+        yield Check(
+            f"{call} of one PyJWT encode", ratio(results.seconds("test_issue", call), results.seconds("test_issue", "pyjwt")), 1 / 2
+        )
+
+
+def new_token(results: Results) -> Iterator[Check]:
+    ours, theirs = (results.seconds("test_new_token", one) for one in ("tokenwheel", "secrets"))
+    yield Check("of secrets.token_urlsafe", ratio(ours, theirs), 1 / 8)
+
+
+def revocations(results: Results) -> Iterator[Check]:
+    for operation in ("hit", "miss"):
+        ours, theirs = (results.seconds("test_revocations", one, operation, size=TEN_MILLION) for one in ("tokenwheel", "dict"))
+        yield Check(f"{operation} of a dict's", ratio(ours, theirs), 1)
+    yield Check("an entry", results.fact("bytes_per_entry", "test_revocations", "tokenwheel", size=TEN_MILLION), 48, "bytes")
+
+
+def cache_against_peers(results: Results) -> Iterator[Check]:
+    for size in (MILLION, TEN_THOUSAND):
+        for operation in ("set", "hit", "miss", "delete"):
+            ours = results.seconds("test_cache", "tokenwheel", operation, size=size)
+            for peer in EXPIRING_CACHES:
+                theirs = results.seconds("test_cache", peer, operation, size=size)
+                yield Check(f"{operation} among {size:,} of {peer}'s", ratio(ours, theirs), 1)
+
+
+def cache_against_dict(results: Results) -> Iterator[Check]:
+    for operation, limit in {"hit": 1.15, "delete": 1.2, "set": 1.5}.items():
+        ours, theirs = (results.seconds("test_cache", one, operation, size=MILLION) for one in ("tokenwheel", "dict"))
+        yield Check(f"{operation} of a dict's", ratio(ours, theirs), limit)
+    for fact, what in {"bytes_per_entry": "bytes", "gc_collect": "`gc.collect()`"}.items():
+        ours, theirs = (results.fact(fact, "test_cache", one, size=MILLION) for one in ("tokenwheel", "dict"))
+        yield Check(f"{what} of a dict's", ratio(ours, theirs), 1 if fact == "bytes_per_entry" else SAME)
+
+
+def falling_due(results: Results) -> Iterator[Check]:
+    row = results.find("test_falling_due", "tokenwheel")
+    yield Check("the longest wait", None if row is None else row.seconds * 1e6, 100, "µs")
+    yield Check("served past their time", None if row is None else max(row.facts["late"]), 0, "entries")
+    yield Check("memory not given back", None if row is None else 1 - min(row.facts["given_back"]), 0.2, "of it")
+
+
+def scale(results: Results) -> Iterator[Check]:
+    for operation in ("set", "hit", "miss", "delete"):
+        few, many = (
+            ratio(*(results.seconds("test_scale", one, operation, size=size) for one in ("tokenwheel", "dict")))
+            for size in (TEN_THOUSAND, TEN_MILLION)
+        )
+        yield Check(f"{operation}: growth, of a dict's growth", ratio(many, few), SAME)
+
+
+def pure(results: Results) -> Iterator[Check]:
+    def of(what: str, case: str, theirs: str, ours: str = "tokenwheel_pure", operation: str | None = None, **race: object) -> Check:
+        return Check(what, ratio(results.seconds(case, ours, operation, **race), results.seconds(case, theirs, operation, **race)), 1)
+
+    yield of("read, seen", "test_read_seen", "pyjwt_dict", algorithm="HS256")
+    for algorithm in ("HS256", *ASYMMETRIC):
+        yield of(f"read, unseen, {algorithm}", "test_read_unseen", "pyjwt", algorithm=algorithm)
+    yield of("read, Zipf", "test_read_zipf", "pyjwt_dict")
+    for call in ("create", "update"):
+        yield of(call, "test_issue", "pyjwt_dict", f"{call}_pure")
+    yield of("new_token", "test_new_token", "secrets")
+    for operation in ("hit", "miss"):
+        yield of(f"RevocationList, {operation}", "test_revocations", "dict_by_hand", operation=operation, size=MILLION)
+    for operation in ("set", "hit", "miss", "delete"):
+        yield of(f"ExpiringCache, {operation}", "test_cache", "dict_by_hand", operation=operation, size=MILLION)
+
+
+def two_threads(results: Results) -> Iterator[Check]:
+    yield Check("two threads of one", None, 1 / 1.7)
+
+
+GOALS = [
+    Goal(
+        "`read`, a token seen before",
+        "1/150 of PyJWT 2.15 (1/60 of 2.12), 1/8 of fast-jwt with its cache on; each algorithm costs the same",
+        read_seen,
+    ),
+    Goal("`read`, a token never seen, HS256", "1/20 of PyJWT; no slower than ryjwt", read_unseen),
+    Goal("`read`, a token never seen, ES256, RS256, EdDSA", "1.1 times the bare signature check of `cryptography`", read_unseen_asymmetric),
+    Goal("`read`, 100,000 tokens in Zipf order", "faster than every peer, within 2 times of a token seen before", zipf),
+    Goal("`create`, `update`", "1/2 of one PyJWT `encode`", issue),
+    Goal("`new_token(24)`", "1/8 of `secrets.token_urlsafe(24)`", new_token),
+    Goal("`RevocationList` of 10 million", "no slower than a dict; 48 bytes an entry", revocations),
+    Goal("`ExpiringCache` against every TTL cache", "each operation faster, at 10 thousand and at a million entries", cache_against_peers),
+    Goal(
+        "`ExpiringCache` against a dict, a million",
+        "hit 1.15, delete 1.2, set 1.5 times; no more bytes; `gc.collect()` no longer",
+        cache_against_dict,
+    ),
+    Goal("a million entries due in the same second", "no wait above 100 µs, nothing served late, memory given back", falling_due),
+    Goal("10 thousand to 10 million entries", "flat, but for the processor's caches: grows no more than a dict does", scale),
+    Goal("two threads, free-threaded", "1.7 times one thread", two_threads),
+    Goal("the pure fallback", "no slower than PyJWT and a dict by hand, in any of these", pure),
+]

@@ -1,0 +1,75 @@
+"""What a run measured: read from pytest-benchmark's file, reduced to medians and spread, and asked for by case and contender."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+COMMON = {"case", "race", "contender", "operation", "about", "version"}
+
+
+class Row(NamedTuple):
+    """One contender's rounds of one operation."""
+
+    case: str
+    race: dict[str, Any]
+    contender: str
+    operation: str
+    version: str
+    seconds: float
+    """The median of the rounds."""
+    spread: float
+    """Half of the rounds lie within so many seconds of each other: the interquartile range."""
+    rounds: int
+    facts: dict[str, Any]
+    about: str
+
+
+class Results:
+    def __init__(self, environment: dict[str, Any], missing: dict[str, str], rows: list[Row]) -> None:
+        self.environment = environment
+        self.missing = missing
+        self.rows = rows
+
+    def find(self, case: str, contender: str, operation: str | None = None, **race: Any) -> Row | None:
+        for row in self.rows:
+            if (row.case, row.contender, row.race) == (case, contender, race) and operation in (None, row.operation):
+                return row
+        return None
+
+    def seconds(self, case: str, contender: str, operation: str | None = None, **race: Any) -> float | None:
+        row = self.find(case, contender, operation, **race)
+        return None if row is None else row.seconds
+
+    def fact(self, name: str, case: str, contender: str, **race: Any) -> Any:
+        row = self.find(case, contender, **race)
+        return None if row is None else row.facts.get(name)
+
+    def version(self, contender: str) -> str:
+        return next((row.version for row in self.rows if row.contender == contender), "")
+
+    def to_json(self) -> str:
+        rows = [row._asdict() for row in self.rows]
+        lines = ",\n".join(json.dumps(row) for row in rows)
+        head = json.dumps({"environment": self.environment, "missing": self.missing})
+        return f'{head[:-1]}, "rows": [\n{lines}\n]}}\n'
+
+
+def read_results(path: Path) -> Results:
+    """The results in a file written by ``pytest --benchmark-json``, or in the shorter one that the report keeps."""
+    file = json.loads(path.read_text())
+    if "rows" in file:
+        return Results(file["environment"], file["missing"], [Row(**row) for row in file["rows"]])
+    rows = []
+    for one in file["benchmarks"]:
+        told, stats = one["extra_info"], one["stats"]
+        facts = {name: value for name, value in told.items() if name not in COMMON}
+        common = (told["case"], told["race"], told["contender"], told["operation"], told["version"])
+        rows.append(Row(*common, significant(stats["median"]), significant(stats["iqr"]), stats["rounds"], facts, told["about"]))
+    return Results(file["machine_info"], file["missing"], rows)
+
+
+def significant(value: float) -> float:
+    """Four digits: more would be noise, written down anew by every run."""
+    return float(f"{value:.4g}")

@@ -1,0 +1,51 @@
+"""Holding many entries that end by themselves: the cache, and the list of what is revoked."""
+
+from __future__ import annotations
+
+import pytest
+
+from .contenders import EXPIRING_CACHES
+
+OPERATIONS = ["set", "hit", "miss", "delete"]
+OURS = ["tokenwheel", "tokenwheel_pure"]
+CONTENDERS = [*OURS, "dict", "dict_by_hand", *EXPIRING_CACHES]
+LISTS = [(1_000_000, one) for one in [*OURS, "dict", "dict_by_hand"]] + [(10_000_000, one) for one in ["tokenwheel", "dict"]]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("contender", CONTENDERS)
+@pytest.mark.parametrize("size", [10_000, 1_000_000])
+def test_cache(race, size, contender, operation):
+    """A cache with so many entries, each with a lifetime of its own, reached in random order by keys of 25 characters made afresh.
+
+    What a rate limiter, a nonce check or a session cache does on each request. Where memory rules, bytes an entry matter as much as
+    instructions, and what the garbage collector must walk makes pauses."""
+    race("holding:Holding", operation=operation, rounds=9, size=size)
+
+
+@pytest.mark.parametrize("operation", ["set", "hit", "miss"])
+@pytest.mark.parametrize("size,contender", LISTS)
+def test_revocations(race, size, contender, operation):
+    """A list of so many revoked session ids, asked in random order, as every `read` does, nearly always for one that is not there.
+
+    A mass logout of a large service fills it; it must cost `read` nothing, and little memory."""
+    race("holding:HoldingRevocations", operation=operation, rounds=9, size=size)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("contender", ["tokenwheel", "dict"])
+@pytest.mark.parametrize("size", [10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000, 10_000_000])
+def test_scale(race, size, contender, operation):
+    """Time an operation as entries grow a thousandfold, beside a dict, which shows what the processor's caches alone cost.
+
+    A service that grows must not find out one day that its cache has become slow."""
+    race("holding:Holding", operation=operation, rounds=5, size=size)
+
+
+@pytest.mark.parametrize("contender", CONTENDERS)
+def test_falling_due(race, contender):
+    """The longest single wait when a million entries fell due in the same second: the time is that of the slowest one of many calls.
+
+    A cache filled by a burst of traffic empties in a burst. Whoever calls next may have to wait until all of it is cleared
+    away. The plain dict, in which nothing expires, shows how long this machine makes anyone wait."""
+    race("falling_due:FallingDue", operation="longest", rounds=3, alone=True, size=1_000_000, operations=500_000)
