@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from .race import CORES, Missing, Outcome, run_alone, run_race
+from .race import CORES, Missing, Outcome, run_race
 
 OURS = ("tokenwheel", "create", "update")
 
@@ -53,17 +53,18 @@ Record = Callable[..., None]
 def race(request: pytest.FixtureRequest, benchmark: BenchmarkFixture) -> Record:
     """Runs the race that the test belongs to, unless an earlier test of it has, and records the rounds of the test's own contender.
 
-    ``-k`` decides who takes part; the compiled tokenwheel always does, to be compared with.
+    ``-k`` decides who takes part; the compiled tokenwheel always does, to be compared with. What takes too much time or memory to be held
+    ready beside the others runs ``alone``.
     """
     item: Any = request.node
-    key = (item.originalname, race_of(item))
+    name = item.callspec.params["contender"]
 
     def record(job: str, *, operation: str, rounds: int, alone: bool = False, baseline: str = "tokenwheel", **options: Any) -> None:
+        key = (item.originalname, race_of(item), name if alone else None)
         if key not in raced:
-            alike = [one for one in item.session.items if one.originalname == item.originalname and race_of(one) == key[1]]
+            alike = [one for one in item.session.items if (one.originalname, race_of(one)) == key[:2]]
             names = {one.callspec.params["contender"]: None for one in alike}
-            raced[key] = (run_alone if alone else run_race)([*{**names, baseline: None}], job, options, rounds)
-        name = item.callspec.params["contender"]
+            raced[key] = run_race([name] if alone else [*{**names, baseline: None}], job, options, rounds)
         outcome = raced[key][name]
         if isinstance(outcome, Missing):
             missing[name] = str(outcome)
@@ -74,7 +75,7 @@ def race(request: pytest.FixtureRequest, benchmark: BenchmarkFixture) -> Record:
             pytest.skip(f"{name} has no {operation}")
         told = {"case": item.originalname, "race": dict(key[1]), "contender": name, "operation": operation, "version": outcome.version}
         told["about"] = inspect.getdoc(item.function)
-        ours = raced[key][baseline]
+        ours = raced.get((*key[:2], baseline if alone else None), {}).get(baseline)
         if isinstance(ours, Outcome):
             told["ours"] = statistics.median(one[operation] for one in ours.rounds)
         benchmark.extra_info.update(told, **outcome.facts, **outcome.counted())

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "build" / "bench"
 NODE_WORKER = FOLDER / "node" / "worker.mjs"
 OLD_PYJWT = FOLDER / "pyjwt-2.12"
-COUNTED = ("late", "given_back", "operations")
+COUNTED = ("late", "given_back")
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
@@ -110,8 +110,3 @@ def run_race(names: Sequence[str], job: str, options: dict[str, Any], rounds: in
         for worker in workers.values():
             worker.close()
     return outcomes
-
-
-def run_alone(names: Sequence[str], job: str, options: dict[str, Any], rounds: int) -> dict[str, Outcome | Missing]:
-    """The same for what takes too much memory or time to be held ready beside the others: one after the other."""
-    return {name: outcome for one in names for name, outcome in run_race([one], job, options, rounds).items()}
