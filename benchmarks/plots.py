@@ -93,6 +93,7 @@ def draw_lines(title: str, note: str, lines: Sequence[Line]) -> str:
 
 
 def wrap(title: str, note: str, height: int, parts: Sequence[str]) -> str:
+    note += " Logarithmic scale."
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}">'
     texts = f'<text class="title" x="10" y="24">{escape(title)}</text><text class="small" x="10" y="44">{escape(note)}</text>'
     return "\n".join([head, f"<style>{STYLE}</style>", texts, *parts, "</svg>", ""])

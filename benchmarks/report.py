@@ -18,6 +18,7 @@ from .results import Results, Row, read_results
 
 TITLES = {
     "test_read_seen": "Reading a token seen before",
+    "test_read_seen_each": "Reading a token seen before, by algorithm",
     "test_read_seen_thousand": "Reading a thousand tokens seen before, in turn",
     "test_read_unseen": "Reading a token never seen",
     "test_read_zipf": "Reading 100,000 tokens in Zipf order",
@@ -70,9 +71,12 @@ def make_page(results: Results, plots: dict[str, str]) -> Iterator[str]:
         left_out = "; ".join(f"{plain(name)} ({why})" for name, why in sorted(results.missing.items()))
         yield f"**Left out, since they could not be installed:** {left_out}.\n"
     for case, rows in groupby(results.rows, key=lambda row: row.case):
-        yield from case_section(case, list(rows))
-    yield "\n## For the README\n"
-    yield from readme_table(results)
+        yield from case_section(results, case, list(rows))
+    table = list(readme_table(results))
+    if table:
+        yield "\n## For the README\n\n| | tokenwheel | instead | |\n| --- | ---: | ---: | ---: |"
+        yield from table
+        yield f"\n{environment(results)}\n"
 
 
 def environment(results: Results) -> str:
@@ -109,8 +113,8 @@ def describe(check: Check) -> str:
     return f"{share} {check.what}"
 
 
-def case_section(case: str, rows: list[Row]) -> Iterator[str]:
-    yield f"\n## {TITLES[case]}\n\n{rows[0].about}\n"
+def case_section(results: Results, case: str, rows: list[Row]) -> Iterator[str]:
+    yield f"\n## {TITLES[case]}\n\n{results.about[case]}\n"
     for race, group in groupby(rows, key=lambda row: row.race):
         alike = list(group)
         told = [f"{race[name]:,} entries" if name == "size" else str(race[name]) for name in race]
@@ -140,7 +144,8 @@ def time_cell(row: Row) -> str:
     """The time, its spread, and how many times that of this library it is."""
     ours = row.facts.get("ours")
     times = f" ({row.seconds / ours:.3g} {TIMES})" if ours and not row.contender.startswith(BASELINES) else ""
-    return f"{duration(row.seconds)} ± {50 * row.spread / row.seconds:.0f}%{times}"
+    spread = f" ± {50 * row.spread / row.seconds:.0f}%" if row.rounds > 1 else ""
+    return f"{duration(row.seconds)}{spread}{times}"
 
 
 def fact_cell(name: str, value: float | list[float] | None) -> str:
@@ -169,7 +174,7 @@ def plain(name: str) -> str:
 
 def selection(case: str, row: Row) -> str:
     """What ``-k`` selects just this line by."""
-    several = case in ("test_cache", "test_revocations", "test_scale", "test_falling_due")
+    several = case in ("test_read_seen_each", "test_cache", "test_revocations", "test_scale", "test_falling_due")
     values = [*(str(value) for value in row.race.values()), row.contender]
     return f"{case.removeprefix('test_')}[{'-'.join(values)}{'-' if several else ']'}"
 
@@ -214,13 +219,11 @@ def readme_table(results: Results) -> Iterator[str]:
         ("`ExpiringCache`, a million entries, `set`", "test_cache", {"size": 1_000_000}, "set", "tokenwheel", "cachetools_ttl"),
         ("a million entries due at once, longest wait", "test_falling_due", {}, "cpu", "tokenwheel", "cachetools_ttl"),
     ]
-    yield "| | tokenwheel | instead | |\n| --- | ---: | ---: | ---: |"
     for title, case, race, operation, ours, theirs in lines:
         mine, other = (results.find(case, one, operation, **race) for one in (ours, theirs))
         if mine is not None and other is not None:
             against = f"{plain(theirs)} {other.version}: {duration(other.seconds)}"
             yield f"| {title} | {duration(mine.seconds)} | {against} | {other.seconds / mine.seconds:.3g} {TIMES} |"
-    yield f"\n{environment(results)}"
 
 
 def main() -> None:

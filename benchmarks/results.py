@@ -21,15 +21,17 @@ class Row(NamedTuple):
     """The median of the rounds."""
     spread: float
     """Half of the rounds lie within so many seconds of each other: the interquartile range."""
+    least: float
+    """The fastest round."""
     rounds: int
     facts: dict[str, Any]
-    about: str
 
 
 class Results:
-    def __init__(self, environment: dict[str, Any], missing: dict[str, str], rows: list[Row]) -> None:
+    def __init__(self, environment: dict[str, Any], missing: dict[str, str], about: dict[str, str], rows: list[Row]) -> None:
         self.environment = environment
         self.missing = missing
+        self.about = about
         self.rows = rows
 
     def find(self, case: str, contender: str, operation: str | None = None, **race: Any) -> Row | None:
@@ -52,22 +54,25 @@ class Results:
     def to_json(self) -> str:
         rows = [row._asdict() for row in self.rows]
         lines = ",\n".join(json.dumps(row) for row in rows)
-        head = json.dumps({"environment": self.environment, "missing": self.missing})
-        return f'{head[:-1]}, "rows": [\n{lines}\n]}}\n'
+        head = json.dumps({"environment": self.environment, "missing": self.missing, "about": self.about}, indent=1)
+        return f'{head[:-2]},\n "rows": [\n{lines}\n]}}\n'
 
 
 def read_results(path: Path) -> Results:
     """The results in a file written by ``pytest --benchmark-json``, or in the shorter one that the report keeps."""
     file = json.loads(path.read_text())
     if "rows" in file:
-        return Results(file["environment"], file["missing"], [Row(**row) for row in file["rows"]])
+        return Results(file["environment"], file["missing"], file["about"], [Row(**row) for row in file["rows"]])
     rows = []
     for one in file["benchmarks"]:
         told, stats = one["extra_info"], one["stats"]
         facts = {name: value for name, value in told.items() if name not in COMMON}
         common = (told["case"], told["race"], told["contender"], told["operation"], told["version"])
-        rows.append(Row(*common, significant(stats["median"]), significant(stats["iqr"]), stats["rounds"], facts, told["about"]))
-    return Results(file["machine_info"], file["missing"], rows)
+        rows.append(
+            Row(*common, significant(stats["median"]), significant(stats["iqr"]), significant(stats["min"]), stats["rounds"], facts)
+        )
+    about = {one["extra_info"]["case"]: one["extra_info"]["about"] for one in file["benchmarks"]}
+    return Results(file["machine_info"], file["missing"], about, rows)
 
 
 def significant(value: float) -> float:

@@ -31,6 +31,16 @@ def test_read_seen(race, algorithm, contender):
     race("reading:Seen", operation="read", rounds=ROUNDS, tokens=tokens(algorithm, 1))
 
 
+@pytest.mark.parametrize("operation", ALGORITHMS)
+@pytest.mark.parametrize("contender", OURS)
+def test_read_seen_each(race, contender, operation):
+    """A token that was read before, for each algorithm: once remembered, a costly signature costs no more than a cheap one.
+
+    Who wants other services to verify tokens without sharing a secret with them need not pay for it at each request."""
+    paths = {algorithm: tokens(algorithm, 1) for algorithm in ALGORITHMS}
+    race("reading:SeenOfEach", operation=operation, rounds=ROUNDS, tokens=paths)
+
+
 @pytest.mark.parametrize("contender", SEEN)
 def test_read_seen_thousand(race, contender):
     """A thousand tokens seen before, in turn: as many clients busy at once, more than the processor's fastest cache can hold."""

@@ -77,6 +77,17 @@ class Seen(Reading):
         return {"read": time_round(self.make_batch)}
 
 
+class SeenOfEach(Job):
+    """``Seen`` for several algorithms in turn, each with a verifier of its own, all in one process: what they cost beside each other."""
+
+    def __init__(self, peer: str, *, tokens: dict[str, str]) -> None:
+        self.peer = peer
+        self.seen = {algorithm: Seen(peer, tokens=path) for algorithm, path in tokens.items()}
+
+    def round(self) -> dict[str, float]:
+        return {algorithm: seen.round()["read"] for algorithm, seen in self.seen.items()}
+
+
 class Unseen(Reading):
     """The tokens of the file in turn, none read before: when all have been, a new verifier takes over."""
 

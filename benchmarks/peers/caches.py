@@ -115,6 +115,6 @@ CACHES: dict[str, Container] = {
 REVOCATION_LISTS: dict[str, Container] = {
     "tokenwheel": REVOCATION_LIST,
     "tokenwheel_pure": REVOCATION_LIST,
-    "dict": DICT._replace(set="c[k] = t", hit="k in c"),
-    "dict_by_hand": BY_HAND,
+    "dict": DICT._replace(set="c[k] = t", hit="k in c", delete=None),
+    "dict_by_hand": BY_HAND._replace(delete=None),
 }
