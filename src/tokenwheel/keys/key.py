@@ -10,8 +10,10 @@ from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from jwt.algorithms import Algorithm, get_default_algorithms
 
 from ..errors import ConfigurationError
@@ -34,13 +36,14 @@ class Key:
         can_sign: False for a public key.
     """
 
-    __slots__ = ("__weakref__", "_jwa", "_private", "_public", "_secret", "algorithm", "can_sign", "kid")
+    __slots__ = ("__weakref__", "_jwa", "_private", "_public", "_scheme", "_secret", "algorithm", "can_sign", "kid")
     algorithm: str
     kid: str | None
     can_sign: bool
     _jwa: Algorithm
     _private: Any
     _public: Any
+    _scheme: tuple[Any, ...]
     _secret: bytes | None
 
     def __init__(self) -> None:
@@ -56,6 +59,7 @@ class Key:
         fill(key, "_secret", secret)
         fill(key, "_private", private)
         fill(key, "_public", public)
+        fill(key, "_scheme", _scheme_for(algorithm, key._jwa))
         fill(key, "kid", None)
         fill(key, "kid", check_kid(kid) if kid is not None or secret is not None else key._thumbprint())
         if private is not None and not key.verify(_PROBE, key.sign(_PROBE)):
@@ -162,7 +166,16 @@ class Key:
         """Whether the signature is this key's for the message. Compares in constant time; never raises for a bad signature."""
         if self._secret is not None:
             return hmac.compare_digest(hmac.digest(self._secret, message, _HASH[self.algorithm]), signature)
-        return self._jwa.verify(message, self._public, signature)
+        if self.algorithm in CURVES:
+            half = (self._public.key_size + 7) // 8  # of the signature, for each of its two numbers (RFC 7518, section 3.4)
+            if len(signature) != 2 * half:
+                return False
+            signature = encode_dss_signature(int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big"))
+        try:
+            self._public.verify(signature, message, *self._scheme)
+        except InvalidSignature:
+            return False
+        return True
 
     def public(self) -> Key:
         """The public key of a key pair, with the same kid.
@@ -228,6 +241,18 @@ class Key:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Key cannot be pickled: keys do not belong where pickles go")
+
+
+def _scheme_for(algorithm: str, jwa: Any) -> tuple[Any, ...]:
+    """What ``cryptography`` asks for beside signature and message (RFC 7518, sections 3.3 to 3.5); made once, with the key."""
+    if algorithm in HASH_BYTES or algorithm == "EdDSA":
+        return ()
+    hashed = jwa.hash_alg()
+    if algorithm in CURVES:
+        return (ec.ECDSA(hashed),)
+    if algorithm.startswith("RS"):
+        return (padding.PKCS1v15(), hashed)
+    return (padding.PSS(padding.MGF1(hashed), salt_length=hashed.digest_size), hashed)
 
 
 def read_json_object(text: Mapping[str, Any] | str | bytes, name: str) -> dict[str, Any]:
