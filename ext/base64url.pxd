@@ -1,4 +1,4 @@
-"""Base64url without padding (RFC 4648, section 5; RFC 7515, section 2), in plain C loops.
+"""Base64url without padding (RFC 4648, section 5; RFC 7515, section 2), in plain C loops; on x86-64, 16 digits are decoded at a time.
 
 Decoding is strict: one spelling for each sequence of bytes, and nothing else is taken. No Python object is touched.
 """
@@ -24,9 +24,40 @@ cdef extern from *:
         255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,
         255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255
     };
+
+    #if defined(__x86_64__) && defined(__GNUC__)
+    #include <emmintrin.h>
+    #include <string.h>
+    /* Decodes 16 digits to 12 bytes and writes 14; 0, or 128 where one of them is no digit. */
+    static inline uint32_t base64url_decode_16(const unsigned char *source, unsigned char *target) {
+        const __m128i digits = _mm_loadu_si128((const __m128i *)source);
+        const __m128i upper = _mm_and_si128(_mm_cmpgt_epi8(digits, _mm_set1_epi8('A' - 1)), _mm_cmplt_epi8(digits, _mm_set1_epi8('Z' + 1)));
+        const __m128i lower = _mm_and_si128(_mm_cmpgt_epi8(digits, _mm_set1_epi8('a' - 1)), _mm_cmplt_epi8(digits, _mm_set1_epi8('z' + 1)));
+        const __m128i decimal = _mm_and_si128(_mm_cmpgt_epi8(digits, _mm_set1_epi8('0' - 1)), _mm_cmplt_epi8(digits, _mm_set1_epi8('9' + 1)));
+        const __m128i minus = _mm_cmpeq_epi8(digits, _mm_set1_epi8('-')), underscore = _mm_cmpeq_epi8(digits, _mm_set1_epi8('_'));
+        const __m128i letter = _mm_or_si128(_mm_and_si128(upper, _mm_set1_epi8(0 - 'A')), _mm_and_si128(lower, _mm_set1_epi8(26 - 'a')));
+        const __m128i sign = _mm_or_si128(_mm_and_si128(minus, _mm_set1_epi8(62 - '-')), _mm_and_si128(underscore, _mm_set1_epi8(63 - '_')));
+        const __m128i shift = _mm_or_si128(_mm_or_si128(letter, sign), _mm_and_si128(decimal, _mm_set1_epi8(52 - '0')));
+        const __m128i known = _mm_or_si128(_mm_or_si128(_mm_or_si128(upper, lower), decimal), _mm_or_si128(minus, underscore));
+        const __m128i values = _mm_add_epi8(digits, shift);  /* 6 bits in each 8 */
+        const __m128i pairs = _mm_or_si128(_mm_slli_epi16(_mm_and_si128(values, _mm_set1_epi16(63)), 6), _mm_srli_epi16(values, 8));
+        const __m128i fours = _mm_madd_epi16(pairs, _mm_set1_epi32(0x00011000));  /* 24 bits in each 32, the first of them highest */
+        const uint64_t first = (uint64_t)_mm_cvtsi128_si64(fours), last = (uint64_t)_mm_cvtsi128_si64(_mm_unpackhi_epi64(fours, fours));
+        const uint64_t head = __builtin_bswap64(first << 40 | first >> 32 << 16), tail = __builtin_bswap64(last << 40 | last >> 32 << 16);
+        memcpy(target, &head, 8);
+        memcpy(target + 6, &tail, 8);
+        return _mm_movemask_epi8(known) == 0xFFFF ? 0 : 128;
+    }
+    #define BASE64URL_DECODES_16 1
+    #else
+    #define base64url_decode_16(source, target) 128
+    #define BASE64URL_DECODES_16 0
+    #endif
     """
     const uint8_t[64] base64url_digits
     const uint8_t[256] base64url_values
+    bint BASE64URL_DECODES_16
+    uint32_t base64url_decode_16(const uint8_t *source, uint8_t *target) noexcept nogil
 
 
 cdef inline Py_ssize_t base64url_encoded_length(Py_ssize_t length) noexcept nogil:
@@ -64,6 +95,12 @@ cdef inline Py_ssize_t base64url_decode(const uint8_t *source, Py_ssize_t length
     cdef uint8_t *written = target
     cdef uint32_t a, b, c, d
     cdef uint32_t seen = 0
+    # What is written past the 12 bytes is written over by the digits that follow.
+    while BASE64URL_DECODES_16 and length >= 20:
+        seen |= base64url_decode_16(source, written)
+        source += 16
+        written += 12
+        length -= 16
     while length >= 4:
         a = base64url_values[source[0]]
         b = base64url_values[source[1]]

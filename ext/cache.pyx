@@ -18,7 +18,7 @@ The rules that make it safe:
 import logging
 import time
 from collections.abc import ItemsView, KeysView, Mapping, MutableMapping, ValuesView
-from types import GenericAlias
+from types import BuiltinFunctionType, GenericAlias
 
 cimport cython
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check
@@ -159,7 +159,7 @@ cdef class ExpiringCache:
         self.lifetime = lifetime
         self.on_remove = on_remove
         self.clock = clock
-        self.plain_clock = clock is monotonic and clock_monotonic(&reading) == 0
+        self.plain_clock = clock is monotonic and isinstance(clock, BuiltinFunctionType) and clock_monotonic(&reading) == 0
 
     def __dealloc__(self):
         cdef removal taken

@@ -5,6 +5,9 @@ without a word. So the members of what was parsed are counted, and the colons of
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.dict cimport PyDict_Next
+from cpython.ref cimport PyObject
+from libc.string cimport memchr
 
 
 cdef inline dict parse_json_object(object loads, bytes text, int deepest):
@@ -29,33 +32,38 @@ cdef inline dict parse_json_object(object loads, bytes text, int deepest):
 cdef inline Py_ssize_t count_members(object value, int levels) except -2:
     """How many members the objects in a parsed value have in all; -1 where it has more levels than these."""
     cdef Py_ssize_t members = 0
-    cdef Py_ssize_t found
+    cdef Py_ssize_t position = 0
+    cdef Py_ssize_t found = 0
+    cdef PyObject* item = NULL
     if levels == 0:
         return -1
     if type(value) is dict:
         members = len(<dict>value)
-        for item in (<dict>value).values():
-            if type(item) is dict or type(item) is list:
-                found = count_members(item, levels - 1)
-                if found < 0:
-                    return -1
-                members += found
+        while found >= 0 and PyDict_Next(value, &position, NULL, &item):
+            found = count_members_below(<object>item, levels)
+            members += found
     else:
-        for item in <list>value:
-            if type(item) is dict or type(item) is list:
-                found = count_members(item, levels - 1)
-                if found < 0:
-                    return -1
-                members += found
-    return members
+        for one in <list>value:
+            found = count_members_below(one, levels)
+            members += found
+            if found < 0:
+                break
+    return members if found >= 0 else -1
+
+
+cdef inline Py_ssize_t count_members_below(object value, int levels) except -2:
+    return count_members(value, levels - 1) if type(value) is dict or type(value) is list else 0
 
 
 cdef inline Py_ssize_t count_all_colons(const char* text, Py_ssize_t length) noexcept nogil:
+    cdef const char* end = text + length
     cdef Py_ssize_t colons = 0
-    cdef Py_ssize_t position
-    for position in range(length):
-        colons += text[position] == c":"
-    return colons
+    while True:
+        text = <const char*>memchr(text, c":", end - text)
+        if text == NULL:
+            return colons
+        colons += 1
+        text += 1
 
 
 cdef inline Py_ssize_t count_colons(const char* text, Py_ssize_t length) noexcept nogil:

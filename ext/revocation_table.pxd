@@ -36,6 +36,7 @@ cdef struct revocation:      # a table's cell
 cdef struct revocation_table:
     expiring_table entries
     uint64_t[2] secret
+    bint is_fed              # whether its owner takes in news before each lookup
 
 
 cdef inline uint32_t _revocation_tag(const uint8_t *id, const uint64_t *secret) noexcept nogil:

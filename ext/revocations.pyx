@@ -72,7 +72,7 @@ cdef class RevocationTable:
     cdef object __weakref__
     cdef revocation_table table
     cdef readonly object clock
-    cdef public object before_lookup
+    cdef object news  # what is called before each lookup, or None
 
     def __cinit__(self, *arguments, **options):
         cdef bytes secret = urandom(sizeof(self.table.secret))
@@ -81,10 +81,19 @@ cdef class RevocationTable:
     def __init__(self, clock=system_time, before_lookup=None):
         if not callable(clock):
             raise ConfigurationError("clock must be a callable that returns Unix seconds")
-        if before_lookup is not None and not callable(before_lookup):
-            raise ConfigurationError("before_lookup must be None or a callable without arguments")
         self.clock = clock
         self.before_lookup = before_lookup
+
+    @property
+    def before_lookup(self):
+        return self.news
+
+    @before_lookup.setter
+    def before_lookup(self, call):
+        if call is not None and not callable(call):
+            raise ConfigurationError("before_lookup must be None or a callable without arguments")
+        self.news = call
+        self.table.is_fed = call is not None
 
     def __dealloc__(self):
         revocations_free(&self.table)
@@ -151,8 +160,8 @@ cdef class RevocationTable:
         read_id(session_id, id)
         if type(generation) is not int or not 0 <= generation <= LARGEST:
             raise InvalidArgument(f"generation must be an int from 0 to {LARGEST_GENERATION}")
-        if self.before_lookup is not None:
-            self.before_lookup()
+        if self.news is not None:
+            self.news()
         now = self.now()
         with cython.critical_section(self):
             refused = revocations_refuse(&self.table, id, generation, now)

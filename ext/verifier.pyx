@@ -11,17 +11,15 @@ tokens that verified are ever put in, so nobody without a key chooses where one 
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.dict cimport PyDict_GetItemWithError
-from cpython.float cimport PyFloat_AS_DOUBLE
 from cpython.list cimport PyList_GET_ITEM
-from cpython.long cimport PyLong_AsLongLongAndOverflow
 from cpython.pycapsule cimport PyCapsule_GetPointer
-from cpython.ref cimport PyObject
 from libc.math cimport floor
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy
 
 from base64url cimport base64url_decode, base64url_encode, base64url_encoded_length
+from claim_values cimport accepts, copy_of, date_in, generation_in, is_audience, is_subject, session_id_in, value_in
+from clock cimport clock_time
 from evp cimport EVP_LARGEST_DIGEST, evp_equal, evp_load_from_hashlib, keyed_hash, keyed_hash_digest, keyed_hash_for, keyed_hash_free
 from index cimport INDEX_NONE, hash_index, index_clear, index_cursor, index_find_first, index_find_next, index_free, index_init, index_insert, index_remove
 from json_object cimport parse_json_object
@@ -29,7 +27,9 @@ from revocation_table cimport revocation_table, revocations_refuse
 from tags cimport secret_tag
 
 import os
+import time
 from collections.abc import ItemsView, KeysView, Mapping, Sequence, ValuesView
+from types import BuiltinFunctionType
 
 import orjson
 
@@ -44,12 +44,13 @@ CACHE_BYTES = 67_108_864  # 64 MiB
 cdef Py_ssize_t LONGEST_TOKEN = MAX_TOKEN_LENGTH
 cdef int DEEPEST = MAX_NESTING
 cdef object json_loads = orjson.loads
-cdef long long LARGEST_DATE = 2**53  # seconds; larger numbers lose whole seconds on their way through JSON
-cdef long long LARGEST_GENERATION = 2**32 - 2
-cdef Py_ssize_t LONGEST_SUBJECT = 255
-cdef Py_ssize_t SESSION_ID_LENGTH = 16  # characters: 12 bytes in base64url
-cdef Py_ssize_t REMEMBERED_OVERHEAD = 1024  # bytes: a generous guess at the claims' objects beside their text, which counts three times
+cdef object system_time = time.time
+cdef Py_ssize_t REMEMBERED_OVERHEAD = 576  # bytes: the claims' objects beside their text, which counts twice
 cdef Py_ssize_t TAG_CHARACTERS = 16  # of the signature: 96 bits of it
+
+# The names of claims as orjson hands them out, for as long as it remembers them: a dict finds the very same object sooner than an equal one.
+cdef str ISS, AUD, SUB, SID, GEN, JTI, EXP, IAT, NBF
+ISS, AUD, SUB, SID, GEN, JTI, EXP, IAT, NBF = json_loads(b'{"iss":0,"aud":0,"sub":0,"sid":0,"gen":0,"jti":0,"exp":0,"iat":0,"nbf":0}')
 
 evp_load_from_hashlib()
 
@@ -61,16 +62,8 @@ cdef extern from "Python.h":
     object PyObject_CallNoArgs(object function)
 
 
-cdef object copy_of(object value):
-    """A value that its receiver may change without changing anybody else's."""
-    if type(value) is dict:
-        return {name: copy_of(item) for name, item in (<dict>value).items()}
-    if type(value) is list:
-        return [copy_of(item) for item in <list>value]
-    return value
-
-
 @cython.final
+@cython.freelist(16)
 @cython.collection_type("mapping")
 cdef class Claims:
     """The claims of a verified access token: a mapping that nobody can change.
@@ -81,6 +74,17 @@ cdef class Claims:
     """
 
     cdef dict _claims
+
+    # What must be checked at each read, where they are a token's that verified, and what the memory of such tokens keeps.
+    cdef bytes token
+    cdef double starts_at
+    cdef double expires_at
+    cdef Py_ssize_t cost
+    cdef uint32_t generation
+    cdef uint32_t tag
+    cdef uint8_t[12] session
+    cdef bint has_accepted_audience
+    cdef bint asked_for  # since the clock hand last came by
 
     __reversed__ = None
 
@@ -167,25 +171,6 @@ Mapping.register(Claims)
 
 @cython.final
 @cython.internal
-cdef class Remembered:
-    """A token whose signature and claims were found good, with what must be checked at each read."""
-
-    cdef Claims claims
-    cdef object audience  # a str or a list of them
-    cdef bytes token
-    cdef double issued_at
-    cdef double not_before
-    cdef double expires_at
-    cdef Py_ssize_t cost
-    cdef uint32_t generation
-    cdef uint32_t tag
-    cdef uint8_t[12] session_id
-    cdef bint has_accepted_audience
-    cdef bint asked_for  # since the clock hand last came by
-
-
-@cython.final
-@cython.internal
 cdef class KeyInUse:
     """A key, and the header this service itself puts before what it signs with it."""
 
@@ -218,9 +203,11 @@ cdef class Verifier:
     cdef object __weakref__
     cdef str issuer
     cdef tuple audience
+    cdef object common_audience  # the ``aud`` of the token remembered last
     cdef double leeway
     cdef double largest_leeway
     cdef object clock
+    cdef bint is_plain_clock  # whether it can be read without running Python code
     cdef object revocations  # keeps the table behind the pointer alive
     cdef object revocations_clock  # None where it is the same as the verifier's
     cdef revocation_table* table
@@ -250,6 +237,7 @@ cdef class Verifier:
         self.cache_size = cache_size
         self.cache_bytes = cache_bytes
         self.clock = clock
+        self.is_plain_clock = clock is system_time and isinstance(clock, BuiltinFunctionType)
         self.revocations = revocations
         self.revocations_clock = None if revocations.clock is clock else revocations.clock
         self.table = <revocation_table*>PyCapsule_GetPointer(revocations._capsule(), b"tokenwheel._native.revocations.table")
@@ -288,8 +276,8 @@ cdef class Verifier:
     def verify(self, access_token, *, audience=None, leeway=None):
         """The claims of an access token that is good now. See :meth:`tokenwheel.SessionManager.read`."""
         cdef double tolerated = self.leeway if leeway is None else check_leeway(leeway, self.largest_leeway)
-        cdef double now
-        cdef Remembered known
+        cdef double now = 0
+        cdef Claims known
         cdef const char* text
         cdef Py_ssize_t length
         if not isinstance(access_token, str):
@@ -304,24 +292,25 @@ cdef class Verifier:
             known = self.verify_unseen(text, length)
         if not (known.has_accepted_audience if audience is None else is_for(known, audience)):
             raise InvalidAccessToken("the access token is for another audience")
-        now = PyObject_CallNoArgs(self.clock)
+        if not self.is_plain_clock or clock_time(&now) < 0:
+            now = PyObject_CallNoArgs(self.clock)
         if not now - tolerated < known.expires_at:
             raise AccessTokenExpired("the access token has expired")
-        if known.not_before > now + tolerated or known.issued_at > now + tolerated:
+        if known.starts_at > now + tolerated:
             raise AccessTokenNotYetValid("the access token is not valid yet")
         if self.is_revoked(known, now):
             raise AccessTokenRevoked("the access token has been revoked")
-        return known.claims
+        return known
 
-    cdef bint is_revoked(self, Remembered known, double now) except -1:
+    cdef bint is_revoked(self, Claims known, double now) except -1:
         cdef object revocations = self.revocations
         cdef bint found
-        if revocations.before_lookup is not None:
+        if self.table.is_fed:
             revocations.before_lookup()
         if self.revocations_clock is not None:
             now = PyObject_CallNoArgs(self.revocations_clock)
         with cython.critical_section(revocations):
-            found = revocations_refuse(self.table, known.session_id, known.generation, now)
+            found = revocations_refuse(self.table, known.session, known.generation, now)
         return found
 
     # The memory of verified tokens.
@@ -333,15 +322,15 @@ cdef class Verifier:
         return secret_tag(words[0], words[1], self.seed)
 
     @cython.critical_section
-    cdef Remembered recall(self, const char* text, Py_ssize_t length):
-        cdef Remembered known
+    cdef Claims recall(self, const char* text, Py_ssize_t length):
+        cdef Claims known
         cdef index_cursor cursor
         cdef uint32_t place
         if length < TAG_CHARACTERS:
             return None
         place = index_find_first(&self.places, self.tag_of(text, length), &cursor)
         while place != INDEX_NONE:
-            known = <Remembered>PyList_GET_ITEM(self.remembered_tokens, place)
+            known = <Claims>PyList_GET_ITEM(self.remembered_tokens, place)
             if PyBytes_GET_SIZE(known.token) == length and memcmp(PyBytes_AS_STRING(known.token), text, length) == 0:
                 known.asked_for = True
                 return known
@@ -349,31 +338,44 @@ cdef class Verifier:
         return None
 
     @cython.critical_section
-    cdef int remember(self, const char* text, Py_ssize_t length, Remembered known, list keys) except -1:
+    cdef int remember(self, const char* text, Py_ssize_t length, Claims known, list keys) except -1:
         """Remembers a token, unless the keys have changed since it was verified by ``keys``."""
-        cdef uint32_t place
+        cdef Py_ssize_t place = -1
         if self.keys is not keys or not self.cache_size or known.cost > self.cache_bytes or length < TAG_CHARACTERS:
             return 0
         if self.recall(text, length) is not None:
             return 0
         while <Py_ssize_t>self.places.count >= self.cache_size or self.cached_bytes + known.cost > self.cache_bytes:
-            self.drop_one()
+            if place >= 0:
+                self.free_places.append(place)
+            place = self.drop_one()
+        if place < 0:
+            place = self.free_places.pop() if self.free_places else len(self.remembered_tokens)
+        self.share(known._claims)
         known.token = PyBytes_FromStringAndSize(text, length)
         known.tag = self.tag_of(text, length)
-        if not self.free_places:
+        if place == len(self.remembered_tokens):
             self.remembered_tokens.append(None)
-            self.free_places.append(len(self.remembered_tokens) - 1)
-        place = self.free_places[len(self.free_places) - 1]
-        if index_insert(&self.places, known.tag, place) < 0:
+        if index_insert(&self.places, known.tag, <uint32_t>place) < 0:
+            self.free_places.append(place)
             return 0  # no memory to remember it in: the next read verifies it again
-        self.free_places.pop()
         self.remembered_tokens[place] = known
         self.cached_bytes += known.cost
         return 0
 
-    cdef int drop_one(self) except -1:
-        """Moves the clock hand to the next token nobody asked for since it last came by, and drops that one."""
-        cdef Remembered known
+    cdef int share(self, dict claims) except -1:
+        """Lets a token's claims hold the same issuer and audience as those before it: objects that nearly all tokens have equal, held once."""
+        cdef object audience = value_in(claims, AUD)
+        claims[ISS] = self.issuer
+        if audience == self.common_audience:
+            claims[AUD] = self.common_audience
+        else:
+            self.common_audience = audience
+        return 0
+
+    cdef Py_ssize_t drop_one(self) except -1:
+        """Moves the clock hand to the next token nobody asked for since it last came by, and drops that one; the place that is free now."""
+        cdef Claims known
         while True:
             self.hand = (self.hand + 1) % len(self.remembered_tokens)
             known = self.remembered_tokens[self.hand]
@@ -384,18 +386,17 @@ cdef class Verifier:
                 continue
             index_remove(&self.places, known.tag, <uint32_t>self.hand)
             self.remembered_tokens[self.hand] = None
-            self.free_places.append(self.hand)
             self.cached_bytes -= known.cost
-            return 0
+            return self.hand
 
-    cdef Remembered verify_unseen(self, const char* text, Py_ssize_t length):
+    cdef Claims verify_unseen(self, const char* text, Py_ssize_t length):
         cdef list keys
         cdef const char* first
         cdef const char* second
         cdef const char* end = text + length
         cdef KeyInUse key
         cdef bytes payload
-        cdef Remembered known
+        cdef Claims known
         if length > LONGEST_TOKEN:
             raise InvalidAccessToken(f"an access token has at most {MAX_TOKEN_LENGTH} bytes")
         with cython.critical_section(self):
@@ -414,37 +415,38 @@ cdef class Verifier:
         self.remember(text, length, known, keys)
         return known
 
-    cdef Remembered check_claims(self, bytes payload, Py_ssize_t length):
+    cdef Claims check_claims(self, bytes payload, Py_ssize_t length):
         cdef dict claims = parse_json_object(json_loads, payload, DEEPEST)
-        cdef Remembered known = Remembered.__new__(Remembered)
+        cdef Claims known = Claims.__new__(Claims)
+        cdef double issued_at = 0
         cdef object value
         if claims is None:
             raise InvalidAccessToken("the access token's claims are not one well-formed JSON object")
-        value = claims.get("iss")
+        value = value_in(claims, ISS)
         if type(value) is not str or <str>value != self.issuer:
             raise InvalidAccessToken("the access token is of another issuer")
-        known.audience = claims.get("aud")
-        if not is_audience(known.audience):
+        value = value_in(claims, AUD)
+        if not is_audience(value):
             raise InvalidAccessToken("the access token's 'aud' is missing or malformed")
-        value = claims.get("sub")
-        if type(value) is not str or not 0 < len(<str>value) <= LONGEST_SUBJECT or "\0" in <str>value:
+        known.has_accepted_audience = accepts(self.audience, value)
+        if not is_subject(value_in(claims, SUB)):
             raise InvalidAccessToken("the access token's 'sub' is missing or malformed")
-        value = claims.get("sid")
-        if (
-            type(value) is not str or len(<str>value) != SESSION_ID_LENGTH or not PyUnicode_IS_ASCII(value)
-            or base64url_decode(PyUnicode_1BYTE_DATA(value), SESSION_ID_LENGTH, known.session_id) < 0
-        ):
+        if not session_id_in(value_in(claims, SID), known.session):
             raise InvalidAccessToken("the access token's 'sid' is missing or malformed")
-        known.generation = generation_in(claims)
-        if type(claims.get("jti", "")) is not str:
+        if GEN in claims and not generation_in(value_in(claims, GEN), &known.generation):
+            raise InvalidAccessToken("the access token's 'gen' is malformed")
+        if JTI in claims and type(value_in(claims, JTI)) is not str:
             raise InvalidAccessToken("the access token's 'jti' is malformed")
-        known.expires_at = floor(date_of(claims, "exp"))
-        known.issued_at = date_of(claims, "iat")
-        known.not_before = date_of(claims, "nbf") if "nbf" in claims else 0
-        known.has_accepted_audience = is_for_one_of(self.audience, known.audience)
-        known.cost = length + 3 * PyBytes_GET_SIZE(payload) + REMEMBERED_OVERHEAD
-        known.claims = Claims.__new__(Claims)
-        known.claims._claims = claims
+        if not date_in(value_in(claims, EXP), &known.expires_at):
+            raise InvalidAccessToken("the access token's 'exp' is missing or malformed")
+        if not date_in(value_in(claims, IAT), &issued_at):
+            raise InvalidAccessToken("the access token's 'iat' is missing or malformed")
+        if NBF in claims and not date_in(value_in(claims, NBF), &known.starts_at):
+            raise InvalidAccessToken("the access token's 'nbf' is missing or malformed")
+        known.expires_at = floor(known.expires_at)
+        known.starts_at = max(known.starts_at, issued_at)
+        known.cost = length + 2 * PyBytes_GET_SIZE(payload) + REMEMBERED_OVERHEAD
+        known._claims = claims
         return known
 
 
@@ -536,61 +538,7 @@ cdef bint is_signed(KeyInUse key, const char* text, const char* second, const ch
     return signature is not None and key.verify(PyBytes_FromStringAndSize(text, second - text), signature)
 
 
-cdef uint32_t generation_in(dict claims) except? 0:
-    cdef PyObject* found = PyDict_GetItemWithError(claims, "gen")
-    cdef int is_out_of_range = 0
-    cdef long long generation
-    if found == NULL:
-        return 0
-    if type(<object>found) is int:
-        generation = PyLong_AsLongLongAndOverflow(<object>found, &is_out_of_range)
-        if not is_out_of_range and 0 <= generation <= LARGEST_GENERATION:
-            return <uint32_t>generation
-    raise InvalidAccessToken("the access token's 'gen' is malformed")
-
-
-cdef double date_of(dict claims, str name) except -1:
-    """A NumericDate (RFC 7519, section 2) of sensible size."""
-    cdef object value = claims.get(name)
-    cdef int is_out_of_range = 0
-    cdef long long seconds
-    if type(value) is int:
-        seconds = PyLong_AsLongLongAndOverflow(value, &is_out_of_range)
-        if not is_out_of_range and 0 <= seconds <= LARGEST_DATE:
-            return seconds
-    elif type(value) is float and 0 <= PyFloat_AS_DOUBLE(value) <= LARGEST_DATE:
-        return PyFloat_AS_DOUBLE(value)
-    raise InvalidAccessToken(f"the access token's {name!r} is missing or malformed")
-
-
-cdef bint is_audience(object given) except -1:
-    """Whether an ``aud`` is a text or an array of them, at least one and none of them empty (RFC 7519, section 4.1.3)."""
-    if type(given) is str:
-        return len(<str>given) > 0
-    if type(given) is not list:
-        return False
-    for one in <list>given:
-        if type(one) is not str or not len(<str>one):
-            return False
-    return len(<list>given) > 0
-
-
-cdef bint is_for_one_of(tuple wanted, object given) except -1:
-    """Whether an ``aud`` that is well-formed names one of these audiences."""
-    cdef str one
-    cdef str other
-    for one in wanted:
-        if type(given) is str:
-            if one == <str>given:
-                return True
-        else:
-            for other in <list>given:
-                if one == other:
-                    return True
-    return False
-
-
-cdef bint is_for(Remembered known, object audience) except -1:
+cdef bint is_for(Claims known, object audience) except -1:
     cdef tuple wanted = ()
     if isinstance(audience, str):
         wanted = (audience,)
@@ -602,7 +550,7 @@ cdef bint is_for(Remembered known, object audience) except -1:
             break
     if not wanted:
         raise InvalidArgument("audience must be a non-empty str or a non-empty sequence of such")
-    return is_for_one_of(tuple([str.__str__(one) for one in wanted]), known.audience)
+    return accepts(tuple([str.__str__(one) for one in wanted]), known._claims[AUD])
 
 
 cdef double check_leeway(object leeway, double largest) except -1:

@@ -209,6 +209,18 @@ def test_bytes_of_every_value_in_every_place_go_there_and_back(tokens: Any) -> N
             assert tokens.decode(tokens.encode(data)) == data
 
 
+@pytest.mark.parametrize("length", [16, 19, 20, 36, 67])
+def test_wherever_a_character_stands_it_is_decoded_or_refused(tokens: Any, length: int) -> None:
+    for place in range(length - 1):  # of the last one, the tests above tell
+        for code in range(256):
+            text = "A" * place + chr(code) + "A" * (length - 1 - place)
+            if chr(code) in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_":
+                assert tokens.decode(text) == base64.urlsafe_b64decode(text + "=" * (-length % 4))
+            else:
+                with pytest.raises(ValueError, match="canonical"):
+                    tokens.decode(text)
+
+
 def test_the_digest_is_sha_256(tokens: Any) -> None:
     assert tokens.digest(b"abc") == hashlib.sha256(b"abc").digest()
 

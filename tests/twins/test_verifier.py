@@ -340,6 +340,7 @@ key = Key.from_secret("k" * 32)
 options = {{"leeway": 0, "largest_leeway": 0, "cache_size": 9, "clock": time.time, "revocations": RevocationTable()}}
 verify = Verifier([key], issuer="i", audience=("a",), **options).verify
 claims = {{"iss": "i", "aud": "a", "sub": "u", "sid": "A" * 16, "iat": 1, "exp": 4_000_000_000}}
+read.clear()
 header, payload, signature = jwt.encode(claims, "k" * 32, headers={{"typ": "at+jwt"}}).split(".")
 for bad in ("A" * 43, signature[:-4] + "AAAA", signature + "AAAA"):
     try:
@@ -351,3 +352,41 @@ verify(f"{{header}}.{{payload}}.{{signature}}")
 assert any(b"iss" in text for text in read), read
 """
     subprocess.run([sys.executable, "-c", script], check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+
+
+FAKED_BEFORE = """
+import time
+time.time = lambda: {now}
+time.monotonic = lambda: {now}
+from tokenwheel._{implementation}.cache import ExpiringCache
+from tokenwheel._{implementation}.revocations import RevocationTable
+from tokenwheel._{implementation}.verifier import Verifier
+from tokenwheel import AccessTokenNotYetValid, Key
+import jwt
+options = {{"leeway": 0, "largest_leeway": 0, "cache_size": 9, "clock": time.time, "revocations": RevocationTable()}}
+verify = Verifier([Key.from_secret("k" * 32)], issuer="i", audience=("a",), **options).verify
+claims = {{"iss": "i", "aud": "a", "sub": "u", "sid": "A" * 16, "iat": 1000, "exp": 1001}}
+verify(jwt.encode(claims, "k" * 32, headers={{"typ": "at+jwt"}}))
+cache = ExpiringCache()
+cache.set("one", 1, 60)
+assert cache.ttl("one") == 60
+"""
+
+
+def test_a_clock_that_was_replaced_before_is_the_one_that_counts(implementation: str) -> None:
+    """Where the clock is Python's own, the compiled twin reads it without asking Python: a test's fake one must not be passed by."""
+    script = FAKED_BEFORE.format(now=1000.5, implementation=implementation)
+    subprocess.run([sys.executable, "-c", script], env={**os.environ, "TOKENWHEEL_IMPL": implementation}, check=True)
+
+
+def test_what_tokens_have_in_common_is_changed_by_nobody(make: Make) -> None:
+    verifier = make()
+    ones = [token(sub=f"u{number}", aud=["a", "b"]) for number in range(3)]
+    for one in (*ones, *ones):
+        claims = verifier.verify(one)
+        assert claims["aud"] == claims.to_dict()["aud"] == ["a", "b"]
+        claims["aud"].append("c")
+        claims.to_dict()["aud"].clear()
+    assert verifier.verify(token(aud=["b", "a"]))["aud"] == ["b", "a"]
+    assert verifier.verify(token(aud="a"))["aud"] == "a"
+    assert [verifier.verify(one)["aud"] for one in ones] == [["a", "b"]] * 3

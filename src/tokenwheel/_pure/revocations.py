@@ -99,12 +99,16 @@ class RevocationTable:
         session_id = _checked_id(session_id)
         if type(generation) is not int or not 0 <= generation <= LARGEST_GENERATION:
             raise InvalidArgument(f"generation must be an int from 0 to {LARGEST_GENERATION}")
+        return self._refuses(session_id, generation, None)
+
+    def _refuses(self, session_id: str, generation: int, now: float | None) -> bool:
+        """The same, of an id and a generation that need no checking, at a time its own clock told; None: that it must."""
         if self.before_lookup is not None:
             self.before_lookup()
-        now = self._now()
-        with self._lock:
-            entry = self._entries.get(session_id)
-            return entry is not None and generation < entry.before and now < entry.expires_at
+        if now is None:
+            now = self._now()
+        entry = self._entries.get(session_id)
+        return entry is not None and generation < entry.before and now < entry.expires_at
 
     def expire(self) -> int:
         """Gives back the memory of every revocation that is over; how many there were."""

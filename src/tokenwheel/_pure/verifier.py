@@ -14,7 +14,7 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
 import jwt
 import orjson
@@ -33,7 +33,7 @@ _LARGEST_DATE = 2**53  # seconds; larger numbers lose whole seconds on their way
 _LARGEST_GENERATION = 2**32 - 2
 _LONGEST_SUBJECT = 255
 _TOKEN_TYPE = "at+jwt"
-_REMEMBERED_OVERHEAD = 1024  # bytes: a generous guess at the claims' objects beside their text, which counts three times
+_REMEMBERED_OVERHEAD = 576  # bytes: the claims' objects beside their text, which counts twice
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _SESSION_ID = re.compile(r"[A-Za-z0-9_-]{16}")
 
@@ -144,18 +144,33 @@ class Claims(Mapping[str, Any]):
         raise TypeError("Claims cannot be pickled; to_dict() gives a dict that can")
 
 
-class _Remembered(NamedTuple):
+class _Remembered:
     """A token whose signature and claims were found good, with what must be checked at each read."""
 
-    claims: Claims
-    issued_at: float
-    not_before: float
-    expires_at: float
-    session_id: str
-    generation: int
-    audience: tuple[str, ...]
-    has_accepted_audience: bool
-    cost: int
+    __slots__ = (
+        "asked_for", "audience", "claims", "cost", "expires_at", "generation", "has_accepted_audience", "session_id", "starts_at",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        claims: Claims,
+        starts_at: float,
+        expires_at: float,
+        session_id: str,
+        generation: int,
+        audience: tuple[str, ...],
+        has_accepted_audience: bool,
+        cost: int,
+    ) -> None:
+        self.claims = claims
+        self.starts_at = starts_at
+        self.expires_at = expires_at
+        self.session_id = session_id
+        self.generation = generation
+        self.audience = audience
+        self.has_accepted_audience = has_accepted_audience
+        self.cost = cost
+        self.asked_for = False  # since it last came to the front of the queue
 
 
 class _KeyAlgorithm(Algorithm):
@@ -196,8 +211,8 @@ class Verifier:
     """
 
     __slots__ = (
-        "_audience", "_cache", "_cache_bytes", "_cache_size", "_cached_bytes", "_clock", "_issuer", "_jws", "_keys",
-        "_largest_leeway", "_leeway", "_lock", "_revocations",
+        "_audience", "_cache_bytes", "_cache_size", "_cached_bytes", "_clock", "_issuer", "_jws", "_keys", "_largest_leeway",
+        "_leeway", "_lock", "_remembered", "_revocations", "_shares_clock",
     )  # fmt: skip
 
     def __init__(
@@ -219,7 +234,8 @@ class Verifier:
         self._largest_leeway = largest_leeway
         self._clock = clock
         self._revocations = revocations
-        self._cache: OrderedDict[str, _Remembered] = OrderedDict()
+        self._shares_clock = revocations.clock is clock
+        self._remembered: OrderedDict[str, _Remembered] = OrderedDict()  # a queue: second chance, as in the compiled twin
         self._cache_size = cache_size
         self._cache_bytes = cache_bytes
         self._cached_bytes = 0
@@ -227,7 +243,7 @@ class Verifier:
         self.set_keys(keys)
 
     def __repr__(self) -> str:
-        return f"<Verifier with {len(self._keys)} keys, {len(self._cache)} tokens remembered>"
+        return f"<Verifier with {len(self._keys)} keys, {len(self._remembered)} tokens remembered>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Verifier cannot be copied or pickled")
@@ -235,7 +251,7 @@ class Verifier:
     @property
     def remembered(self) -> int:
         """How many tokens are remembered."""
-        return len(self._cache)
+        return len(self._remembered)
 
     @property
     def remembered_bytes(self) -> int:
@@ -250,7 +266,7 @@ class Verifier:
         with self._lock:
             self._jws = jws
             self._keys = {key.kid: key for key in keys}
-            self._cache.clear()
+            self._remembered.clear()
             self._cached_bytes = 0
 
     def verify(self, access_token: str, *, audience: str | Sequence[str] | None = None, leeway: float | None = None) -> Claims:
@@ -260,9 +276,11 @@ class Verifier:
             if not isinstance(access_token, str):
                 raise InvalidAccessToken("an access token is a str")
             access_token = str.__str__(access_token)
-        known = self._recall(access_token)
+        known = self._remembered.get(access_token)
         if known is None:
             known = self._verify_unseen(access_token)
+        else:
+            known.asked_for = True
         if audience is None:
             accepted = known.has_accepted_audience
         else:
@@ -272,28 +290,31 @@ class Verifier:
         now = self._clock()
         if not now - leeway < known.expires_at:
             raise AccessTokenExpired("the access token has expired")
-        if known.not_before > now + leeway or known.issued_at > now + leeway:
+        if known.starts_at > now + leeway:
             raise AccessTokenNotYetValid("the access token is not valid yet")
-        if self._revocations.is_revoked(known.session_id, known.generation):
+        if self._revocations._refuses(known.session_id, known.generation, now if self._shares_clock else None):
             raise AccessTokenRevoked("the access token has been revoked")
         return known.claims
-
-    def _recall(self, token: str) -> _Remembered | None:
-        with self._lock:
-            known = self._cache.get(token)
-            if known is not None:
-                self._cache.move_to_end(token)
-        return known
 
     def _remember(self, token: str, known: _Remembered, keys: dict[str | None, _VerificationKey]) -> None:
         """Remembers a token, unless the keys have changed since it was verified by ``keys``."""
         with self._lock:
-            if self._keys is not keys or token in self._cache or not self._cache_size or known.cost > self._cache_bytes:
+            if self._keys is not keys or token in self._remembered or not self._cache_size or known.cost > self._cache_bytes:
                 return
-            while len(self._cache) >= self._cache_size or self._cached_bytes + known.cost > self._cache_bytes:
-                self._cached_bytes -= self._cache.popitem(last=False)[1].cost
-            self._cache[token] = known
+            while len(self._remembered) >= self._cache_size or self._cached_bytes + known.cost > self._cache_bytes:
+                self._drop_one()
+            self._remembered[token] = known
             self._cached_bytes += known.cost
+
+    def _drop_one(self) -> None:
+        """Drops the first token that nobody asked for since it last came to the front; those asked for go to the end of the queue."""
+        while True:
+            token, known = self._remembered.popitem(last=False)
+            if not known.asked_for:
+                self._cached_bytes -= known.cost
+                return
+            known.asked_for = False
+            self._remembered[token] = known
 
     def _verify_unseen(self, token: str) -> _Remembered:
         if len(token) > MAX_TOKEN_LENGTH:
@@ -337,14 +358,13 @@ class Verifier:
         not_before = _date(claims, "nbf") if "nbf" in claims else 0
         return _Remembered(
             Claims._adopt(claims),
-            issued_at,
-            not_before,
+            max(issued_at, not_before),
             expires_at,
             session_id,
             generation,
             tuple(audiences),
             not set(audiences).isdisjoint(self._audience),
-            length + 3 * len(payload) + _REMEMBERED_OVERHEAD,
+            length + 2 * len(payload) + _REMEMBERED_OVERHEAD,
         )
 
 

@@ -1,0 +1,109 @@
+"""The values of single claims: found, checked for type and size, and copied for whoever asks.
+
+Each function here knows one claim or one type and nothing of tokens, keys or time. What RFC 7519 and the contract demand of each
+claim stands with its function; the order of the checks is the verifier's.
+"""
+
+from cpython.dict cimport PyDict_GetItemWithError
+from cpython.float cimport PyFloat_AS_DOUBLE
+from cpython.long cimport PyLong_AsLongLongAndOverflow
+from cpython.ref cimport PyObject
+from libc.stdint cimport uint8_t, uint32_t
+
+from base64url cimport base64url_decode
+
+
+cdef extern from "Python.h":
+    bint PyUnicode_IS_ASCII(object text)
+    const uint8_t* PyUnicode_1BYTE_DATA(object text)
+    Py_ssize_t PyUnicode_GET_LENGTH(object text)
+    Py_ssize_t PyUnicode_FindChar(object text, Py_UCS4 character, Py_ssize_t start, Py_ssize_t end, int direction) except -2
+
+
+cdef enum:
+    SESSION_ID_LENGTH = 16  # characters: 12 bytes in base64url
+    LONGEST_SUBJECT = 255   # characters
+
+
+cdef inline object copy_of(object value):
+    """A value that its receiver may change without changing anybody else's."""
+    if type(value) is dict:
+        return {name: copy_of(item) for name, item in (<dict>value).items()}
+    if type(value) is list:
+        return [copy_of(item) for item in <list>value]
+    return value
+
+
+cdef inline object value_in(dict claims, str name):
+    """The value of a claim; None, which no claim may be, where there is no such claim."""
+    cdef PyObject* found = PyDict_GetItemWithError(claims, name)
+    return None if found == NULL else <object>found
+
+
+cdef inline bint is_subject(object value) except -1:
+    if type(value) is not str or not 0 < PyUnicode_GET_LENGTH(value) <= LONGEST_SUBJECT:
+        return False
+    return PyUnicode_FindChar(value, 0, 0, PyUnicode_GET_LENGTH(value), 1) < 0
+
+
+cdef inline bint session_id_in(object value, uint8_t* id):
+    """Whether it is a session's public id; if so, its 12 bytes are written."""
+    if type(value) is not str or PyUnicode_GET_LENGTH(value) != SESSION_ID_LENGTH or not PyUnicode_IS_ASCII(value):
+        return False
+    return base64url_decode(PyUnicode_1BYTE_DATA(value), SESSION_ID_LENGTH, id) >= 0
+
+
+cdef inline bint generation_in(object value, uint32_t* generation):
+    """Whether it is a generation of a session's tokens, an int from 0 to 2**32 - 2; if so, it is written."""
+    cdef int is_out_of_range = 0
+    cdef long long number
+    if type(value) is not int:
+        return False
+    number = PyLong_AsLongLongAndOverflow(value, &is_out_of_range)
+    if is_out_of_range or not 0 <= number <= <long long>2**32 - 2:
+        return False
+    generation[0] = <uint32_t>number
+    return True
+
+
+cdef inline bint date_in(object value, double* seconds):
+    """Whether it is a NumericDate (RFC 7519, section 2) of sensible size; if so, it is written. Past 2**53, whole seconds get lost in JSON."""
+    cdef int is_out_of_range = 0
+    cdef long long whole
+    if type(value) is int:
+        whole = PyLong_AsLongLongAndOverflow(value, &is_out_of_range)
+        if is_out_of_range or not 0 <= whole <= <long long>2**53:
+            return False
+        seconds[0] = <double>whole
+        return True
+    if type(value) is float and 0 <= PyFloat_AS_DOUBLE(value) <= <double>2**53:
+        seconds[0] = PyFloat_AS_DOUBLE(value)
+        return True
+    return False
+
+
+cdef inline bint is_audience(object given):
+    """Whether an ``aud`` is a text or an array of them, at least one and none of them empty (RFC 7519, section 4.1.3)."""
+    if type(given) is str:
+        return PyUnicode_GET_LENGTH(given) > 0
+    if type(given) is not list:
+        return False
+    for one in <list>given:
+        if type(one) is not str or PyUnicode_GET_LENGTH(one) == 0:
+            return False
+    return len(<list>given) > 0
+
+
+cdef inline bint accepts(tuple wanted, object given) except -1:
+    """Whether an ``aud`` that is well-formed names one of these audiences."""
+    cdef str one
+    cdef str other
+    for one in wanted:
+        if type(given) is str:
+            if one == <str>given:
+                return True
+        else:
+            for other in <list>given:
+                if one == other:
+                    return True
+    return False
