@@ -17,6 +17,7 @@ class Contender(NamedTuple):
 CONTENDERS: dict[str, Contender] = {
     "tokenwheel": Contender("**tokenwheel**", "tokenwheel", "compiled"),
     "tokenwheel_uncached": Contender("tokenwheel, remembering nothing", "tokenwheel", "compiled, `verified_cache_size=0`"),
+    "tokenwheel_roomy": Contender("tokenwheel, remembering all", "tokenwheel", "compiled, with memory for every token"),
     "tokenwheel_pure": Contender("tokenwheel, pure Python", "tokenwheel", "the fallback where nothing can be compiled"),
     "create": Contender("**tokenwheel** `create`", "tokenwheel", "compiled; opens and stores a session besides"),
     "update": Contender("**tokenwheel** `update`", "tokenwheel", "compiled; rotates the refresh token besides"),

@@ -78,7 +78,7 @@ def zipf(results: Results) -> Iterator[Check]:
     ours = results.seconds("test_read_zipf", "tokenwheel")
     for peer in [*JWT_LIBRARIES, "fast_jwt_cached"]:
         yield Check(f"of {peer}", ratio(ours, results.seconds("test_read_zipf", peer)), 1)
-    yield Check("of a token seen before", ratio(ours, results.seconds("test_read_seen", "tokenwheel", algorithm="HS256")), 2)
+    yield Check("of the same reads with all seen before", ratio(ours, results.seconds("test_read_zipf", "tokenwheel_roomy")), 2)
 
 
 def issue(results: Results) -> Iterator[Check]:
@@ -166,7 +166,7 @@ GOALS = [
     ),
     Goal("`read`, a token never seen, HS256", "1/20 of PyJWT; no slower than ryjwt", read_unseen),
     Goal("`read`, a token never seen, ES256, RS256, EdDSA", "1.1 times the bare signature check of `cryptography`", read_unseen_asymmetric),
-    Goal("`read`, 100,000 tokens in Zipf order", "faster than every peer, within 2 times of a token seen before", zipf),
+    Goal("`read`, 100,000 tokens in Zipf order", "faster than every peer, within 2 times of the same with all seen before", zipf),
     Goal("`create`, `update`", "1/2 of one PyJWT `encode`", issue),
     Goal("`new_token(24)`", "1/8 of `secrets.token_urlsafe(24)`", new_token),
     Goal("`RevocationList` of 10 million", "no slower than a dict; 48 bytes an entry", revocations),

@@ -44,9 +44,9 @@ objects, as a server receives them. The garbage collector is off during a round;
 anything is timed, each library's answer is compared with the right one, and a token with a false signature, an `exp` in the past,
 a wrong `iss` and a wrong `aud` is shown to it: what it does not refuse, its line names.
 
-The token is signed and carries `sub`, `anc`, `role`, `name`, `iss`, `aud`, `iat` and `exp`. This library's own also carries its
-session id and its type, and with an asymmetric key the key's name, so it is the longer one of each table; and `read` also checks
-the type and asks whether the session was revoked. RSA keys have 2048 bits.
+All read the very same tokens, which this library issued: 329 characters with HS256, with `sub`, `anc`, `role`, `name`, `iss`, `aud`, `sid`,
+`iat` and `exp`, and the type in the header. `read` also checks the type and the session's id, refuses a name that stands twice,
+and asks whether the session was revoked, which the others leave out. RSA keys have 2048 bits.
 """
 
 

@@ -55,7 +55,7 @@ def test_read_unseen(race, algorithm, contender):
     race("reading:Unseen", operation="read", rounds=ROUNDS, tokens=tokens(algorithm, 1_000))
 
 
-@pytest.mark.parametrize("contender", SEEN)
+@pytest.mark.parametrize("contender", [*SEEN, "tokenwheel_roomy"])
 def test_read_zipf(race, contender):
     """A hundred thousand tokens in Zipf order, the n-th asked for in proportion to 1/n, through a verifier with its default options.
 

@@ -1,8 +1,7 @@
 """The tokens that everyone reads: written to a file once, so that all read the very same.
 
-The payload is what an API server's tokens commonly hold: a subject, a role, a name, an issuer, two audiences, two times, and five
-characters that tie it to a session: 292 characters with HS256. This library's own tokens carry its session id and type besides, so they are
-longer; the difference is in its disfavour.
+They are access tokens of this library. The payload is what an API server's tokens commonly hold: a subject, a role, a name, an issuer, two
+audiences, two times, and five characters that differ from token to token; to which it adds the session's id, and to the header a type.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -40,20 +38,7 @@ def tie(number: int) -> str:
     return base64.urlsafe_b64encode(number.to_bytes(4, "big")).decode()[1:6]
 
 
-def peers_tokens(key: Key, count: int) -> dict[str, Any]:
-    now = int(time.time())
-    material = key._secret if key._private is None else key._private
-
-    def sign(number: int = 0, **changed: Any) -> str:
-        payload: dict[str, Any] = {"sub": "uid1", "anc": tie(number), **APPLICATION, "iss": ISSUER, "aud": AUDIENCE}
-        return jwt.encode({**payload, "iat": now, "exp": now + LIFETIME, **changed}, material, key.algorithm)
-
-    good = [sign(number) for number in range(count)]
-    bad = {"exp": sign(iat=now - 99, exp=now - 9), "iss": sign(iss=OTHER), "aud": sign(aud=[OTHER]), "signature": forge(good[0])}
-    return {"good": good, "bad": bad}
-
-
-def our_tokens(key: Key, count: int) -> dict[str, Any]:
+def issue_tokens(key: Key, count: int) -> dict[str, Any]:
     def issue(count: int, issuer: str = ISSUER, audience: list[str] = AUDIENCE, ago: float = 0) -> list[str]:
         manager = SessionManager(KeySet(key), issuer=issuer, audience=audience, access_ttl=LIFETIME, clock=lambda: time.time() - ago)
         return [manager.create({"anc": tie(number), **APPLICATION}, subject="uid1").access_token for number in range(count)]
@@ -80,7 +65,7 @@ def write_tokens(folder: Path, algorithm: str, count: int) -> Path:
         "private": None if shared else key.to_pem(private=True).decode(),
         "public": None if shared else key.to_pem().decode(),
     }
-    texts = {"ours": our_tokens(key, count), "peers": peers_tokens(key, count)}
+    texts = issue_tokens(key, count)
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({**material, **texts}))
     return path

@@ -34,15 +34,14 @@ class Reading(Job):
         self.peer = peer
         file = json.loads(Path(tokens).read_text())
         self.material = Material(*(file[name] for name in Material._fields))
-        texts = file["ours" if peer.startswith("tokenwheel") else "peers"]
-        self.tokens: list[str] = texts["good"]
+        self.tokens: list[str] = file["good"]
         self.unchecked: list[str] = []
         self.forget()
         if self.prepare is None:
             claims = self.call(self.tokens[0])
             assert claims["iss"] == ISSUER
             assert {name: claims[name] for name in APPLICATION} == APPLICATION
-            self.unchecked = find_unchecked(self.call, texts["bad"])
+            self.unchecked = find_unchecked(self.call, file["bad"])
         else:
             self.call(self.prepare(self.tokens[0]))
             self.unchecked = ["exp", "iss", "aud"]

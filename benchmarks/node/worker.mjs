@@ -90,7 +90,7 @@ function findUnchecked(call, bad) {
 
 async function makeReader(peer, tokens) {
   const file = JSON.parse(readFileSync(tokens))
-  const { good, bad } = file.peers
+  const { good, bad } = file
   const make = await verifiers[peer](file)
   const raw = good.map((token) => Buffer.from(token))
   const claims = make()(good[0])

@@ -35,15 +35,19 @@ class Material(NamedTuple):
         return self.secret or self.private or ""
 
 
-def make_manager(material: Material, **options: Any) -> Any:
-    from tokenwheel import Key, KeySet, SessionManager
+def read_key(material: Material) -> Any:
+    from tokenwheel import Key
 
     if material.secret is not None:
-        key = Key.from_secret(material.secret, material.algorithm)
-    else:
-        key = Key.from_pem(material.signing, material.algorithm)
+        return Key.from_secret(material.secret, material.algorithm)
+    return Key.from_pem(material.signing, material.algorithm)
+
+
+def make_manager(material: Material, **options: Any) -> Any:
+    from tokenwheel import KeySet, SessionManager
+
     options = {"issuer": ISSUER, "audience": AUDIENCE, "accept_audience": ACCEPTED, "access_ttl": LIFETIME, **options}
-    return SessionManager(KeySet(key), **options)
+    return SessionManager(KeySet(read_key(material)), **options)
 
 
 def tokenwheel(material: Material) -> Verify:
@@ -53,6 +57,16 @@ def tokenwheel(material: Material) -> Verify:
 
 def tokenwheel_uncached(material: Material) -> Verify:
     read: Verify = make_manager(material, verified_cache_size=0).read
+    return read
+
+
+def tokenwheel_roomy(material: Material) -> Verify:
+    """As by default, but that the memory of verified tokens has no end: which no application can ask for."""
+    from tokenwheel import RevocationList
+    from tokenwheel._native.verifier import Verifier
+
+    options = {"issuer": ISSUER, "audience": (ACCEPTED,), "leeway": 0, "largest_leeway": 60, "clock": time.time}
+    read: Verify = Verifier([read_key(material)], cache_size=2**31 - 1, cache_bytes=2**40, revocations=RevocationList(), **options).verify
     return read
 
 
@@ -175,6 +189,7 @@ def cryptography(material: Material) -> Bare:
 VERIFIERS: dict[str, Callable[[Material], Verify | Bare]] = {
     "tokenwheel": tokenwheel,
     "tokenwheel_uncached": tokenwheel_uncached,
+    "tokenwheel_roomy": tokenwheel_roomy,
     "tokenwheel_pure": tokenwheel,
     "pyjwt": pyjwt,
     "pyjwt_2_12": pyjwt,
@@ -186,7 +201,7 @@ VERIFIERS: dict[str, Callable[[Material], Verify | Bare]] = {
     "ryjwt": ryjwt,
     "cryptography": cryptography,
 }
-REMEMBERING = {"tokenwheel", "tokenwheel_pure", "pyjwt_dict"}
+REMEMBERING = {"tokenwheel", "tokenwheel_roomy", "tokenwheel_pure", "pyjwt_dict"}
 """Those for whom a token seen before differs from one never seen."""
 
 Issue = Callable[[int], Any]

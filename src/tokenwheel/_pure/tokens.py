@@ -10,7 +10,6 @@ of bytes, since a token with a second spelling would be one that two lists know 
 
 from __future__ import annotations
 
-import base64
 import binascii
 import hashlib
 import hmac
@@ -23,7 +22,8 @@ __all__ = ["MAX_TOKEN_BYTES", "decode", "digest", "encode", "hmac_sha256", "new_
 
 MAX_TOKEN_BYTES = 65_536  # 64 KiB
 _ALPHABET = re.compile(r"[A-Za-z0-9_-]*")
-_TO_STANDARD = str.maketrans("-_", "+/")
+_TO_STANDARD = bytes.maketrans(b"-_", b"+/")
+_FROM_STANDARD = bytes.maketrans(b"+/", b"-_")
 # The digits whose bits beyond the last byte are zero (RFC 4648, section 3.5): two bits remain after three digits, four after two.
 _LAST_DIGITS = {2: frozenset("AQgw"), 3: frozenset("AEIMQUYcgkosw048")}
 
@@ -52,7 +52,7 @@ def new_token(nbytes: int) -> str:
 
 def encode(data: bytes) -> str:
     """Base64url without padding (RFC 7515, section 2)."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+    return binascii.b2a_base64(data, newline=False).translate(_FROM_STANDARD, b"=").decode("ascii")
 
 
 def decode(text: str) -> bytes:
@@ -61,12 +61,15 @@ def decode(text: str) -> bytes:
     Raises:
         ValueError: it is anything else.
     """
-    if not isinstance(text, str) or not _ALPHABET.fullmatch(text) or len(text) % 4 == 1:
+    if not isinstance(text, str) or not is_canonical(text):
         raise ValueError("not canonical base64url")
-    raw = binascii.a2b_base64(text.translate(_TO_STANDARD) + "=" * (-len(text) % 4))
-    if len(text) % 4 and text[-1] not in _LAST_DIGITS[len(text) % 4]:
-        raise ValueError("not canonical base64url")
-    return raw
+    return binascii.a2b_base64(text.encode().translate(_TO_STANDARD) + b"=" * (-len(text) % 4))
+
+
+def is_canonical(text: str) -> bool:
+    """Whether ``decode`` takes a text."""
+    beyond = len(text) % 4
+    return _ALPHABET.fullmatch(text) is not None and beyond != 1 and (beyond == 0 or text[-1] in _LAST_DIGITS[beyond])
 
 
 def digest(data: bytes) -> bytes:

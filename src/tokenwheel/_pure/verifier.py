@@ -22,7 +22,7 @@ from jwt.algorithms import Algorithm
 
 from ..errors import AccessTokenExpired, AccessTokenNotYetValid, AccessTokenRevoked, InvalidAccessToken, InvalidArgument
 from .revocations import RevocationTable
-from .tokens import decode
+from .tokens import decode, is_canonical
 
 __all__ = ["MAX_NESTING", "MAX_TOKEN_LENGTH", "Claims", "Verifier"]
 
@@ -373,14 +373,9 @@ def _key_for(token: str, keys: Mapping[str | None, _VerificationKey]) -> _Verifi
     parts = token.split(".", 3)
     if len(parts) != 3:
         raise InvalidAccessToken("an access token has three parts")
-    decoded = None
-    try:
-        decoded = [decode(part) for part in parts]
-    except ValueError:
-        pass  # raised below, so that the error carries nothing of the token along as its context
-    if decoded is None or not all(decoded):
+    if not all(part and is_canonical(part) for part in parts):
         raise InvalidAccessToken("the access token is not canonical base64url")
-    header = _parse_object(decoded[0])
+    header = _parse_object(decode(parts[0]))
     if header is None:
         raise InvalidAccessToken("the access token's header is not one well-formed JSON object")
     kid = header.get("kid")
@@ -405,7 +400,10 @@ def _parse_object(text: bytes) -> dict[str, Any] | None:
     if type(parsed) is not dict:
         return None
     members = _count_members(parsed, 1)
-    return parsed if members >= 0 and _STRING.sub(b"", text).count(b":") == members else None
+    # Strings can hold colons, so there may be more than members; that there are no more settles it without a look at the strings.
+    if members < 0 or (members != text.count(b":") and members != _STRING.sub(b"", text).count(b":")):
+        return None
+    return parsed
 
 
 def _count_members(value: Any, depth: int) -> int:
