@@ -3,9 +3,12 @@
 Only storage belongs here. Rows lie in chunks of 64 that never move, so growing copies nothing. A row that is given up is filled with the last
 one, whose owner is told; so memory is returned chunk by chunk however the survivors are scattered, and what is held is what is used.
 
+A chunk is three or four pages. In a table of some size each is mapped by itself, so that the system has it back at once: what is given back to
+the allocator in the middle of its heap stays there.
+
 A row begins with its eight expiries, one cache line, and goes on with eight cells of 16 bytes, two lines: what an entry is, which only the owner
-of the table knows. A table that evicts keeps eight sequence numbers behind them. One empty chunk is kept, so that a row which comes and goes
-allocates nothing. No Python object is touched and no lock taken: the caller owns both.
+of the table knows. A table that evicts keeps eight sequence numbers behind them. A few empty chunks are kept, so that rows which come and go
+allocate nothing. No Python object is touched and no lock taken: the caller owns both.
 """
 
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
@@ -18,13 +21,28 @@ cdef enum:
     ROW_CHUNK_SHIFT = 6
     ROW_CHUNK = 1 << 6       # rows
     CACHE_LINE = 64          # bytes
+    SPARE_CHUNKS = 16        # one chunk is kept empty for so many in use, and one more
+    ROW_CHUNKS_OF_HEAP = 8   # the first ones: what a small table has is the allocator's
 
 
 cdef extern from *:
     """
     #define ROW_NONE ((uint32_t)0xFFFFFFFFu)
+    #if defined(__linux__) || defined(__APPLE__)
+    #include <sys/mman.h>
+    static inline void *rows_map(size_t bytes) {
+        void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        return memory == MAP_FAILED ? NULL : memory;
+    }
+    #define rows_unmap(memory, bytes) munmap(memory, bytes)
+    #else
+    #define rows_map(bytes) NULL
+    #define rows_unmap(memory, bytes) ((void)(memory))
+    #endif
     """
     uint32_t ROW_NONE
+    void *rows_map(size_t bytes) noexcept nogil          # NULL where it cannot be had
+    void rows_unmap(void *memory, size_t bytes) noexcept nogil
 
 
 cdef struct cell:
@@ -39,7 +57,8 @@ cdef struct row:
 
 
 cdef struct row_chunk:
-    char *rows               # on a cache line's start, in the memory behind this
+    char *rows               # on a cache line's start: in the memory behind this, or mapped
+    bint mapped
     uint32_t[ROW_CHUNK] owners
 
 
@@ -68,6 +87,33 @@ cdef inline size_t rows_bytes(const row_pool *self) noexcept nogil:
     return self.room * sizeof(row_chunk *) + self.allocated * _rows_chunk_bytes(self)
 
 
+cdef inline row_chunk *_rows_new_chunk(const row_pool *self) noexcept nogil:
+    cdef size_t bytes = ROW_CHUNK * <size_t>self.row_size
+    cdef row_chunk *chunk
+    cdef void *mapped = rows_map(bytes) if self.allocated >= ROW_CHUNKS_OF_HEAP else NULL
+    if mapped == NULL:
+        chunk = <row_chunk *>PyMem_RawMalloc(_rows_chunk_bytes(self))
+    else:
+        chunk = <row_chunk *>PyMem_RawMalloc(sizeof(row_chunk))
+    if chunk == NULL:
+        if mapped != NULL:
+            rows_unmap(mapped, bytes)
+        return NULL
+    chunk.mapped = mapped != NULL
+    chunk.rows = <char *>mapped if chunk.mapped else <char *>((<uintptr_t>(chunk + 1) + CACHE_LINE - 1) & ~<uintptr_t>(CACHE_LINE - 1))
+    return chunk
+
+
+cdef inline void _rows_drop_chunk(row_pool *self) noexcept nogil:
+    """Give the last chunk back."""
+    cdef row_chunk *chunk
+    self.allocated -= 1
+    chunk = self.chunks[self.allocated]
+    if chunk.mapped:
+        rows_unmap(chunk.rows, ROW_CHUNK * <size_t>self.row_size)
+    PyMem_RawFree(chunk)
+
+
 cdef inline uint32_t *rows_owner(const row_pool *self, uint32_t handle) noexcept nogil:
     return &self.chunks[handle >> ROW_CHUNK_SHIFT].owners[handle & (ROW_CHUNK - 1)]
 
@@ -82,10 +128,9 @@ cdef inline int _rows_grow(row_pool *self) noexcept nogil:
             return -1
         self.chunks = chunks
         self.room = room
-    chunk = <row_chunk *>PyMem_RawMalloc(_rows_chunk_bytes(self))
+    chunk = _rows_new_chunk(self)
     if chunk == NULL:
         return -1
-    chunk.rows = <char *>((<uintptr_t>(chunk + 1) + CACHE_LINE - 1) & ~<uintptr_t>(CACHE_LINE - 1))
     self.chunks[self.allocated] = chunk
     self.allocated += 1
     return 0
@@ -103,23 +148,22 @@ cdef inline uint32_t rows_add(row_pool *self, uint32_t owner) noexcept nogil:
 
 cdef inline uint32_t rows_drop(row_pool *self, uint32_t handle) noexcept nogil:
     """Give a row up. The row that was the last lies in its place now: its old handle, whose owner must learn of it. ROW_NONE if none moved."""
-    cdef uint32_t last = self.count - 1, moved = ROW_NONE
+    cdef uint32_t last = self.count - 1, moved = ROW_NONE, used
     if handle != last:
         memcpy(rows_at(self, handle), rows_at(self, last), self.row_size)
         rows_owner(self, handle)[0] = rows_owner(self, last)[0]
         moved = last
     self.count = last
-    if (self.count + 2 * ROW_CHUNK - 1) >> ROW_CHUNK_SHIFT < self.allocated:
-        self.allocated -= 1
-        PyMem_RawFree(self.chunks[self.allocated])
+    used = (last + ROW_CHUNK - 1) >> ROW_CHUNK_SHIFT
+    while self.allocated > used + 1 + used // SPARE_CHUNKS:
+        _rows_drop_chunk(self)
     return moved
 
 
 cdef inline void rows_free(row_pool *self) noexcept nogil:
     """Give everything back; the pool is then empty and can be used again."""
     while self.allocated:
-        self.allocated -= 1
-        PyMem_RawFree(self.chunks[self.allocated])
+        _rows_drop_chunk(self)
     PyMem_RawFree(self.chunks)
     self.chunks = NULL
     self.count = self.room = 0
