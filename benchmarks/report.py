@@ -13,6 +13,7 @@ from pathlib import Path
 
 from .contenders import CONTENDERS
 from .goals import GOALS, Check
+from .held_back import HELD_BACK
 from .plots import Bar, Line, draw_bars, draw_lines, duration
 from .results import Results, Row, read_results
 
@@ -31,6 +32,7 @@ TITLES = {
 }
 FACTS = {"bytes_per_entry": "bytes an entry", "gc_collect": "`gc.collect()`", "late": "served late", "given_back": "memory given back"}
 TIMES = "\u00d7"
+NOT_MET = "**not met**"
 MOST_SHOWN = 6
 """Comparisons a goal, the worst first: those not met, or all where all are."""
 BASELINES = ("tokenwheel", "create")
@@ -64,6 +66,7 @@ def make_page(results: Results, plots: dict[str, str]) -> Iterator[str]:
     yield f"{environment(results)} Written by `make bench`; every figure is from that one run.\n"
     yield f"## Goals\n\nA figure with {TIMES} is this library's time, or size, as a multiple of the other's.\n"
     yield from goals_table(results)
+    yield from held_back(results)
     for name in plots:
         yield f"\n![{name.removesuffix('.svg').replace('-', ' ')}]({name})"
     yield f"\n## How it was measured\n\n{HOW}"
@@ -96,10 +99,18 @@ def goals_table(results: Results) -> Iterator[str]:
         yield f"| {goal.title} | {goal.goal} | {reached} | {judge(checks)} |"
 
 
+def held_back(results: Results) -> Iterator[str]:
+    missed = [goal for goal in GOALS if judge(list(goal.checks(results))) == NOT_MET]
+    if missed:
+        yield "\nWhat holds back those that are not met:\n"
+    for goal in missed:
+        yield f"- **{goal.title}.** {' '.join(HELD_BACK.get(goal.checks.__name__, '').split())}"
+
+
 def judge(checks: list[Check]) -> str:
     verdicts = {check.met for check in checks}
     if False in verdicts:
-        return "**not met**"
+        return NOT_MET
     if None not in verdicts:
         return "met"
     return "met as far as it was measured" if True in verdicts else "not measured"
