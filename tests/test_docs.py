@@ -41,8 +41,18 @@ class TestTheFeedShown(testing.FeedContract):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_leads_somewhere(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text(encoding="utf-8"))
-    packed = [link for link in links if ".github/" not in link or (ROOT / ".github").exists()]
+    unpacked = [name for name in (".github/", "benchmarks/") if not (ROOT / name).exists()]
+    packed = [link for link in links if not any(name in link for name in unpacked)]
     assert [link for link in packed if not (page.parent / link).exists()] == []
+
+
+def test_the_figures_of_the_readme_are_those_of_the_report() -> None:
+    report = ROOT / "benchmarks" / "report" / "README.md"
+    if not report.exists():
+        pytest.skip("a wheel is tested without the benchmarks beside it")
+    told = report.read_text(encoding="utf-8").partition("## For the README\n")[2].strip()
+    assert told
+    assert told in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
