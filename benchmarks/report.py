@@ -236,7 +236,8 @@ def readme_table(results: Results) -> Iterator[str]:
         mine, other = (results.find(case, one, operation, **race) for one in (ours, theirs))
         if mine is not None and other is not None:
             against = f"{plain(theirs)} {other.version}: {duration(other.seconds)}"
-            yield f"| {title} | {duration(mine.seconds)} | {against} | {other.seconds / mine.seconds:.3g} {TIMES} |"
+            share = other.seconds / mine.seconds
+            yield f"| {title} | {duration(mine.seconds)} | {against} | {f'{share:.2g}' if share < 10 else f'{share:,.0f}'} {TIMES} |"
 
 
 def main() -> None:
