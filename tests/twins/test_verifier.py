@@ -354,6 +354,18 @@ assert any(b"iss" in text for text in read), read
     subprocess.run([sys.executable, "-c", script], check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
 
 
+def test_however_a_text_came_about_it_is_the_same_token(make: Make) -> None:
+    class Text(str):
+        __slots__ = ()
+
+    verifier, one = make(), token()
+    for same in (one, (one + "x")[:-1], ("😀" + one)[1:], "".join(one), one.encode().decode("latin-1"), Text(one)) * 2:
+        assert verifier.verify(same).subject == "uid1"
+    for other in (one[:-1] + "é", one[:-1] + "Ł", one[:-1] + "😀", one + "\ud800", Text("é" + one)):
+        with pytest.raises(InvalidAccessToken, match="not canonical base64url"):
+            verifier.verify(other)
+
+
 FAKED_BEFORE = """
 import time
 time.time = lambda: {now}
