@@ -19,6 +19,7 @@ from wheel cimport wheel_observe
 
 cdef enum:
     ID_BYTES = 12
+    LONGEST_TRUST = 1        # seconds for which a doorbell that stays the same is taken at its word
     REVOKE_BUDGET = 20       # steps of maintenance beside each new entry: more than one entry can ever cause
 
 cdef extern from *:
@@ -36,7 +37,10 @@ cdef struct revocation:      # a table's cell
 cdef struct revocation_table:
     expiring_table entries
     uint64_t[2] secret
-    bint is_fed              # whether its owner takes in news before each lookup
+    bint is_fed              # whether its owner takes in news before lookups
+    const uint64_t *doorbell # while this number stays the same there is none; NULL: before each lookup
+    uint64_t heard           # the number when news was last taken in
+    double looked_at         # and the time
 
 
 cdef inline uint32_t _revocation_tag(const uint8_t *id, const uint64_t *secret) noexcept nogil:
@@ -74,6 +78,13 @@ cdef inline revocation *_revocation_find(const revocation_table *self, const uin
     while held != NULL and memcmp((<revocation *>held).id, id, ID_BYTES) != 0:
         held = table_next(&self.entries, place)
     return <revocation *>held
+
+
+cdef inline bint revocations_have_news(const revocation_table *self, double now) noexcept nogil:
+    """Whether the owner has to take in news before a lookup: where the doorbell rang, and once a second whatever it says."""
+    if not self.is_fed:
+        return False
+    return self.doorbell == NULL or self.doorbell[0] != self.heard or not self.looked_at <= now < self.looked_at + LONGEST_TRUST
 
 
 cdef inline bint revocations_refuse(const revocation_table *self, const uint8_t *id, uint32_t generation, double now) noexcept nogil:

@@ -5,14 +5,17 @@ checks of what comes from outside.
 """
 
 cimport cython
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cpython.pycapsule cimport PyCapsule_New
-from libc.stdint cimport uint8_t, uint32_t
+from libc.math cimport INFINITY
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from base64url cimport base64url_decode
 from revocation_table cimport (
     EVERY_GENERATION, ID_BYTES, revocation_table, revocations_add, revocations_bytes, revocations_check, revocations_count, revocations_free,
-    revocations_init, revocations_reclaim_all, revocations_refuse,
+    revocations_have_news, revocations_init, revocations_reclaim_all, revocations_refuse,
 )
 
 from os import urandom
@@ -61,17 +64,24 @@ cdef uint32_t generation_before(object before) except? 0:
     return before
 
 
+cdef void release(Py_buffer* seen) noexcept:
+    if seen != NULL:
+        PyBuffer_Release(seen)
+        PyMem_RawFree(seen)
+
+
 cdef class RevocationTable:
     """Which sessions' access tokens are refused, and below which generation.
 
     Args:
         clock: returns Unix seconds.
-        before_lookup: called before each lookup, so that news from elsewhere can be taken in first.
+        before_lookup: called before each lookup, so that news from elsewhere can be taken in first; see :meth:`watch`.
     """
 
     cdef object __weakref__
     cdef revocation_table table
     cdef readonly object clock
+    cdef Py_buffer* watched  # behind the table's doorbell; a member of the class would be cleared by the collector, and not released
     cdef object news  # what is called before each lookup, or None
 
     def __cinit__(self, *arguments, **options):
@@ -95,7 +105,41 @@ cdef class RevocationTable:
         self.news = call
         self.table.is_fed = call is not None
 
+    def watch(self, doorbell):
+        """Calls ``before_lookup`` only where these eight bytes have changed since, or a second has passed; None: before each lookup again.
+
+        Raises:
+            ConfigurationError: not a buffer of eight bytes.
+        """
+        cdef Py_buffer* seen = NULL
+        if doorbell is not None:
+            seen = <Py_buffer*>PyMem_RawMalloc(sizeof(Py_buffer))
+            if seen == NULL:
+                raise MemoryError("no memory to watch the doorbell")
+            try:
+                PyObject_GetBuffer(doorbell, seen, PyBUF_SIMPLE)
+            except (BufferError, TypeError):
+                PyMem_RawFree(seen)
+                raise ConfigurationError("doorbell must be None or a buffer of eight bytes") from None
+            if seen.len != sizeof(uint64_t):
+                release(seen)
+                raise ConfigurationError("doorbell must be None or a buffer of eight bytes")
+        with cython.critical_section(self):
+            seen, self.watched = self.watched, seen
+            self.table.doorbell = NULL if self.watched == NULL else <const uint64_t*>self.watched.buf
+            self.table.looked_at = -INFINITY
+        release(seen)
+
+    def _take_news(self, double now):
+        cdef const uint64_t* doorbell = self.table.doorbell
+        cdef uint64_t ring = 0 if doorbell == NULL else doorbell[0]
+        self.news()
+        if self.table.doorbell == doorbell:  # Another one has yet to be listened to.
+            self.table.heard = ring
+            self.table.looked_at = now
+
     def __dealloc__(self):
+        release(self.watched)
         revocations_free(&self.table)
 
     def __reduce__(self):
@@ -134,6 +178,16 @@ cdef class RevocationTable:
         """
         self.add(session_id, before, self.now(), seconds_of("expires_at", expires_at, 0, FURTHEST_CLOCK), False)
 
+    def revoke_each(self, revocations):
+        """The same for each ``(session_id, expires_at, before)`` of an iterable, all by one reading of the clock.
+
+        Raises:
+            InvalidArgument, MemoryError: as :meth:`revoke`; those before it were revoked.
+        """
+        cdef double now = self.now()
+        for session_id, expires_at, before in revocations:
+            self.add(session_id, before, now, seconds_of("expires_at", expires_at, 0, FURTHEST_CLOCK), False)
+
     cdef int add(self, object session_id, object before, double now, double seconds, bint is_relative) except -1:
         cdef uint8_t[ID_BYTES] id
         cdef uint32_t lowest = generation_before(before)
@@ -160,9 +214,9 @@ cdef class RevocationTable:
         read_id(session_id, id)
         if type(generation) is not int or not 0 <= generation <= LARGEST:
             raise InvalidArgument(f"generation must be an int from 0 to {LARGEST_GENERATION}")
-        if self.news is not None:
-            self.news()
         now = self.now()
+        if revocations_have_news(&self.table, now):
+            self._take_news(now)
         with cython.critical_section(self):
             refused = revocations_refuse(&self.table, id, generation, now)
         return refused

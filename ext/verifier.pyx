@@ -23,7 +23,7 @@ from clock cimport clock_time
 from evp cimport EVP_LARGEST_DIGEST, evp_equal, evp_load_from_hashlib, keyed_hash, keyed_hash_digest, keyed_hash_for, keyed_hash_free
 from index cimport INDEX_NONE, hash_index, index_clear, index_cursor, index_find_first, index_find_next, index_free, index_init, index_insert, index_remove
 from json_object cimport parse_json_object
-from revocation_table cimport revocation_table, revocations_refuse
+from revocation_table cimport revocation_table, revocations_have_news, revocations_refuse
 from tags cimport secret_tag
 
 import os
@@ -305,10 +305,12 @@ cdef class Verifier:
     cdef bint is_revoked(self, Claims known, double now) except -1:
         cdef object revocations = self.revocations
         cdef bint found
-        if self.table.is_fed:
-            revocations.before_lookup()
         if self.revocations_clock is not None:
             now = PyObject_CallNoArgs(self.revocations_clock)
+        with cython.critical_section(revocations):
+            found = revocations_have_news(self.table, now)
+        if found:
+            revocations._take_news(now)
         with cython.critical_section(revocations):
             found = revocations_refuse(self.table, known.session, known.generation, now)
         return found

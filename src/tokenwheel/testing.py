@@ -272,8 +272,8 @@ class FeedContract(_Contract):
         """Starts the feed; the list grows by what it brings."""
         heard: list[Revocation] = []
 
-        def apply(revocations: Iterable[Revocation]) -> None:
-            heard.extend(revocations)
+        def apply(revocations: Iterable[tuple[str, float, int | None]]) -> None:
+            heard.extend(map(Revocation._make, revocations))
 
         self.wait(feed.start(apply))
         return heard
@@ -293,6 +293,16 @@ class FeedContract(_Contract):
             self.wait(self.one.publish([one]))
         assert set(self.listen(self.other)) >= set(news)
 
+    def test_a_doorbell_has_changed_when_publish_returns(self) -> None:
+        self.listen(self.one)
+        heard = self.listen(self.other)
+        for number in range(10):
+            before = _number_of(self.other)
+            self.wait(self.one.publish([Revocation(f"{number:016d}", 4_000_000_000.0, None)]))
+            assert before is None or _number_of(self.other) != before
+            self.other.poll()
+            assert heard[-1].session_id == f"{number:016d}"
+
     def test_publishing_nothing_and_polling_without_news_do_nothing(self) -> None:
         heard = self.listen(self.one)
         self.wait(self.one.publish([]))
@@ -303,3 +313,8 @@ class FeedContract(_Contract):
         self.listen(self.one)
         self.wait(self.one.close())
         self.wait(self.one.close())
+
+
+def _number_of(feed: Any) -> bytes | None:
+    doorbell = getattr(feed, "doorbell", None)
+    return None if doorbell is None else bytes(doorbell)

@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from tests.support import FakeClock
 from tests.twins.conftest import TWINS
-from tokenwheel import ConfigurationError, InvalidArgument
+from tokenwheel import ConfigurationError, InvalidArgument, StorageUnavailable
 
 ONE, OTHER = "AAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAB"
 nan, infinite = float("nan"), float("inf")
@@ -81,6 +81,59 @@ def test_an_absolute_end_may_be_given_and_one_in_the_past_refuses_nothing(table:
     assert table.is_revoked(ONE)
     assert not table.is_revoked(OTHER)
     assert len(table) == 1
+
+
+def test_a_doorbell_says_when_news_has_to_be_taken_in(load: Callable[[str], ModuleType], clock: FakeClock) -> None:
+    calls: list[float] = []
+    table = load("revocations").RevocationTable(clock=clock, before_lookup=lambda: calls.append(clock.now))
+    bell = bytearray(8)
+
+    def taken_in() -> bool:
+        before = len(calls)
+        table.is_revoked(ONE)
+        return len(calls) > before
+
+    assert [taken_in(), taken_in()] == [True, True]  # without a doorbell each lookup asks
+    table.watch(memoryview(bell))
+    assert [taken_in(), taken_in(), taken_in()] == [True, False, False]
+    for place in range(8):  # whichever byte it is that changes
+        bell[place] += 1
+        assert [taken_in(), taken_in()] == [True, False]
+    clock.advance(0.999)
+    assert not taken_in()
+    clock.advance(0.001)
+    assert [taken_in(), taken_in()] == [True, False]
+    clock.advance(-5)  # a clock that was set back must not make the bell trusted for longer
+    assert [taken_in(), taken_in()] == [True, False]
+    table.watch(None)
+    assert [taken_in(), taken_in()] == [True, True]
+
+
+def test_news_that_cannot_be_taken_in_is_asked_for_again(load: Callable[[str], ModuleType], clock: FakeClock) -> None:
+    def fail() -> None:
+        raise StorageUnavailable("out of reach")
+
+    table = load("revocations").RevocationTable(clock=clock, before_lookup=fail)
+    table.watch(bytes(8))
+    for _ in range(3):
+        with pytest.raises(StorageUnavailable):
+            table.is_revoked(ONE)
+
+
+@pytest.mark.parametrize("bell", [b"", bytes(7), bytes(9), bytes(16), "12345678", 8, object()], ids=repr)
+def test_what_is_no_doorbell_is_refused(load: Callable[[str], ModuleType], clock: FakeClock, bell: object) -> None:
+    with pytest.raises(ConfigurationError, match="eight bytes"):
+        load("revocations").RevocationTable(clock=clock).watch(bell)
+
+
+def test_each_of_many_is_revoked_as_if_alone(table: Any, clock: FakeClock) -> None:
+    table.revoke_each(iter([(ONE, clock.now + 5, None), (OTHER, clock.now + 5, 3), (OTHER, clock.now + 9, 2), ("C" * 16, clock.now, None)]))
+    assert [table.is_revoked(ONE, 7), table.is_revoked(OTHER, 2), table.is_revoked(OTHER, 3), len(table)] == [True, True, False, 2]
+    clock.advance(5)
+    assert [table.is_revoked(ONE), table.is_revoked(OTHER, 2)] == [False, True]
+    with pytest.raises(InvalidArgument):
+        table.revoke_each([("D" * 16, 4e9, None), ("E" * 16, -1, None)])
+    assert table.is_revoked("D" * 16)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NoReturn
 
-from typing_extensions import disjoint_base
+from typing_extensions import Buffer, disjoint_base
 
 __all__ = ["LARGEST_GENERATION", "LONGEST_LIFETIME", "RevocationTable"]
 
@@ -15,10 +15,18 @@ class RevocationTable:
 
     Args:
         clock: returns Unix seconds.
-        before_lookup: called before each lookup, so that news from elsewhere can be taken in first.
+        before_lookup: called before each lookup, so that news from elsewhere can be taken in first; see :meth:`watch`.
     """
 
     before_lookup: Callable[[], object] | None
+    def watch(self, doorbell: Buffer | None) -> None:
+        """Calls ``before_lookup`` only where these eight bytes have changed since, or a second has passed; None: before each lookup again.
+
+        Raises:
+            ConfigurationError: not a buffer of eight bytes.
+        """
+
+    def _take_news(self, now: float) -> None: ...
     def __init__(self, clock: Callable[[], float] = ..., before_lookup: Callable[[], object] | None = None) -> None: ...
     @property
     def clock(self) -> Callable[[], float]: ...
@@ -42,6 +50,13 @@ class RevocationTable:
 
         Raises:
             InvalidArgument, MemoryError: as :meth:`revoke`.
+        """
+
+    def revoke_each(self, revocations: Iterable[tuple[str, float, int | None]]) -> None:
+        """The same for each ``(session_id, expires_at, before)`` of an iterable, all by one reading of the clock.
+
+        Raises:
+            InvalidArgument, MemoryError: as :meth:`revoke`; those before it were revoked.
         """
 
     def is_revoked(self, session_id: str, generation: int = 0) -> bool:

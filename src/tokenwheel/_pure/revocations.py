@@ -10,11 +10,15 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable
-from typing import NoReturn, cast
+from collections.abc import Callable, Iterable
+from math import inf
+from typing import TYPE_CHECKING, NoReturn, cast
 
 from ..errors import ConfigurationError, InvalidArgument
 from .wheel import Timer, TimerWheel
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 __all__ = ["LARGEST_GENERATION", "LONGEST_LIFETIME", "RevocationTable"]
 
@@ -24,6 +28,7 @@ _EVERY_GENERATION = 2**32 - 1
 _FURTHEST_CLOCK = 1e11  # seconds: where the timer wheel's ticks are still exact
 _REVOKE_BUDGET = 16  # steps of maintenance beside each new entry; an entry costs at most eight in its life
 _ENTRY_BYTES = 320  # of a Python object, its number, its text and its places in two dicts, roughly
+_LONGEST_TRUST = 1  # seconds for which a doorbell that stays the same is taken at its word
 _SESSION_ID = re.compile(r"[A-Za-z0-9_-]{16}")
 
 
@@ -41,10 +46,10 @@ class RevocationTable:
 
     Args:
         clock: returns Unix seconds.
-        before_lookup: called before each lookup, so that news from elsewhere can be taken in first.
+        before_lookup: called before each lookup, so that news from elsewhere can be taken in first; see :meth:`watch`.
     """
 
-    __slots__ = ("__weakref__", "_clock", "_entries", "_lock", "_wheel", "before_lookup")
+    __slots__ = ("__weakref__", "_clock", "_doorbell", "_entries", "_heard", "_lock", "_looked_at", "_wheel", "before_lookup")
 
     def __init__(self, clock: Callable[[], float] = time.time, before_lookup: Callable[[], object] | None = None) -> None:
         if not callable(clock):
@@ -53,6 +58,9 @@ class RevocationTable:
             raise ConfigurationError("before_lookup must be None or a callable without arguments")
         self._clock = clock
         self.before_lookup = before_lookup
+        self._doorbell: memoryview | None = None
+        self._heard = 0
+        self._looked_at = -inf
         self._lock = threading.Lock()
         self._entries: dict[str, _Entry] = {}
         self._wheel = TimerWheel()
@@ -90,6 +98,16 @@ class RevocationTable:
         now = self._now()
         self._add(session_id, before, now, _seconds("expires_at", expires_at, 0, _FURTHEST_CLOCK))
 
+    def revoke_each(self, revocations: Iterable[tuple[str, float, int | None]]) -> None:
+        """The same for each ``(session_id, expires_at, before)`` of an iterable, all by one reading of the clock.
+
+        Raises:
+            InvalidArgument, MemoryError: as :meth:`revoke`; those before it were revoked.
+        """
+        now = self._now()
+        for session_id, expires_at, before in revocations:
+            self._add(session_id, before, now, _seconds("expires_at", expires_at, 0, _FURTHEST_CLOCK))
+
     def is_revoked(self, session_id: str, generation: int = 0) -> bool:
         """Whether access tokens of that generation of the session are refused now.
 
@@ -103,12 +121,37 @@ class RevocationTable:
 
     def _refuses(self, session_id: str, generation: int, now: float | None) -> bool:
         """The same, of an id and a generation that need no checking, at a time its own clock told; None: that it must."""
-        if self.before_lookup is not None:
-            self.before_lookup()
         if now is None:
             now = self._now()
+        if self.before_lookup is not None:
+            doorbell = self._doorbell
+            if doorbell is None or doorbell[0] != self._heard or not self._looked_at <= now < self._looked_at + _LONGEST_TRUST:
+                self._take_news(now)
         entry = self._entries.get(session_id)
         return entry is not None and generation < entry.before and now < entry.expires_at
+
+    def watch(self, doorbell: Buffer | None) -> None:
+        """Calls ``before_lookup`` only where these eight bytes have changed since, or a second has passed; None: before each lookup again.
+
+        Raises:
+            ConfigurationError: not a buffer of eight bytes.
+        """
+        try:
+            seen = None if doorbell is None else memoryview(doorbell).cast("B").cast("Q")
+            if seen is not None and len(seen) != 1:
+                raise TypeError
+        except TypeError:
+            raise ConfigurationError("doorbell must be None or a buffer of eight bytes") from None
+        self._doorbell = seen
+        self._looked_at = -inf
+
+    def _take_news(self, now: float) -> None:
+        doorbell = self._doorbell
+        ring = 0 if doorbell is None else doorbell[0]
+        if self.before_lookup is not None:
+            self.before_lookup()
+        if self._doorbell is doorbell:  # Another one has yet to be listened to.
+            self._heard, self._looked_at = ring, now
 
     def expire(self) -> int:
         """Gives back the memory of every revocation that is over; how many there were."""

@@ -37,10 +37,17 @@ class RevocationFeed(Protocol):
     """What a :class:`~tokenwheel.RevocationList` needs of a feed. ``tokenwheel.testing.FeedContract`` checks one.
 
     Any exception from ``publish`` reaches the caller of the manager as :class:`~tokenwheel.errors.StorageUnavailable`.
+
+    Two attributes may be left out. ``doorbell``: a buffer of eight bytes in memory that change before a ``publish`` anywhere on this
+    machine returns, or None for a while or for ever; looking at it is all that an ordinary ``read`` then does. ``waits``: True where
+    ``publish`` may block, for a disk or a network, so that an async manager calls it from a worker thread.
     """
 
-    def start(self, apply: Callable[[Iterable[Revocation]], None]) -> None:
-        """Hand every revocation that still lives to ``apply`` before returning, and keep ``apply`` for those to come. Called once."""
+    def start(self, apply: Callable[[Iterable[tuple[str, float, int | None]]], None]) -> None:
+        """Hand every revocation that still lives to ``apply`` before returning, and keep ``apply`` for those to come. Called once.
+
+        ``apply`` takes any number at a time, and plain tuples of the three fields as well.
+        """
         ...
 
     def publish(self, revocations: Sequence[Revocation]) -> Any:
@@ -53,8 +60,9 @@ class RevocationFeed(Protocol):
     def poll(self) -> None:
         """Hand what has arrived since the last call to ``apply``, and only then count it as read, since ``apply`` may raise.
 
-        Called before every lookup: without news it must cost next to nothing. What it raises reaches the caller of ``read``, so where
-        the feed is out of reach it raises :class:`~tokenwheel.errors.StorageUnavailable`, or goes on with what it knows.
+        Called before every lookup, unless the feed has a ``doorbell``: then where its eight bytes have changed, and once a second.
+        Without news it must cost next to nothing. What it raises reaches the caller of ``read``, so where the feed is out of reach it
+        raises :class:`~tokenwheel.errors.StorageUnavailable`, or goes on with what it knows.
         """
         ...
 

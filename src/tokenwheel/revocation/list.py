@@ -7,7 +7,7 @@ others then. Where telling them fails, the caller hears of it and this process g
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from inspect import isawaitable
 from types import CoroutineType
 from typing import Any, NamedTuple
@@ -47,9 +47,11 @@ class RevocationList(RevocationTable):
             raise ConfigurationError(f"feed must be None or have the methods of RevocationFeed: {', '.join(_FEED_METHODS)}")
         super().__init__(clock=clock, before_lookup=None if feed is None else feed.poll)
         self._feed = feed
+        self._watched: Any = None  # the buffer, as the feed gave it
         if feed is not None:
-            _call(feed, "start", self._apply)
+            _call(feed, "start", self.revoke_each)
             _call(feed, "poll")  # One that had to be awaited would never bring anything, and never say so.
+            self._watch_doorbell()
 
     def revoke(self, session_id: str, ttl: float, *, before: int | None = None) -> None:
         """Refuses a session's generations below ``before``, or all of them, for ``ttl`` seconds, here and wherever the feed reaches.
@@ -76,7 +78,7 @@ class RevocationList(RevocationTable):
         ``now`` is the caller's clock. Where this list's own shows another time, an entry is kept until it is over by both.
         """
         ahead = max(self.clock() - now, 0)
-        self._apply(one._replace(expires_at=one.expires_at + ahead) for one in revocations)
+        self.revoke_each(one._replace(expires_at=one.expires_at + ahead) for one in revocations)
         return None if self._feed is None else self._feed.publish(revocations)
 
     @property
@@ -92,9 +94,15 @@ class RevocationList(RevocationTable):
         """Stops the feed; what its ``close`` returned, to be awaited where it is awaitable. Can be called again."""
         return None if self._feed is None else self._feed.close()
 
-    def _apply(self, revocations: Iterable[Revocation]) -> None:
-        for session_id, expires_at, before in revocations:
-            self.revoke_until(session_id, expires_at, before=before)
+    def _take_news(self, now: float) -> None:
+        super()._take_news(now)
+        self._watch_doorbell()
+
+    def _watch_doorbell(self) -> None:
+        doorbell = getattr(self._feed, "doorbell", None)
+        if doorbell is not self._watched:
+            self._watched = doorbell
+            self.watch(doorbell)
 
 
 def _call(feed: RevocationFeed, name: str, *arguments: Any) -> None:
