@@ -32,9 +32,9 @@ from .events import (
 )
 from .keys import Key, KeySet
 from .models import Device, Session, SessionContext, SessionRecord, SessionTokens
-from .revocation import Revocation, RevocationFeed, RevocationList
+from .revocation import Revocation, RevocationFeed, RevocationList, SqliteFeed
 from .session import AsyncSessionManager, SessionManager
-from .storage import AsyncSessionStorage, MemoryStorage, SessionStorage
+from .storage import AsyncSessionStorage, MemoryStorage, SessionStorage, SqliteStorage
 
 __all__ = [
     "AccessTokenExpired",
@@ -70,6 +70,8 @@ __all__ = [
     "SessionRefreshed",
     "SessionStorage",
     "SessionTokens",
+    "SqliteFeed",
+    "SqliteStorage",
     "StorageUnavailable",
     "TokenwheelError",
     "TooManySessions",

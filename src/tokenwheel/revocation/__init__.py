@@ -2,5 +2,6 @@
 
 from .feed import Revocation, RevocationFeed
 from .list import RevocationList
+from .sqlite import SqliteFeed
 
-__all__ = ["Revocation", "RevocationFeed", "RevocationList"]
+__all__ = ["Revocation", "RevocationFeed", "RevocationList", "SqliteFeed"]

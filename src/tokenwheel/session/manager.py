@@ -6,10 +6,12 @@ and sends the answers back in; the async one awaits what can be awaited. Nothing
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from types import CoroutineType, TracebackType
 from typing import Any, Literal, TypeVar, overload
 
@@ -118,11 +120,17 @@ class _Manager:
         self._flow = SessionFlow(lifecycle, tokens, self._listeners, clock, hook is same_device)
         self._revocations = revocations
         self._perform: dict[str, Callable[..., Any]] = {
-            **{name: getattr(storage, name) for name in _STORAGE_METHODS},
-            REVOKE: revocations.publish,
+            **{name: self._performer(getattr(storage, name), storage) for name in _STORAGE_METHODS},
+            REVOKE: self._performer(revocations.publish, revocations.feed),
             HOOK: hook,
             NOTIFY: self._notify,
         }
+
+    def _performer(self, function: Callable[..., Any], owner: object) -> Callable[..., Any]:
+        """How an operation is carried out: as it is; in a worker thread, where it would block an event loop."""
+        if self._takes_async and getattr(owner, "waits", False) is True:
+            return partial(asyncio.to_thread, function)
+        return function
 
     @staticmethod
     def _refuse_async(name: str, function: Callable[..., Any]) -> None:
@@ -143,6 +151,7 @@ class _Manager:
             AccessTokenNotYetValid: before its ``nbf`` or ``iat``.
             AccessTokenRevoked: its session was ended or restricted.
             InvalidArgument: an ``audience`` or ``leeway`` that cannot be used.
+            StorageUnavailable: the feed says that there is news, and it cannot be fetched: the token may have been revoked.
         """
         return self._verify(access_token, audience=audience, leeway=leeway)
 
@@ -402,7 +411,7 @@ class AsyncSessionManager(_Manager):
 
     async def close(self) -> None:
         """Stops the feed. Can be called again."""
-        await _awaited(self._revocations.close())
+        await _awaited(self._performer(self._revocations.close, self._revocations.feed)())
 
     async def __aenter__(self) -> AsyncSessionManager:
         return self

@@ -2,5 +2,6 @@
 
 from .memory import MemoryStorage
 from .protocol import AsyncSessionStorage, SessionStorage
+from .sqlite import SqliteStorage
 
-__all__ = ["AsyncSessionStorage", "MemoryStorage", "SessionStorage"]
+__all__ = ["AsyncSessionStorage", "MemoryStorage", "SessionStorage", "SqliteStorage"]

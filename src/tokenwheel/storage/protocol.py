@@ -24,7 +24,11 @@ __all__ = ["AsyncSessionStorage", "SessionStorage"]
 
 @runtime_checkable
 class SessionStorage(Protocol):
-    """A storage whose calls block."""
+    """A storage whose calls block.
+
+    One whose calls may wait, for a disk or a network, has an attribute ``waits`` that is True: an async manager then makes them from
+    worker threads.
+    """
 
     def insert(self, record: SessionRecord, limit: int | None, now: float) -> bool:
         """Add a new session. False, and nothing added, where its subject already has ``limit`` sessions with ``ends_at > now``.

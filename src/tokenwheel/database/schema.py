@@ -1,0 +1,89 @@
+"""What is in the file: its tables, how an older file becomes a newer one, and whether a file is one of ours at all."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from ..errors import ConfigurationError
+
+__all__ = ["VERSION", "check_schema", "migrate", "rolled_back"]
+
+APPLICATION_ID = 0x746F6B77  # "tokw", at byte 68 of the file
+
+# Each brings the file from the version before it to its own; version 0 is an empty file. A released one is never changed.
+_MIGRATIONS = (
+    """
+    CREATE TABLE sessions (
+        id TEXT PRIMARY KEY,
+        version INTEGER NOT NULL,
+        subject TEXT NOT NULL,
+        created_at REAL NOT NULL,
+        expires_at INTEGER NOT NULL,
+        ends_at INTEGER NOT NULL,
+        last_used_at REAL NOT NULL,
+        generation INTEGER NOT NULL,
+        access_expires_at INTEGER NOT NULL,
+        family_hash BLOB NOT NULL,
+        secret_hash BLOB NOT NULL,
+        previous_hash BLOB,
+        salt BLOB,
+        rotated_at REAL,
+        context BLOB
+    ) WITHOUT ROWID;
+    CREATE INDEX sessions_by_subject ON sessions (subject);
+    CREATE INDEX sessions_by_end ON sessions (ends_at);
+    CREATE TABLE revocations (
+        position INTEGER PRIMARY KEY AUTOINCREMENT,
+        session_id TEXT NOT NULL CHECK (length(session_id) = 16),
+        before INTEGER,
+        expires_at REAL NOT NULL
+    );
+    CREATE INDEX revocations_by_end ON revocations (expires_at);
+    """,
+)
+VERSION = len(_MIGRATIONS)
+
+
+def check_schema(connection: sqlite3.Connection) -> int:
+    """The version of the file. Only reads.
+
+    Raises:
+        ConfigurationError: the file is another application's, or of a later version.
+    """
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (objects,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if application != APPLICATION_ID and (application or version or objects):
+        raise ConfigurationError("the database file belongs to another application; it was left as it is")
+    if version > VERSION:
+        raise ConfigurationError(f"the database file is of version {version}, and this tokenwheel knows none above {VERSION}")
+    return int(version)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Brings an older file up to date, all of it or nothing."""
+    if check_schema(connection) == VERSION:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = check_schema(connection)  # Another process may have been faster.
+        for script in _MIGRATIONS[version:]:
+            for statement in script.split(";"):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+        connection.execute("COMMIT")
+    except BaseException:
+        rolled_back(connection)
+        raise
+
+
+def rolled_back(connection: sqlite3.Connection) -> bool:
+    """SQLite has done it itself after some errors, and cannot after others; then closing the connection does, and the answer is False."""
+    try:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+    except sqlite3.Error:
+        connection.close()
+        return False
+    return True

@@ -1,0 +1,363 @@
+"""SqliteStorage: the contract of every storage, step by step what MemoryStorage does, and what is a file's own."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import sqlite3
+import stat
+import sys
+import tempfile
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
+
+from tests.support import FakeClock
+from tokenwheel import (
+    AsyncSessionManager,
+    ConfigurationError,
+    Device,
+    MemoryStorage,
+    SessionContext,
+    SessionManager,
+    SessionRecord,
+    SqliteFeed,
+    SqliteStorage,
+    StorageUnavailable,
+)
+from tokenwheel.database import VERSION
+from tokenwheel.testing import NOW, StorageContract, following, make_record
+
+SECRET = "a shared secret of at least 32 bytes, made up for these tests"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "sessions.db"
+
+
+class TestContract(StorageContract):
+    @pytest.fixture(autouse=True)
+    def _folder(self, tmp_path_factory: pytest.TempPathFactory) -> None:
+        pass
+
+    def make_storage(self) -> SqliteStorage:
+        self.folder = tempfile.TemporaryDirectory()
+        return SqliteStorage(Path(self.folder.name, "sessions.db"), synchronous="NORMAL")
+
+    def teardown_method(self) -> None:
+        super().teardown_method()
+        self.storage.close()
+        self.folder.cleanup()
+
+
+class AwaitedStorage:
+    """The storage as an async manager uses it: each call in a worker thread."""
+
+    def __init__(self, storage: SqliteStorage) -> None:
+        self._storage = storage
+
+    def __getattr__(self, name: str) -> object:
+        call = getattr(self._storage, name)
+        return call if name == "close" else lambda *arguments: asyncio.to_thread(call, *arguments)
+
+
+class TestContractAwaited(TestContract):
+    def make_storage(self) -> AwaitedStorage:  # type: ignore[override]
+        return AwaitedStorage(super().make_storage())
+
+
+class Twice(RuleBasedStateMachine):
+    """Whatever is done, in whichever of two processes' storages over the file, MemoryStorage answers the same.
+
+    An end that has passed is the one freedom: a storage may forget such a session sooner or later.
+    """
+
+    known = Bundle("known")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(self.folder.name, "sessions.db")
+        self.files = [SqliteStorage(self.path, synchronous="NORMAL") for _ in range(2)]
+        self.memory = MemoryStorage()
+        self.now = NOW
+        self.numbers = itertools.count()
+
+    def file(self) -> SqliteStorage:
+        self.files.reverse()
+        return self.files[0]
+
+    def is_over(self, record: SessionRecord) -> bool:
+        stored = self.memory.read(record.id, self.now)
+        return stored is None
+
+    @rule(
+        target=known,
+        subject=st.sampled_from(["a", "b", "a:b", "Zoë 😀"]),
+        lasts=st.integers(1, 100),
+        limit=st.sampled_from([None, 1, 3]),
+        device=st.none() | st.builds(Device, st.text(), st.text(), st.dictionaries(st.text(), st.integers(-(2**53), 2**53) | st.text())),
+        ip=st.none() | st.text(),
+    )
+    def insert(self, subject: str, lasts: int, limit: int | None, device: Device | None, ip: str | None) -> SessionRecord:
+        context = SessionContext(ip, device)
+        record = make_record(next(self.numbers), subject=subject, ends_at=int(self.now) + lasts, context=context)
+        assert self.file().insert(record, limit, self.now) == self.memory.insert(record, limit, self.now)
+        return record
+
+    @rule(record=known, ahead=st.integers(0, 1), lasts=st.integers(1, 100), generation=st.integers(0, 9))
+    def replace(self, record: SessionRecord, ahead: int, lasts: int, generation: int) -> None:
+        stored = self.memory.read(record.id, self.now)
+        if stored is None:
+            return
+        changed = following(stored, ends_at=int(self.now) + lasts, generation=generation, salt=b"s" * 16, rotated_at=self.now)
+        changed = changed._replace(version=changed.version + ahead)
+        assert self.file().replace(changed, self.now) == self.memory.replace(changed, self.now)
+
+    @rule(records=st.lists(known, max_size=4, unique_by=lambda record: record.id), of_now=st.booleans())
+    def delete(self, records: list[SessionRecord], of_now: bool) -> None:
+        wanted = [self.memory.read(record.id, self.now) if of_now else record for record in records if not self.is_over(record)]
+        there = [record for record in wanted if record is not None]
+        assert sorted(self.file().delete(there, self.now)) == sorted(self.memory.delete(there, self.now))
+
+    @rule(record=known)
+    def read(self, record: SessionRecord) -> None:
+        kept = self.file().read(record.id, self.now)
+        assert (kept if kept is not None and kept.ends_at > self.now else None) == self.memory.read(record.id, self.now)
+
+    @rule()
+    def start_anew(self) -> None:
+        self.files.pop().close()
+        self.files.append(SqliteStorage(self.path, synchronous="NORMAL"))
+
+    @rule(seconds=st.floats(0, 120))
+    def let_time_pass(self, seconds: float) -> None:
+        self.now += seconds
+
+    @invariant()
+    def lists_agree(self) -> None:
+        for subject in ("a", "b", "a:b", "Zoë 😀"):
+            kept, wanted = (sorted(one.read_all(subject, self.now), key=lambda record: record.id) for one in (self.file(), self.memory))
+            assert list(kept) == list(wanted)
+        assert self.file().count(self.now) == len([one for one in self.memory._records.values() if one.ends_at > self.now])
+
+    def teardown(self) -> None:
+        for one in self.files:
+            one.close()
+        self.folder.cleanup()
+
+
+TestTwice = Twice.TestCase
+TestTwice.settings = settings(stateful_step_count=30)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this system has no modes of files")
+def test_what_it_makes_can_be_read_by_its_owner_alone(path: Path) -> None:
+    before = os.umask(0)
+    try:
+        storage, feed = SqliteStorage(path), SqliteFeed(path)
+        storage.insert(make_record(), None, NOW)
+        feed.start(lambda revocations: None)
+        made = sorted(one.name for one in path.parent.iterdir())
+        assert made == ["sessions.db", "sessions.db-doorbell", "sessions.db-shm", "sessions.db-wal"]
+        assert {stat.S_IMODE(one.stat().st_mode) for one in path.parent.iterdir()} == {0o600}
+    finally:
+        os.umask(before)
+    feed.close()
+    storage.close()
+
+
+def test_sessions_are_there_after_a_restart(path: Path) -> None:
+    storage = SqliteStorage(path)
+    record = make_record()
+    storage.insert(record, None, NOW)
+    storage.close()
+    with pytest.raises(StorageUnavailable, match="closed"):
+        storage.read(record.id, NOW)
+    again = SqliteStorage(os.fspath(path))
+    assert again.read(record.id, NOW) == record
+    again.close()
+    again.close()
+
+
+def test_no_file_of_it_holds_a_secret_or_a_token(path: Path) -> None:
+    storage = SqliteStorage(path)
+    manager = SessionManager(SECRET, issuer="i", audience="a", storage=storage)
+    given = [manager.create({"note": "claims are not kept"}, subject="ann")]
+    given += [manager.update(given[0].refresh_token)]
+    kept = b"".join(one.read_bytes() for one in path.parent.iterdir())
+    storage.close()
+    kept += path.read_bytes()
+    for tokens in given:
+        assert tokens.session_id.encode() in kept  # so that what is looked for would be found
+        secrets = tokens.refresh_token[16:]
+        for place in range(0, len(secrets) - 12, 4):
+            assert secrets[place : place + 12].encode() not in kept
+        assert tokens.access_token.rpartition(".")[2].encode() not in kept
+    assert b"claims are not kept" not in kept
+    assert SECRET.encode() not in kept
+
+
+def test_its_repr_shows_the_file_and_no_session(path: Path) -> None:
+    storage = SqliteStorage(path)
+    storage.insert(make_record(subject="uid1"), None, NOW)
+    assert repr(storage) == f"<SqliteStorage {os.fspath(path)!r}>"
+    storage.close()
+
+
+def test_the_file_stops_growing_where_sessions_come_and_go(path: Path) -> None:
+    storage = SqliteStorage(path, synchronous="NORMAL")
+    clock = FakeClock(NOW)
+    numbers = itertools.count()
+
+    def live_a_while() -> int:
+        for _ in range(2_000):
+            storage.insert(make_record(next(numbers), subject=str(next(numbers) % 50), ends_at=int(clock.now) + 100), None, clock.now)
+            clock.now += 0.1
+        with sqlite3.connect(path) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.close()
+        return path.stat().st_size
+
+    live_a_while()
+    assert live_a_while() <= live_a_while() * 1.01
+    with sqlite3.connect(path) as connection:
+        (rows,) = connection.execute("SELECT count(*) FROM sessions").fetchone()
+    connection.close()
+    assert storage.count(clock.now) <= rows <= storage.count(clock.now) + 4  # those that live, and a step's worth
+    storage.close()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"timeout": -1}, {"timeout": True}, {"timeout": "5"}, {"timeout": float("nan")}, {"synchronous": "OFF"}, {"synchronous": None}],
+    ids=str,
+)
+def test_an_option_that_makes_no_sense_is_refused_before_a_file_is_made(path: Path, options: dict[str, object]) -> None:
+    for kind in (SqliteStorage, SqliteFeed):
+        with pytest.raises(ConfigurationError, match=next(iter(options))):
+            kind(path, **options)  # type: ignore[arg-type]
+    assert list(path.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", ["", ":memory:", b"sessions.db", None, 1], ids=repr)
+def test_only_a_file_lasts(path: object) -> None:
+    for kind in (SqliteStorage, SqliteFeed):
+        with pytest.raises(ConfigurationError, match="path"):
+            kind(path)  # type: ignore[arg-type]
+
+
+def test_a_relative_path_means_the_same_file_after_the_process_moved(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(path.parent)
+    storage = SqliteStorage(path.name)
+    (path.parent / "elsewhere").mkdir()
+    monkeypatch.chdir(path.parent / "elsewhere")
+    storage.insert(make_record(), None, NOW)
+    assert storage.read(make_record().id, NOW) == make_record()
+    storage.close()
+    assert list((path.parent / "elsewhere").iterdir()) == []
+
+
+def test_many_that_come_first_at_once_make_one_file(path: Path) -> None:
+    gate = threading.Barrier(8)
+    made: list[SqliteStorage] = []
+
+    def come() -> None:
+        gate.wait()
+        made.append(SqliteStorage(path))
+
+    threads = [threading.Thread(target=come) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 8
+    made[0].insert(make_record(), None, NOW)
+    assert all(one.read(make_record().id, NOW) == make_record() for one in made)
+    for one in made:
+        one.close()
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
+
+
+def test_it_is_made_on_a_file_system_without_links(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    storage = SqliteStorage(path)
+    storage.insert(make_record(), None, NOW)
+    storage.close()
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
+    if os.name == "posix":
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_file_of_an_earlier_version_is_brought_up_to_date(path: Path) -> None:
+    """Version 0 is an empty database: what somebody made with `touch` or with `sqlite3`."""
+    path.touch()
+    storage = SqliteStorage(path)
+    storage.insert(make_record(), None, NOW)
+    storage.close()
+    connection = sqlite3.connect(path)
+    assert connection.execute("PRAGMA user_version").fetchone() == (VERSION,)
+    connection.close()
+
+
+def test_an_event_loop_goes_on_while_the_file_is_locked(path: Path) -> None:
+    """Every operation waits in a worker thread: other tasks take hundreds of turns meanwhile, and reads are answered."""
+
+    async def serve() -> int:
+        storage = SqliteStorage(path, timeout=60)
+        manager = AsyncSessionManager(SECRET, issuer="i", audience="a", storage=storage)
+        tokens, other = await manager.create(subject="ann"), await manager.create(subject="bob")
+        holder = sqlite3.connect(path, isolation_level=None)
+        holder.execute("BEGIN IMMEDIATE")
+        calls = [
+            asyncio.ensure_future(one)
+            for one in (manager.create(subject="ann"), manager.update(tokens.refresh_token), manager.restrict_all("ann"))
+        ]
+        for _ in range(300):
+            await asyncio.sleep(0)
+            assert manager.read(other.access_token).subject == "bob"
+        assert not any(call.done() for call in calls)
+        holder.execute("ROLLBACK")
+        holder.close()
+        await asyncio.gather(*calls)
+        left = len(await manager.read_all("ann"))
+        storage.close()
+        return left
+
+    assert asyncio.run(serve()) == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there, a file in use cannot be deleted")
+def test_a_session_is_never_written_where_nobody_finds_it(path: Path) -> None:
+    storage = SqliteStorage(path)
+    path.unlink()
+    with pytest.raises(StorageUnavailable):
+        storage.insert(make_record(), None, NOW)
+    with suppress(StorageUnavailable):
+        storage.close()
+    assert not path.exists()
+
+
+def test_time_to_wait_is_what_was_asked_for(path: Path) -> None:
+    """A write that finds the file locked gives up after ``timeout``, neither at once nor after SQLite's own five seconds."""
+    storage = SqliteStorage(path, timeout=0.2)
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    start = time.monotonic()
+    with pytest.raises(StorageUnavailable, match=r"SQLITE_BUSY|OperationalError"):
+        storage.insert(make_record(), None, NOW)
+    assert time.monotonic() - start >= 0.15
+    holder.close()
+    storage.insert(make_record(), None, NOW)
+    storage.close()
