@@ -1,0 +1,89 @@
+"""What a parent opened before a fork harms no child, and what a child does outlives the parent's hold on the file."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tokenwheel import AccessTokenRevoked, SessionManager
+
+from .support import Worker, make_manager, managed, run_apart, serve
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+
+
+def test_what_a_child_does_after_its_parent_closed_is_found_by_those_that_come(tmp_path: Path) -> None:
+    run_apart(close_before_the_child_does, tmp_path / "sessions.db")
+
+
+def close_before_the_child_does(path: Path) -> None:
+    with managed(path) as manager:
+        ended, kept = (manager.create(subject="ann") for _ in range(2))
+        worker, process = fork(manager)
+        worker.read(ended.access_token)
+    assert worker.delete_one("ann", ended.session_id) is True
+    refreshed = worker.update(kept.refresh_token)
+    process.kill()
+    process.join()
+    with managed(path) as anew:
+        with pytest.raises(AccessTokenRevoked):
+            anew.read(ended.access_token)
+        assert anew.update(refreshed.refresh_token).session_id == kept.session_id
+
+
+def test_the_parent_goes_on_after_a_fork(tmp_path: Path) -> None:
+    run_apart(go_on_in_both, tmp_path / "sessions.db")
+
+
+def go_on_in_both(path: Path) -> None:
+    manager = make_manager(path)
+    worker, process = fork(manager)
+    for one, other in ((manager, worker), (worker, manager)):
+        tokens = one.create(subject="ann")
+        assert other.read(tokens.access_token)["sid"] == tokens.session_id
+        one.delete_one("ann", tokens.session_id)
+        with pytest.raises(AccessTokenRevoked):
+            other.read(tokens.access_token)
+    process.kill()
+
+
+def test_a_fork_while_other_threads_write_leaves_a_child_that_works(tmp_path: Path) -> None:
+    run_apart(fork_amid_writes, tmp_path / "sessions.db")
+
+
+def fork_amid_writes(path: Path) -> None:
+    manager = make_manager(path)
+    stop = threading.Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            tokens = manager.create(subject="bob")
+            manager.delete_one("bob", tokens.session_id)
+
+    threads = [threading.Thread(target=write) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for _ in range(10):
+        worker, process = fork(manager)
+        tokens = worker.create(subject="ann")
+        assert worker.delete_one("ann", tokens.session_id) is True
+        with pytest.raises(AccessTokenRevoked):
+            manager.read(tokens.access_token)
+        process.kill()
+        process.join()
+    stop.set()
+    for thread in threads:
+        thread.join()
+
+
+def fork(manager: SessionManager) -> tuple[Worker, Any]:
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=serve, args=(manager, theirs), daemon=True)
+    process.start()
+    return Worker(ours), process
