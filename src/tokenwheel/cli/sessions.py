@@ -1,0 +1,148 @@
+"""``tokenwheel sessions``: what an operator does to the sessions of a service that goes on running.
+
+It holds none of the service's keys and needs none: to end a session takes its storage and its feed, through which every worker
+hears of it. A session id is public and may be an argument; a refresh token, which would do as well elsewhere, is refused.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from ..errors import ConfigurationError
+from ..keys import Key, KeySet
+from ..models import Session
+from ..revocation import RevocationList, SqliteFeed
+from ..session import SessionManager
+from ..storage import SqliteStorage
+from .text import as_json, in_words, refuse
+
+__all__ = ["add_sessions", "hide_dash"]
+
+_LARGEST_LEEWAY = 86_400  # seconds: what the service's managers tolerate is not known here, so as much as any may
+_NAMES = ("SESSION", "LOGGED IN", "LAST REFRESH", "ENDS", "IP", "DEVICE", "LOCATION")
+
+
+def add_sessions(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    sessions = commands.add_parser("sessions", help="list, end and count the sessions of a running service")
+    kinds = sessions.add_subparsers(required=True, metavar="COMMAND")
+
+    every = kinds.add_parser("list", help="show the sessions of a subject")
+    every.add_argument("subject")
+    every.set_defaults(command=_list)
+
+    end = kinds.add_parser("end", help="end one session of a subject, or all: every worker refuses their tokens from then on")
+    end.add_argument("subject")
+    which = end.add_mutually_exclusive_group(required=True)
+    which.add_argument("session", nargs="?", metavar="SESSION", help="its id")
+    which.add_argument("--all", action="store_true", help="all of the subject's")
+    end.set_defaults(command=_end)
+
+    count = kinds.add_parser("count", help="count the sessions and the revocations that live now")
+    count.set_defaults(command=_count)
+
+    for one in (every, end, count):
+        one.add_argument("--database", type=Path, required=True, metavar="FILE", help="what the service gives to SqliteStorage")
+        one.add_argument("--feed", type=Path, metavar="FILE", help="what it gives to SqliteFeed, where that is another file")
+        one.add_argument("--json", action="store_true", help="for a program to read")
+
+
+def hide_dash(argument: str) -> str:
+    """A session id may begin with a dash, and must not be taken for an option: a space before it tells."""
+    return f" {argument}" if re.fullmatch(r"-[A-Za-z0-9_-]{15}", argument) else argument
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    with _storage(arguments) as storage:
+        manager = _manager(storage, RevocationList())
+        found = sorted(manager.read_all(arguments.subject).values(), key=lambda session: (session.created_at, session.id))
+    if arguments.json:
+        print(as_json([asdict(session) for session in found]))
+    elif found:
+        print(*_table([_NAMES, *(_row(session) for session in found)]), sep="\n")
+    else:
+        print("the subject has no session")
+    return 0
+
+
+def _end(arguments: argparse.Namespace) -> int:
+    session_id = "" if arguments.all else arguments.session.strip()
+    if not arguments.all and len(session_id) != 16:
+        return refuse("SESSION must be a session id of 16 characters, as `tokenwheel sessions list` shows it")
+    with _storage(arguments) as storage, _revocations(arguments) as revocations:
+        manager = _manager(storage, revocations)
+        if arguments.all:
+            ended = manager.delete_all(arguments.subject)
+        else:
+            ended = int(manager.delete_one(arguments.subject, session_id))
+    if arguments.json:
+        print(as_json({"ended": ended}))
+    elif ended:
+        print(f"sessions ended: {ended}; every worker refuses their tokens from now on")
+    else:
+        print("the subject has no session" + ("" if arguments.all else " of this id"))
+    return 0 if ended or arguments.all else 1
+
+
+def _count(arguments: argparse.Namespace) -> int:
+    with _storage(arguments) as storage, _revocations(arguments) as revocations:
+        counted = {"sessions": storage.count(time.time()), "revocations": len(revocations)}
+    if arguments.json:
+        print(as_json(counted))
+    else:
+        print(*(f"{name}: {number:,}" for name, number in counted.items()), sep="\n")
+    return 0
+
+
+@contextmanager
+def _storage(arguments: argparse.Namespace) -> Iterator[SqliteStorage]:
+    storage = SqliteStorage(_existing(arguments.database))
+    try:
+        yield storage
+    finally:
+        storage.close()
+
+
+@contextmanager
+def _revocations(arguments: argparse.Namespace) -> Iterator[RevocationList]:
+    path = _existing(arguments.feed or arguments.database)
+    if not path.with_name(f"{path.name}-doorbell").exists():
+        print("tokenwheel: no service has listened for revocations at this file; is it the one given to SqliteFeed?", file=sys.stderr)
+    revocations = RevocationList(SqliteFeed(path))
+    try:
+        yield revocations
+    finally:
+        revocations.close()
+
+
+def _existing(path: Path) -> Path:
+    """A mistyped name must not make a file, nor seem to have worked."""
+    if not path.exists():
+        raise ConfigurationError("there is no such database file")
+    return path
+
+
+def _manager(storage: SqliteStorage, revocations: RevocationList) -> SessionManager:
+    verifies_nothing = KeySet.from_jwk(Key.generate("EdDSA").to_jwk())
+    return SessionManager(
+        verifies_nothing, issuer="tokenwheel", audience="sessions", storage=storage, revocations=revocations, leeway=_LARGEST_LEEWAY
+    )
+
+
+def _row(session: Session) -> Sequence[str]:
+    device = session.device
+    named = None if device is None else f"{device.name} ({device.type})"
+    dates = (in_words(date) for date in (session.created_at, session.last_used_at, session.expires_at))
+    return [session.id, *dates, *("" if text is None else as_json(text)[1:-1] for text in (session.ip, named, session.location))]
+
+
+def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()

@@ -1,0 +1,50 @@
+"""What the commands show, in characters that a terminal only prints.
+
+What a token, a client or a file says was made by somebody, who may have put terminal commands into it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from datetime import datetime, timedelta, timezone
+from typing import Any, TypeGuard
+
+__all__ = ["as_json", "in_words", "is_number", "refuse"]
+
+
+def as_json(value: Any) -> str:
+    """JSON in printable ASCII: everything by which a terminal could be told to do something is escaped."""
+    return json.dumps(value, ensure_ascii=True)
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def in_words(date: object) -> str:
+    """A NumericDate (RFC 7519, section 2) as a person says it: when, and how far from now."""
+    if not is_number(date):
+        return "not a date"
+    try:
+        moment = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(seconds=date)
+    except (ValueError, OverflowError):
+        return "not a date"
+    seconds = round(date - time.time())
+    distance = _distance(abs(seconds))
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC, {f'in {distance}' if seconds >= 0 else f'{distance} ago'}"
+
+
+def _distance(seconds: int) -> str:
+    """In the largest unit of which there are two, so that what is cut off is never much."""
+    for size, name in ((31_557_600, "years"), (86_400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {name}"
+    return f"{seconds} second{'' if seconds == 1 else 's'}"
+
+
+def refuse(reason: str) -> int:
+    """Says why a command was not understood; its exit status."""
+    print(f"tokenwheel: {reason}", file=sys.stderr)
+    return 2
