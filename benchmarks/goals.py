@@ -154,6 +154,12 @@ def pure(results: Results) -> Iterator[Check]:
         yield of(f"ExpiringCache, {operation}", "test_cache", "dict_by_hand", operation=operation, size=MILLION)
 
 
+def feed(results: Results) -> Iterator[Check]:
+    fed, alone = (results.seconds("test_read_fed", one) for one in ("tokenwheel_fed", "tokenwheel"))
+    yield Check("`read` beside SqliteFeed of one without", ratio(fed, alone), 1.03)
+    yield Check("a million replayed", results.seconds("test_replay", "tokenwheel_fed"), 1.1, "s")
+
+
 def two_threads(results: Results) -> Iterator[Check]:
     yield Check("two threads of one", None, 1 / 1.7)
 
@@ -180,6 +186,7 @@ GOALS = [
         "a million entries due in the same second", "no wait above 100 µs, nothing served late, most of the memory given back", falling_due
     ),
     Goal("10 thousand to 10 million entries", "flat, but for the processor's caches: grows no more than a dict does", scale),
+    Goal("a feed for the processes of a machine", "costs a `read` 3% at most; a million revocations replayed in about a second", feed),
     Goal(
         "two threads, free-threaded",
         "1.7 times one thread",

@@ -29,8 +29,18 @@ TITLES = {
     "test_revocations": "RevocationList",
     "test_scale": "Time as entries grow",
     "test_falling_due": "A million entries due in the same second",
+    "test_last": "Sessions that outlive the process",
+    "test_read_fed": "Reading beside a feed",
+    "test_replay": "Taking in what was revoked before",
 }
-FACTS = {"bytes_per_entry": "bytes an entry", "gc_collect": "`gc.collect()`", "late": "served late", "given_back": "memory given back"}
+FACTS = {
+    "bytes_per_session": "bytes a session",
+    "bytes_per_revocation": "bytes a revocation",
+    "bytes_per_entry": "bytes an entry",
+    "gc_collect": "`gc.collect()`",
+    "late": "served late",
+    "given_back": "memory given back",
+}
 TIMES = "\u00d7"
 NOT_MET = "**not met**"
 MOST_SHOWN = 6
