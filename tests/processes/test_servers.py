@@ -1,0 +1,116 @@
+"""The README's application under the README's commands: real servers, each with four workers, of which any may get the next request."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+README = Path(__file__).resolve().parent.parent.parent / "README.md"
+WORKERS = 4
+REQUESTS = 60  # over connections of their own, so that every worker gets some
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the commands are for a shell")
+
+
+def shown(language: str, containing: str) -> str:
+    blocks = re.findall(rf"^```{language}\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    (found,) = (block for block in blocks if containing in block)
+    return str(found)
+
+
+def application() -> str:
+    """The application of the README, with ``sessions`` made as its section on several workers says."""
+    several = shown("python", "SqliteFeed(")
+    lines = shown("python", "FastAPI(").splitlines()
+    (place,) = (number for number, line in enumerate(lines) if line.startswith("sessions = "))
+    lines[place : place + 1] = [several]
+    return "\n".join(lines) + '\n\n@app.get("/worker")\nasync def worker():\n    return __import__("os").getpid()\n'
+
+
+def ask(port: int, method: str, path: str, body: Any = None, token: str = "") -> tuple[int, Any]:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}{path}", method=method, data=None if body is None else json.dumps(body).encode()
+    )
+    request.add_header("Content-Type", "application/json")
+    if token:
+        request.add_header("Authorization", f"Bearer {token}")
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@contextmanager
+def serving(command: str, folder: Path, port: int) -> Iterator[None]:
+    name, *arguments = shlex.split(command)
+    where = ["--port", str(port)] if name == "uvicorn" else ["--bind", f"127.0.0.1:{port}"]
+    with (folder / "log").open("a") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", name, *arguments, *where], cwd=folder, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        while True:
+            assert server.poll() is None, (folder / "log").read_text()
+            try:
+                ask(port, "GET", "/worker")
+                break
+            except OSError:
+                time.sleep(0.05)  # until it listens
+        yield
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait()
+
+
+@pytest.mark.parametrize("server", ["uvicorn", "gunicorn"])
+def test_the_readmes_workers_obey_a_logout_at_once_and_after_a_restart(server: str, tmp_path: Path) -> None:
+    for name in (server, "fastapi"):
+        if importlib.util.find_spec(name) is None:
+            pytest.skip(f"{name} is not installed")
+    (tmp_path / "app.py").write_text(application(), encoding="utf-8")
+    key = shlex.split(shown("sh", "keys new").splitlines()[-1])
+    subprocess.run([sys.executable, "-m", *key], cwd=tmp_path, check=True, capture_output=True)
+    command, port = shown("sh", f"{server} app:app"), free_port()
+    with serving(command, tmp_path, port):
+        for _ in range(5):
+            status, tokens = ask(port, "POST", "/login", {"name": "ann", "password": "correct horse"})
+            assert status == 200, tokens
+            access = tokens["access_token"]
+            workers = {ask(port, "GET", "/worker")[1] for _ in range(REQUESTS)}
+            assert {ask(port, "GET", "/me", token=access)[0] for _ in range(REQUESTS)} == {200}
+            assert ask(port, "POST", "/logout", token=access)[0] == 200
+            answers = {ask(port, "GET", "/me", token=access)[0] for _ in range(REQUESTS)}
+            assert answers == {401}
+        assert len(workers) > 1
+        status, kept = ask(port, "POST", "/login", {"name": "bob", "password": "correct horse"})
+    with serving(command, tmp_path, port):
+        assert {ask(port, "GET", "/me", token=access)[0] for _ in range(REQUESTS)} == {401}
+        assert ask(port, "GET", "/me", token=kept["access_token"])[0] == 200
+        assert ask(port, "POST", "/refresh", {"refresh_token": kept["refresh_token"]})[0] == 200
+        ended = shlex.split(shown("sh", "sessions list").splitlines()[1].replace(" ann ", " bob "))
+        subprocess.run([sys.executable, "-m", *ended], cwd=tmp_path, check=True, capture_output=True)
+        assert {ask(port, "GET", "/me", token=kept["access_token"])[0] for _ in range(REQUESTS)} == {401}
