@@ -25,17 +25,16 @@ HELD_BACK = {
         stays the operating system's.
     """,
     "revocations": """
-        Waiting for memory.
+        Waiting for memory, as the dict does: the two are within the spread of the run.
     """,
     "cache_against_peers": """
-        cachebox's TTLCache and rust-py-cache come within the spread of the run at a million entries. The former has one lifetime
-        for all, so that what is set goes to the end of a queue, and pays at `del`; of those with a lifetime for each entry none is
-        faster at anything.
+        cachebox and rust-py-cache come within the spread of the run at a million entries, where everybody waits for memory. Its
+        TTLCache has one lifetime for all, so that what is set goes to the end of a queue, and pays at `del`.
     """,
     "cache_against_dict": """
         A new entry touches five lines of memory at random: two of marks, the bucket's, the row's ends, its place; where a dict
         touches one and appends. Tried: entries linked in a slab with an index beside, which costs more at everything; spare rows
-        kept, which changes nothing.
+        kept and huge pages, which change nothing.
     """,
     "falling_due": """
         Python's allocator: with the last object of an arena it returns one MiB to the system, which takes the kernel here 155 µs,
