@@ -164,9 +164,10 @@ def test_a_refresh_token_is_not_taken_where_every_user_of_the_machine_can_see_it
     service: SessionManager, path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tokens = service.create(subject="ann")
-    assert run(path, "end", "ann", tokens.refresh_token) == 2
-    shown = capsys.readouterr()
-    assert tokens.refresh_token not in shown.out + shown.err
+    for token in (tokens.refresh_token, "-" + tokens.refresh_token[1:]):
+        assert run(path, "end", "ann", token) == 2
+        shown = capsys.readouterr()
+        assert token not in shown.out + shown.err
     service.read(tokens.access_token)
     for arguments in (["end", "ann"], ["end", "ann", tokens.session_id, "--all"]):
         with pytest.raises(SystemExit, match="2"):

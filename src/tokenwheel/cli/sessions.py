@@ -54,8 +54,11 @@ def add_sessions(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def hide_dash(argument: str) -> str:
-    """A session id may begin with a dash, and must not be taken for an option: a space before it tells."""
-    return f" {argument}" if re.fullmatch(r"-[A-Za-z0-9_-]{15}", argument) else argument
+    """A session id may begin with a dash, and must not be taken for an option: a space before it tells.
+
+    Nor may a refresh token, given by mistake: an option that is not known would be printed.
+    """
+    return f" {argument}" if re.fullmatch(r"-[A-Za-z0-9_-]{15,}", argument) else argument
 
 
 def _list(arguments: argparse.Namespace) -> int:
