@@ -1,4 +1,5 @@
-"""What every test runs under: Hypothesis's two profiles, and nothing else; fixtures belong beside the tests that use them.
+"""What every test runs under: Hypothesis's two profiles. Fixtures belong beside the tests that use them, but for the servers that many
+share.
 
 ``ordinary`` is what a change is tried with. ``long`` (``make test-long``) takes millions of steps through each state machine.
 No example has a deadline, and none is too slow: how fast this machine is at this moment proves nothing.
@@ -8,9 +9,12 @@ from __future__ import annotations
 
 import gc
 import os
+from collections.abc import Iterator, Sequence
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.servers import Node, clustered, serving
 
 COMMON = settings(deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.differing_executors])
 
@@ -31,3 +35,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if "thread" in item.name or "threads" in item.path.parts:
                 item.add_marker(pytest.mark.skip(reason="the traced build runs Python code where threads could then take turns"))
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """One server for all that leave it running; what an earlier test put there may still be there."""
+    with serving(tmp_path_factory.mktemp("server")) as node:
+        yield node
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequence[Node]]:
+    """The same as three nodes of a cluster."""
+    with clustered(tmp_path_factory.mktemp("cluster")) as nodes:
+        yield nodes

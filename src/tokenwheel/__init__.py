@@ -34,7 +34,7 @@ from .keys import Key, KeySet
 from .models import Device, Session, SessionContext, SessionRecord, SessionTokens
 from .revocation import Revocation, RevocationFeed, RevocationList, SqliteFeed
 from .session import AsyncSessionManager, SessionManager
-from .storage import AsyncSessionStorage, MemoryStorage, SessionStorage, SqliteStorage
+from .storage import AsyncSessionStorage, MemoryStorage, RedisStorage, SessionStorage, SqliteStorage
 
 __all__ = [
     "AccessTokenExpired",
@@ -53,6 +53,7 @@ __all__ = [
     "Key",
     "KeySet",
     "MemoryStorage",
+    "RedisStorage",
     "RefreshTokenReuse",
     "RefreshTokenReused",
     "RemovalReason",

@@ -12,9 +12,11 @@ def test_the_version_is_the_distributions() -> None:
     assert tokenwheel.__version__ == version("tokenwheel")
 
 
-def test_the_required_dependencies_are_these_three_and_there_are_no_extras() -> None:
+def test_the_required_dependencies_are_these_three() -> None:
     required = distribution("tokenwheel").requires or []
-    assert sorted(requirement.partition(">=")[0] for requirement in required) == ["PyJWT", "cryptography", "orjson"]
+    always = [requirement for requirement in required if "extra ==" not in requirement]
+    assert sorted(requirement.partition(">=")[0] for requirement in always) == ["PyJWT", "cryptography", "orjson"]
+    assert distribution("tokenwheel").metadata.get_all("Provides-Extra") == ["redis"]
 
 
 def test_the_licence_is_named_and_included() -> None:

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from .._impl import decode, encode
 from ..errors import InvalidArgument
 
-__all__ = ["Revocation", "RevocationFeed", "pack", "unpack"]
+__all__ = ["MESSAGE_BYTES", "Revocation", "RevocationFeed", "pack", "unpack", "unpack_each"]
 
 _FORMAT = struct.Struct(">B12sId")  # version, session id, generation (all ones: every one), end in Unix seconds; 25 bytes
+MESSAGE_BYTES = _FORMAT.size
 _VERSION = 1
 _EVERY_GENERATION = 2**32 - 1
 _FURTHEST_END = 1e11  # Unix seconds
@@ -90,16 +91,27 @@ def unpack(message: bytes) -> Revocation:
     Raises:
         InvalidArgument: it is none, whatever it is instead.
     """
-    if not isinstance(message, bytes) or len(message) != _FORMAT.size:
-        raise InvalidArgument(f"a revocation message has {_FORMAT.size} bytes")
-    version, session_id, before, expires_at = _FORMAT.unpack(message)
-    if version != _VERSION:
-        raise InvalidArgument(f"a revocation message of version {version} is not known here")
-    revocation = Revocation(encode(session_id), expires_at, None if before == _EVERY_GENERATION else before)
-    problem = _problem(revocation)
-    if problem is not None:
-        raise InvalidArgument(f"a revocation message's {problem}")
-    return revocation
+    if not isinstance(message, bytes) or len(message) != MESSAGE_BYTES:
+        raise InvalidArgument(f"a revocation message has {MESSAGE_BYTES} bytes")
+    return unpack_each(message)[0]
+
+
+def unpack_each(messages: bytes) -> list[Revocation]:
+    """The revocations of one message after the other, at least one.
+
+    Raises:
+        InvalidArgument: one of them is none.
+    """
+    if not isinstance(messages, bytes) or not messages or len(messages) % MESSAGE_BYTES:
+        raise InvalidArgument(f"revocation messages have {MESSAGE_BYTES} bytes each")
+    revocations = []
+    for version, session_id, before, expires_at in _FORMAT.iter_unpack(messages):
+        if version != _VERSION:
+            raise InvalidArgument(f"a revocation message of version {version} is not known here")
+        if before == 0 or not 0 <= expires_at <= _FURTHEST_END:
+            raise InvalidArgument(f"a revocation message has a generation above 0, and an end of at most {_FURTHEST_END:g} Unix seconds")
+        revocations.append(Revocation(encode(session_id), expires_at, None if before == _EVERY_GENERATION else before))
+    return revocations
 
 
 def _problem(revocation: Revocation) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from inspect import isawaitable
+from inspect import isawaitable, iscoroutinefunction
 from types import CoroutineType
 from typing import Any, NamedTuple
 
@@ -18,6 +18,8 @@ from .feed import Revocation, RevocationFeed
 
 __all__ = ["RevocationList", "RevocationStats"]
 
+_UNREACHABLE = "the revocation feed could not be reached or answered an error"
+_NOT_AWAITED = "the feed's {} has to be awaited, and nothing does here: AsyncSessionManager awaits publish and close"
 _FEED_METHODS = ("start", "publish", "poll", "close")
 
 
@@ -49,8 +51,9 @@ class RevocationList(RevocationTable):
         self._feed = feed
         self._watched: Any = None  # the buffer, as the feed gave it
         if feed is not None:
+            if iscoroutinefunction(feed.poll):  # It would never bring anything, and never say so.
+                raise ConfigurationError(_NOT_AWAITED.format("poll"))
             _call(feed, "start", self.revoke_each)
-            _call(feed, "poll")  # One that had to be awaited would never bring anything, and never say so.
             self._watch_doorbell()
 
     def revoke(self, session_id: str, ttl: float, *, before: int | None = None) -> None:
@@ -77,9 +80,28 @@ class RevocationList(RevocationTable):
 
         ``now`` is the caller's clock. Where this list's own shows another time, an entry is kept until it is over by both.
         """
+        self.refuse(revocations, now)
+        return None if self._feed is None else self._feed.publish(revocations)
+
+    def refuse(self, revocations: Sequence[Revocation], now: float) -> None:
+        """Refuses here, as :meth:`publish` does, and tells nobody: the caller does, or has a storage do it."""
         ahead = max(self.clock() - now, 0)
         self.revoke_each(one._replace(expires_at=one.expires_at + ahead) for one in revocations)
-        return None if self._feed is None else self._feed.publish(revocations)
+
+    async def replay(self) -> None:
+        """Has a feed that must be awaited take in what is already revoked, if it has not yet. An async manager awaits this first.
+
+        Raises:
+            StorageUnavailable: the feed could not.
+        """
+        replay = getattr(self._feed, "replay", None)
+        if replay is not None:
+            try:
+                await replay()
+            except TokenwheelError:
+                raise
+            except Exception as error:
+                raise StorageUnavailable(_UNREACHABLE) from error
 
     @property
     def feed(self) -> RevocationFeed | None:
@@ -111,10 +133,8 @@ def _call(feed: RevocationFeed, name: str, *arguments: Any) -> None:
     except TokenwheelError:
         raise
     except Exception as error:
-        raise StorageUnavailable("the revocation feed could not be reached or answered an error") from error
+        raise StorageUnavailable(_UNREACHABLE) from error
     if isawaitable(answer):
         if isinstance(answer, CoroutineType):
             answer.close()
-        raise ConfigurationError(
-            f"the feed's {name} has to be awaited, and nothing does here: AsyncSessionManager awaits publish and close"
-        )
+        raise ConfigurationError(_NOT_AWAITED.format(name))

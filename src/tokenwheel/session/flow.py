@@ -38,7 +38,22 @@ from .arguments import check_claims, check_context, check_identity, check_lifeti
 from .options import Lifecycle
 from .refresh_tokens import RefreshToken, new_refresh_token, new_salt, parse_refresh_token, successor
 
-__all__ = ["DELETE", "HOOK", "INSERT", "NOTIFY", "READ", "READ_ALL", "REPLACE", "REVOKE", "Flow", "SessionFlow", "Step", "failure"]
+__all__ = [
+    "DELETE",
+    "END",
+    "HOOK",
+    "INSERT",
+    "NOTIFY",
+    "READ",
+    "READ_ALL",
+    "REPLACE",
+    "RESTRICT",
+    "REVOKE",
+    "Flow",
+    "SessionFlow",
+    "Step",
+    "failure",
+]
 
 INSERT: Final = "insert"
 READ: Final = "read"
@@ -46,6 +61,8 @@ READ_ALL: Final = "read_all"
 REPLACE: Final = "replace"
 DELETE: Final = "delete"
 REVOKE: Final = "revoke"
+END: Final = "end"
+RESTRICT: Final = "restrict"
 HOOK: Final = "hook"
 NOTIFY: Final = "notify"
 
@@ -72,13 +89,29 @@ def failure(operation: str, error: Exception) -> Exception:
 
 
 class SessionFlow:
-    """One method a method of the managers. ``now`` is the manager's clock, in Unix seconds."""
+    """One method a method of the managers. ``now`` is the manager's clock, in Unix seconds.
+
+    Args:
+        compares_devices: the refresh hook does that and nothing else, as the default one does.
+        id_prefix: with which bytes the id of a subject's new session begins, where the storage wants to have a say in that.
+        at_once: to revoke and to change the storage is one step, END or RESTRICT, instead of two.
+    """
 
     def __init__(
-        self, lifecycle: Lifecycle, tokens: AccessTokens, listeners: Listeners, clock: Callable[[], float], compares_devices: bool = False
+        self,
+        lifecycle: Lifecycle,
+        tokens: AccessTokens,
+        listeners: Listeners,
+        clock: Callable[[], float],
+        *,
+        compares_devices: bool = False,
+        id_prefix: Callable[[str], bytes] | None = None,
+        at_once: bool = False,
     ) -> None:
         self._options = lifecycle
-        self._compares_devices = compares_devices  # and nothing else, which is what the default hook does
+        self._compares_devices = compares_devices
+        self._id_prefix = id_prefix
+        self._at_once = at_once
         self._tokens = tokens
         self._listeners = listeners
         self._clock = clock
@@ -95,7 +128,7 @@ class SessionFlow:
         now = self._clock()
         expires_at = floor(now + session_seconds)
         ends_at = self._end_of(expires_at, now)
-        refresh_token = new_refresh_token(options.secret_length)
+        refresh_token = new_refresh_token(options.secret_length, b"" if self._id_prefix is None else self._id_prefix(subject))
         access_expires_at = min(floor(now) + access_seconds, ends_at)
         record = SessionRecord(
             1,
@@ -276,8 +309,12 @@ class SessionFlow:
         """Revokes the access tokens of sessions, then deletes them; again for those that changed in between. Those it deleted."""
         ended: list[SessionRecord] = []
         while records:
-            yield REVOKE, ([Revocation(record.id, self._covered_until(record), None) for record in records], now)
-            deleted = frozenset((yield DELETE, (records, now)))
+            revocations = [Revocation(record.id, self._covered_until(record), None) for record in records]
+            if self._at_once:
+                deleted = frozenset((yield END, (records, now, revocations)))
+            else:
+                yield REVOKE, (revocations, now)
+                deleted = frozenset((yield DELETE, (records, now)))
             remaining = []
             for record in records:
                 if record.id in deleted:
@@ -293,8 +330,13 @@ class SessionFlow:
         """Refuses the access tokens issued so far, and raises the generation for those to come."""
         while record is not None:
             raised = record._replace(version=record.version + 1, generation=record.generation + 1)
-            yield REVOKE, ([Revocation(record.id, self._covered_until(record), raised.generation)], now)
-            if (yield REPLACE, (raised, now)):
+            revocations = [Revocation(record.id, self._covered_until(record), raised.generation)]
+            if self._at_once:
+                is_replaced = yield RESTRICT, (raised, now, revocations)
+            else:
+                yield REVOKE, (revocations, now)
+                is_replaced = yield REPLACE, (raised, now)
+            if is_replaced:
                 return
             record = yield from self._read_again(record, now)
 

@@ -21,10 +21,10 @@ from ..events import Event, Listener, Listeners, SessionEvent
 from ..jwt import AccessTokens
 from ..keys import KeySet
 from ..models import Session, SessionContext, SessionTokens
-from ..revocation.list import RevocationList
+from ..revocation import Revocation, RevocationList
 from ..storage.memory import MemoryStorage
 from ..storage.protocol import AsyncSessionStorage, SessionStorage
-from .flow import DELETE, HOOK, INSERT, NOTIFY, READ, READ_ALL, REPLACE, REVOKE, Flow, SessionFlow, failure
+from .flow import DELETE, END, HOOK, INSERT, NOTIFY, READ, READ_ALL, REPLACE, RESTRICT, REVOKE, Flow, SessionFlow, failure
 from .hooks import RefreshHook, same_device
 from .options import check_hook, check_lifecycle, check_tokens
 
@@ -97,10 +97,10 @@ class _Manager:
             raise ConfigurationError("revocations must be a RevocationList")
         if not self._takes_async:
             for name in _STORAGE_METHODS:
-                self._refuse_async("storage", getattr(storage, name))
+                self._refuse_async("storage", getattr(storage, name), storage)
             self._refuse_async("refresh_hook", hook)
             for name in () if revocations.feed is None else ("publish", "close"):
-                self._refuse_async("revocations", getattr(revocations.feed, name))
+                self._refuse_async("revocations", getattr(revocations.feed, name), revocations.feed)
         tokens = AccessTokens(
             key_set,
             issuer=issuer,
@@ -117,11 +117,24 @@ class _Manager:
         if type(self).read is _Manager.read:  # A call between the two would cost nearly as much as all the rest.
             vars(self)["read"] = self._verify
         self._listeners = Listeners()
-        self._flow = SessionFlow(lifecycle, tokens, self._listeners, clock, hook is same_device)
+        feed, publishes_to = revocations.feed, getattr(storage, "publishes_to", None)
+        at_once = feed is not None and publishes_to is not None and publishes_to(feed)
+        self._flow = SessionFlow(
+            lifecycle,
+            tokens,
+            self._listeners,
+            clock,
+            compares_devices=hook is same_device,
+            id_prefix=getattr(storage, "session_id_prefix", None),
+            at_once=at_once,
+        )
         self._revocations = revocations
+        self._replays = hasattr(feed, "replay") and getattr(feed, "is_async", False) is True
         self._perform: dict[str, Callable[..., Any]] = {
             **{name: self._performer(getattr(storage, name), storage) for name in _STORAGE_METHODS},
-            REVOKE: self._performer(revocations.publish, revocations.feed),
+            REVOKE: self._performer(revocations.publish, feed),
+            END: self._performer(partial(self._revoke_and, storage.delete), storage),
+            RESTRICT: self._performer(partial(self._revoke_and, storage.replace), storage),
             HOOK: hook,
             NOTIFY: self._notify,
         }
@@ -132,9 +145,15 @@ class _Manager:
             return partial(asyncio.to_thread, function)
         return function
 
+    def _revoke_and(self, change: Callable[..., Any], what: Any, now: float, revocations: Sequence[Revocation]) -> Any:
+        """Refuses here first, then has the storage change what it keeps and tell the others, all in one step."""
+        self._revocations.refuse(revocations, now)
+        return change(what, now, self._revocations.feed, revocations)
+
     @staticmethod
-    def _refuse_async(name: str, function: Callable[..., Any]) -> None:
-        if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
+    def _refuse_async(name: str, function: Callable[..., Any], owner: object = None) -> None:
+        is_async = getattr(owner, "is_async", False) is True
+        if is_async or inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
             raise ConfigurationError(f"{name} must not be async in a SessionManager; AsyncSessionManager takes it")
 
     def read(self, access_token: str, *, audience: str | Sequence[str] | None = None, leeway: float | None = None) -> Claims:
@@ -414,12 +433,15 @@ class AsyncSessionManager(_Manager):
         await _awaited(self._performer(self._revocations.close, self._revocations.feed)())
 
     async def __aenter__(self) -> AsyncSessionManager:
+        await self._revocations.replay()
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         await self.close()
 
     async def _run(self, flow: Flow[T]) -> T:
+        if self._replays:
+            await self._revocations.replay()
         try:
             operation, arguments = next(flow)
             while True:

@@ -57,9 +57,11 @@ class RefreshToken(NamedTuple):
         return self.session_id + encode(self.family + secret)
 
 
-def new_refresh_token(secret_length: int) -> RefreshToken:
-    """The first refresh token of a new session, its id included."""
+def new_refresh_token(secret_length: int, id_prefix: bytes = b"") -> RefreshToken:
+    """The first refresh token of a new session, its id included, which begins with the prefix: two bytes of the twelve at most."""
     drawn = random_bytes(_FIXED_BYTES + secret_length)
+    if id_prefix:
+        drawn = id_prefix + drawn[len(id_prefix) :]
     return RefreshToken(encode(drawn[:SESSION_ID_BYTES]), drawn[SESSION_ID_BYTES:_FIXED_BYTES], drawn[_FIXED_BYTES:])
 
 

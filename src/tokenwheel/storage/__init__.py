@@ -2,6 +2,7 @@
 
 from .memory import MemoryStorage
 from .protocol import AsyncSessionStorage, SessionStorage
+from .redis import RedisStorage
 from .sqlite import SqliteStorage
 
-__all__ = ["AsyncSessionStorage", "MemoryStorage", "SessionStorage", "SqliteStorage"]
+__all__ = ["AsyncSessionStorage", "MemoryStorage", "RedisStorage", "SessionStorage", "SqliteStorage"]

@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from types import NoneType
 from typing import Any
 
-import orjson
-
 from ..database import Database, Synchronous
 from ..errors import StorageUnavailable
-from ..models import Device, SessionContext, SessionRecord
+from ..models import SessionRecord
+from .context import pack_context, unpack_context
 
 __all__ = ["SqliteStorage"]
 
@@ -63,7 +62,7 @@ class SqliteStorage:
                 counted = connection.execute("SELECT count(*) FROM sessions WHERE subject = ? AND ends_at > ?", (record.subject, now))
                 if counted.fetchone()[0] >= limit:
                     return False
-            connection.execute(_INSERT, (*record[:-1], _pack(record.context)))
+            connection.execute(_INSERT, (*record[:-1], pack_context(record.context) or None))
             return True
 
         return self._database.write(work)
@@ -116,24 +115,10 @@ def _remove_what_is_over(connection: sqlite3.Connection, now: float) -> None:
     connection.execute(f"DELETE FROM sessions WHERE id IN ({over})", (now, _REMOVED_AT_ONCE))
 
 
-def _pack(context: SessionContext) -> bytes | None:
-    """The context as JSON; nothing where there is nothing to say, which is the most common."""
-    device = context.device
-    if device is None and context.ip is None and context.location is None:
-        return None
-    said = None if device is None else [device.name, device.type, dict(device.extra)]
-    return orjson.dumps([context.ip, context.location, said])
-
-
 def _unpack(row: tuple[Any, ...]) -> SessionRecord:
     if not all(map(isinstance, row, _TYPES)):
         raise StorageUnavailable("the database file is damaged: it holds what cannot be a session")
-    return SessionRecord._make((*row[:-1], SessionContext() if row[-1] is None else _context_of(row[-1])))
-
-
-def _context_of(packed: bytes) -> SessionContext:
     try:
-        ip, location, said = orjson.loads(packed)
-        return SessionContext(ip=ip, device=None if said is None else Device(*said), location=location)
+        return SessionRecord._make((*row[:-1], unpack_context(row[-1] or b"")))
     except (ValueError, TypeError) as error:
         raise StorageUnavailable("the database file is damaged: it holds what cannot be the context of a session") from error

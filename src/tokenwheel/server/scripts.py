@@ -1,0 +1,184 @@
+"""What a server does in one step, in Lua. A script is atomic: nobody sees it half done, and no other command comes between.
+
+Times. A node's clock and the server's may differ, so a lifetime comes as a number of milliseconds from now, and the server's own clock
+makes a moment of it. ``CLOCK_MARGIN`` seconds are added: for a node whose clock is behind, something lives on that is over for the
+others, and it must still be found there. What is over for a node is told by the node's own clock, in ``ARGV``.
+
+A stream only grows at its end and is trimmed at its head. An entry there that is over goes; one that is old and yet lives, among many that
+are long over, is moved to the end, where every node hears it once more. So a single revocation of a month keeps no month of others, and
+what lives is never trimmed. An entry has two fields: ``r``, revocations of 25 bytes each, and ``e``, the moment by the server's clock, in
+milliseconds, when the last of them is over.
+"""
+
+from __future__ import annotations
+
+from .client import Script
+
+__all__ = ["CLOCK_MARGIN", "DELETE", "INSERT", "LOOK", "PUBLISH", "READ_ALL", "REPLACE", "milliseconds"]
+
+CLOCK_MARGIN = 900  # seconds: by so much, 15 minutes, may the clocks of two nodes, or of a node and the server, differ
+
+
+def milliseconds(seconds: float) -> int:
+    """How long the server keeps what a node needs for so many seconds."""
+    return max(int((seconds + CLOCK_MARGIN) * 1000), 1)
+
+
+_TIME = """
+local function moment(ttl)
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000) + ttl
+end
+"""
+
+_KEEP = """
+local function keep(session, index, member, value, ends_at, ttl, over)
+  local gone = moment(ttl)
+  redis.call('SET', session, value, 'PXAT', gone)
+  redis.call('ZREMRANGEBYSCORE', index, '-inf', over)
+  redis.call('ZADD', index, ends_at, member)
+  if redis.call('PTTL', index) < ttl then redis.call('PEXPIREAT', index, gone) end
+end
+"""
+
+_NAME = """
+local function name(head, member)
+  return head .. string.sub(member, 1, 3) .. '}:' .. string.sub(member, 4)
+end
+"""
+
+_PUBLISH = """
+local OLD = 3600000  -- milliseconds: one hour
+local AT_ONCE = 64
+local ABANDONED = 86400000  -- milliseconds: one day after all is over, the whole stream goes
+
+local function ends_of(entry)
+  local fields = entry[2]
+  return fields[3] == 'e' and tonumber(fields[4]) or 0
+end
+
+local function is_due(entry, now)
+  return ends_of(entry) <= now or tonumber(string.match(entry[1], '^%d+')) <= now - OLD
+end
+
+local function trim(stream, now)
+  local head = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
+  if not is_due(head, now) then return end
+  for _, entry in ipairs(redis.call('XRANGE', stream, '-', '+', 'COUNT', AT_ONCE)) do
+    if not is_due(entry, now) then return end
+    if ends_of(entry) > now then redis.call('XADD', stream, '*', unpack(entry[2])) end
+    redis.call('XDEL', stream, entry[1])
+  end
+end
+
+local function publish(stream, message, ttl)
+  local now = moment(0)
+  redis.call('XADD', stream, '*', 'r', message, 'e', string.format('%.0f', now + ttl))
+  trim(stream, now)
+  if redis.call('PTTL', stream) < ttl + ABANDONED then redis.call('PEXPIREAT', stream, now + ttl + ABANDONED) end
+end
+"""
+
+INSERT = Script.of(
+    _TIME
+    + _KEEP
+    + _NAME
+    + """
+local session, index = KEYS[1], KEYS[2]
+local head, member, value, ends_at, ttl, over, now, limit = unpack(ARGV)
+local held = redis.call('GET', session)
+if held then return held == value and 1 or -1 end  -- A client that never heard the answer has asked again.
+limit = tonumber(limit)
+if limit >= 0 and redis.call('ZCOUNT', index, '(' .. now, '+inf') >= limit then
+  local live = 0
+  for _, other in ipairs(redis.call('ZRANGEBYSCORE', index, '(' .. now, '+inf')) do
+    if redis.call('EXISTS', name(head, other)) == 1 then live = live + 1 else redis.call('ZREM', index, other) end
+  end
+  if live >= limit then return 0 end
+end
+keep(session, index, member, value, ends_at, tonumber(ttl), over)
+return 1
+"""
+)
+"""1 where it was added, 0 where the subject has as many as it may, -1 where the id is taken."""
+
+READ_ALL = Script.of(
+    _NAME
+    + """
+local index, found = KEYS[1], {}
+local head, over = unpack(ARGV)
+redis.call('ZREMRANGEBYSCORE', index, '-inf', over)
+for _, member in ipairs(redis.call('ZRANGE', index, 0, -1)) do
+  local value = redis.call('GET', name(head, member))
+  if value then
+    found[#found + 1] = string.sub(member, 4)
+    found[#found + 1] = value
+  else
+    redis.call('ZREM', index, member)
+  end
+end
+return found
+"""
+)
+"""Id and value of each session in turn."""
+
+REPLACE = Script.of(
+    _TIME
+    + _KEEP
+    + _PUBLISH
+    + """
+local session, index, stream = KEYS[1], KEYS[2], KEYS[3]
+local version, member, value, ends_at, ttl, over, message, lasting = unpack(ARGV)
+if redis.call('GETRANGE', session, 1, 4) ~= version then return 0 end
+keep(session, index, member, value, ends_at, tonumber(ttl), over)
+if stream then publish(stream, message, tonumber(lasting)) end
+return 1
+"""
+)
+"""1 where it was replaced. With a third key also publishes, where it did."""
+
+DELETE = Script.of(
+    _TIME
+    + _PUBLISH
+    + """
+local index, deleted, messages = KEYS[1], {}, {}
+local count = (#ARGV - 1) / 3
+local stream = KEYS[count + 2]
+for number = 1, count do
+  local version, member, message = ARGV[number * 3 - 1], ARGV[number * 3], ARGV[number * 3 + 1]
+  local session = KEYS[number + 1]
+  if redis.call('GETRANGE', session, 1, 4) == version then
+    redis.call('DEL', session)
+    redis.call('ZREM', index, member)
+    deleted[#deleted + 1] = number
+    messages[#messages + 1] = message
+  end
+end
+if stream and #messages > 0 then publish(stream, table.concat(messages), tonumber(ARGV[1])) end
+return deleted
+"""
+)
+"""The places, from 1, of those that were deleted. With one more key than sessions also publishes the messages of these."""
+
+PUBLISH = Script.of(
+    _TIME
+    + _PUBLISH
+    + """
+publish(KEYS[1], ARGV[2], tonumber(ARGV[1]))
+return 1
+"""
+)
+
+LOOK = Script.of(
+    """
+if redis.call('EXISTS', KEYS[1]) == 0 then return {0, {}} end
+local told = redis.call('XINFO', 'STREAM', KEYS[1])
+for place = 1, #told, 2 do
+  if told[place] == 'entries-added' then
+    return {told[place + 1], redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', ARGV[2])}
+  end
+end
+return redis.error_reply('ERR a server of Redis 7 or later, or Valkey, is needed')
+"""
+)
+"""Of a stream at one moment: how many entries it was ever given, and those from an id on, up to a number."""
