@@ -32,7 +32,7 @@ from .events import (
 )
 from .keys import Key, KeySet
 from .models import Device, Session, SessionContext, SessionRecord, SessionTokens
-from .revocation import Revocation, RevocationFeed, RevocationList, SqliteFeed
+from .revocation import FeedStats, RedisFeed, Revocation, RevocationFeed, RevocationList, SqliteFeed
 from .session import AsyncSessionManager, SessionManager
 from .storage import AsyncSessionStorage, MemoryStorage, RedisStorage, SessionStorage, SqliteStorage
 
@@ -48,11 +48,13 @@ __all__ = [
     "ContextMismatch",
     "Device",
     "ExpiringCache",
+    "FeedStats",
     "InvalidAccessToken",
     "InvalidArgument",
     "Key",
     "KeySet",
     "MemoryStorage",
+    "RedisFeed",
     "RedisStorage",
     "RefreshTokenReuse",
     "RefreshTokenReused",

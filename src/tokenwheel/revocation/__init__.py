@@ -2,6 +2,7 @@
 
 from .feed import Revocation, RevocationFeed
 from .list import RevocationList
+from .redis import FeedStats, RedisFeed
 from .sqlite import SqliteFeed
 
-__all__ = ["Revocation", "RevocationFeed", "RevocationList", "SqliteFeed"]
+__all__ = ["FeedStats", "RedisFeed", "Revocation", "RevocationFeed", "RevocationList", "SqliteFeed"]

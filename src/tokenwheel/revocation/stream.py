@@ -1,0 +1,203 @@
+"""A node's reading of the stream of revocations, without sockets, threads or event loops: ``tail`` has them, ``redis`` the public face.
+
+The node keeps the last entry it took in, and how many the stream had been given by then. Once a second, and whenever it had to connect
+anew, it looks at both at one moment (``server.scripts.LOOK``). While they agree, nothing was missed. Where they don't, the stream was
+trimmed beyond the node, lost, rolled back or replaced, and the node reads it again from its start. Revocations merge by maximum, so what
+it hears twice does no harm.
+
+What a server has lost, its nodes have not: each remembers every revocation it sent or heard, until it is over, 25 bytes each. After it
+has read a stream anew it puts back what it misses there, so that nodes which start later know it too.
+
+Whatever lies in the stream was put there by somebody. An entry that is none of ours is counted and passed over.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from math import inf
+from typing import Any
+
+from ..errors import InvalidArgument
+from ..server import Conversation
+from ..server.client import call
+from ..server.scripts import CLOCK_MARGIN, LOOK, PUBLISH, milliseconds
+from .feed import MESSAGE_BYTES, Revocation, pack, unpack_each
+
+__all__ = ["Memory", "StreamReader", "publication"]
+
+logger = logging.getLogger("tokenwheel")
+
+Apply = Callable[[Iterable[tuple[str, float, int | None]]], None]
+
+READ_AT_ONCE = 1_000  # entries
+PUBLISHED_AT_ONCE = 250  # revocations in one entry
+LOOKED_EVERY = 1.0  # seconds
+_LONGEST_MESSAGE = 2**20  # bytes, 1 MiB: what `delete_all` publishes for 41,943 sessions of one subject
+_BEFORE_ALL = b"0-0"
+
+
+def publication(revocations: Sequence[Revocation], now: float) -> tuple[int, list[bytes]]:
+    """How long, in milliseconds, an entry of these revocations is kept, and the message of each.
+
+    Raises:
+        InvalidArgument: a revocation that no list could take.
+    """
+    messages = [pack(one) for one in revocations]
+    return milliseconds(max(one.expires_at for one in revocations) - now), messages
+
+
+class Memory:
+    """Every revocation that lives, by the minute in which it ends, so that forgetting what is over takes no search."""
+
+    def __init__(self) -> None:
+        self._minutes: defaultdict[int, bytearray] = defaultdict(bytearray)
+
+    def add(self, message: bytes, expires_at: float) -> None:
+        self._minutes[int(expires_at // 60)] += message
+
+    def forget(self, now: float) -> None:
+        """What is over for every node."""
+        over = (now - CLOCK_MARGIN) // 60
+        for minute in [minute for minute in list(self._minutes) if minute < over]:
+            del self._minutes[minute]
+
+    def __iter__(self) -> Iterator[bytes]:
+        for messages in list(self._minutes.values()):
+            for start in range(0, len(messages), MESSAGE_BYTES):
+                yield bytes(messages[start : start + MESSAGE_BYTES])
+
+
+class StreamReader:
+    """What a node knows of the stream.
+
+    Attributes:
+        fresh_at: up to when, by the timer, the node is sure to have missed nothing.
+        entries: how many it took in; ``skipped``: how many of these were none of ours.
+        lag: how many it had yet to take in when it last looked.
+        replays: how often it had to read the stream again from its start.
+    """
+
+    def __init__(self, name: str, clock: Callable[[], float], timer: Callable[[], float]) -> None:
+        self._name = name
+        self._clock = clock
+        self._timer = timer
+        self._apply: Apply | None = None
+        self._memory = Memory()
+        self._lost: list[Memory] = []  # since the stream was lost, until it is put back
+        self._counted = 0
+        self._last: Any = None
+        self.fresh_at = -inf
+        self.entries = self.skipped = self.lag = self.replays = 0
+
+    def begin(self, apply: Apply) -> None:
+        self._apply = apply
+
+    def remember(self, revocations: Sequence[Revocation], messages: Sequence[bytes]) -> None:
+        """Keeps what this node publishes, which a server may lose before any node hears it."""
+        for one, message in zip(revocations, messages, strict=True):
+            self._memory.add(message, one.expires_at)
+
+    @property
+    def last_id(self) -> bytes:
+        """The id of the last entry taken in."""
+        return _BEFORE_ALL if self._last is None else bytes(self._last[0])
+
+    def catch_up(self) -> Conversation[None]:
+        """Takes in all there is beyond the last entry; all there is, where this is not the stream that was read so far."""
+        self._memory.forget(self._clock())
+        while not (yield from self._read_on()):
+            pass
+        while self._lost:
+            lost = list(self._lost)
+            yield from self._put_back(lost)
+            del self._lost[: len(lost)]  # All of it, unless the stream was lost once more meanwhile.
+
+    def follow(self, longest_wait: float) -> Conversation[None]:
+        """Takes in what comes, as it comes, for ever; each answer within ``longest_wait`` seconds."""
+        looked_at = self._timer()
+        while True:
+            asked_at = self._timer()
+            wait = int(longest_wait * 1000)
+            answer = yield "XREAD", "COUNT", READ_AT_ONCE, "BLOCK", wait, "STREAMS", self._name, self.last_id
+            entries = answer[0][1] if answer else []
+            self._take(entries)
+            if len(entries) < READ_AT_ONCE:
+                self.fresh_at = asked_at if entries else asked_at + longest_wait
+            if self._timer() - looked_at >= LOOKED_EVERY:
+                yield from self.catch_up()
+                looked_at = self._timer()
+
+    def _read_on(self) -> Conversation[bool]:
+        """Reads some of what is beyond the last entry; whether that was all."""
+        asked_at = self._timer()
+        last = self._last
+        given, entries = yield from call(LOOK, (self._name,), b"-" if last is None else last[0], READ_AT_ONCE)
+        is_all = len(entries) < READ_AT_ONCE
+        if last is not None:
+            if not entries or entries[0] != last:
+                self._begin_anew()
+                return False
+            entries = entries[1:]
+            self.lag = max(given - self._counted, 0)
+        if is_all and last is not None and self._counted + len(entries) != given:
+            self._begin_anew()
+            return False
+        self._take(entries)
+        if is_all:
+            self._counted, self.lag, self.fresh_at = given, 0, asked_at
+        return is_all
+
+    def _begin_anew(self) -> None:
+        self._lost.append(self._memory)
+        self._memory = Memory()
+        self._counted, self._last = 0, None
+        self.replays += 1
+
+    def _put_back(self, lost: Sequence[Memory]) -> Conversation[None]:
+        """In no particular order, so that nodes which do it at once soon find that others were faster."""
+        now = self._clock()
+        unheard = {message for memory in lost for message in memory} - set(self._memory)
+        missing = [one for message in unheard for one in unpack_each(message) if one.expires_at > now]
+        if not missing:
+            return
+        logger.warning("the stream of revocations was trimmed, lost or replaced; %d that it lacks are put back", len(missing))
+        random.shuffle(missing)
+        for start in range(0, len(missing), PUBLISHED_AT_ONCE):
+            while not (yield from self._read_on()):
+                pass
+            known = set(self._memory)
+            chunk = [one for one in missing[start : start + PUBLISHED_AT_ONCE] if pack(one) not in known]
+            if chunk:
+                lasting, messages = publication(chunk, now)
+                yield from call(PUBLISH, (self._name,), lasting, b"".join(messages))
+
+    def _take(self, entries: Sequence[Any]) -> None:
+        """Hands over what the entries say, and only then counts them as read: the list may have no room."""
+        if not entries or self._apply is None:
+            return
+        taken: list[tuple[bytes, list[Revocation]]] = []
+        skipped = 0
+        for _, fields in entries:
+            try:
+                taken.append(_understand(fields))
+            except InvalidArgument:
+                skipped += 1
+        self._apply(one for _, revocations in taken for one in revocations)
+        for message, revocations in taken:
+            for place, one in enumerate(revocations):
+                self._memory.add(message[place * MESSAGE_BYTES : (place + 1) * MESSAGE_BYTES], one.expires_at)
+        self._last = entries[-1]
+        self._counted += len(entries)
+        self.entries += len(entries)
+        if skipped and not self.skipped:
+            logger.warning("the stream of revocations holds entries that are none; they are passed over, and this is said once")
+        self.skipped += skipped
+
+
+def _understand(fields: Any) -> tuple[bytes, list[Revocation]]:
+    if not isinstance(fields, list) or len(fields) != 4 or (fields[0], fields[2]) != (b"r", b"e") or len(fields[1]) > _LONGEST_MESSAGE:
+        raise InvalidArgument("an entry of the stream has the fields r and e")
+    return fields[1], unpack_each(fields[1])

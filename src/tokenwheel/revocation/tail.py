@@ -1,0 +1,189 @@
+"""Who keeps reading the stream: a thread beside blocking code, a task on an event loop. What is read, and what is made of it, is
+``stream``'s.
+
+Each has a connection of its own. Where that breaks, or an answer is late, it connects anew, later each time, and goes on after the last
+entry.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+from ..server import AsyncLink, Command, Link, Server
+from ..server.conversation import converse, converse_async
+from .stream import StreamReader
+
+__all__ = ["TaskTail", "ThreadTail", "read_once"]
+
+_FIRST_PAUSE = 0.05  # seconds before the second try
+_LONGEST_PAUSE = 1.0
+
+
+class _Stopped(Exception):
+    """The tail was told to stop between two commands."""
+
+
+def read_once(server: Server, name: str, reader: StreamReader, patience: float) -> None:
+    """Takes in all there is, on a connection that is open for that long.
+
+    Raises:
+        the client's errors.
+    """
+    link = Link(server, name, patience)
+    try:
+        link.open()
+        converse(reader.catch_up(), link.send)
+    finally:
+        link.close()
+
+
+class ThreadTail:
+    """Reads on in a thread until it is stopped.
+
+    Args:
+        longest_wait: seconds for which the server is asked to hold an answer back.
+        patience: seconds within which an answer must come.
+        report: called with each error that breaks a connection, and with None after each time that all was taken in.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        name: str,
+        reader: StreamReader,
+        *,
+        longest_wait: float,
+        patience: float,
+        report: Callable[[Exception | None], None],
+    ) -> None:
+        self._reader = reader
+        self._longest_wait = longest_wait
+        self._report = report
+        self._link = Link(server, name, patience)
+        self._stopping = threading.Event()
+        self._tried = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="tokenwheel-revocations", daemon=True)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it has begun, be it that it cannot connect: what was known before counts then, for as long as the feed lets it."""
+        return self._tried.is_set()
+
+    def start(self) -> None:
+        """Returns when all there is was taken in, or the first try has failed."""
+        self._thread.start()
+        self._tried.wait()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        with suppress(Exception):  # The thread may be in the midst of connecting; then it ends by itself.
+            self._link.close()
+        self._thread.join()
+
+    def _run(self) -> None:
+        pause = _FIRST_PAUSE
+        while not self._stopping.is_set():
+            try:
+                self._link.open()
+                converse(self._reader.catch_up(), self._send)
+                pause = _FIRST_PAUSE
+                self._report(None)
+                self._tried.set()
+                converse(self._reader.follow(self._longest_wait), self._send)
+            except Exception as error:
+                if not self._stopping.is_set():
+                    self._report(error)
+            finally:
+                with suppress(Exception):
+                    self._link.close()
+            self._tried.set()
+            self._stopping.wait(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _send(self, command: Command) -> object:
+        if self._stopping.is_set():
+            raise _Stopped
+        return self._link.send(command)
+
+
+class TaskTail:
+    """The same in a task of the event loop that runs when it is made. ``caught_up`` tells when it has taken in all there was, or why it
+    can't."""
+
+    def __init__(
+        self,
+        server: Server,
+        name: str,
+        reader: StreamReader,
+        *,
+        longest_wait: float,
+        patience: float,
+        report: Callable[[Exception | None], None],
+    ) -> None:
+        self._reader = reader
+        self._longest_wait = longest_wait
+        self._report = report
+        self._link = AsyncLink(server, name, patience)
+        self._is_stopping = False
+        self.caught_up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.caught_up.add_done_callback(_look_at_error)
+        self._task = asyncio.create_task(self._run(), name="tokenwheel-revocations")
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing reads on: it could not begin, or its loop has ended."""
+        return self._task.done() or self._task.get_loop().is_closed()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether all there was has been taken in, and it reads on."""
+        return self.caught_up.done() and not self.is_over
+
+    async def stop(self) -> None:
+        if not self.is_over:
+            self._is_stopping = True
+            self._task.cancel()
+            with suppress(Exception):
+                await self._link.close()
+            with suppress(asyncio.CancelledError):
+                await self._task
+            self.caught_up.cancel()
+
+    async def _run(self) -> None:
+        pause = _FIRST_PAUSE
+        while not self._is_stopping:
+            try:
+                await self._link.open()
+                await converse_async(self._reader.catch_up(), self._send)
+                pause = _FIRST_PAUSE
+                self._report(None)
+                if not self.caught_up.done():
+                    self.caught_up.set_result(None)
+                await converse_async(self._reader.follow(self._longest_wait), self._send)
+            except Exception as error:
+                if isinstance(error, _Stopped) or self._is_stopping:
+                    return
+                self._report(error)
+                if not self.caught_up.done():
+                    self.caught_up.set_exception(error)
+                    return
+            finally:
+                with suppress(Exception):
+                    await self._link.close()
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _send(self, command: Command) -> object:
+        # Before Python 3.12 `wait_for`, which client libraries use, can swallow that the task was cancelled (python/cpython#86296).
+        if self._is_stopping or (hasattr(self._task, "cancelling") and self._task.cancelling()):
+            raise _Stopped
+        return await self._link.send(command)
+
+
+def _look_at_error(caught_up: asyncio.Future[None]) -> None:
+    """For where nobody waits for it: whoever comes later begins anew, and sees for itself."""
+    if not caught_up.cancelled():
+        caught_up.exception()
