@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 
-from ..errors import ConfigurationError
 from ..keys import Key, KeySet
 from ..models import Session
-from ..revocation import RevocationList, SqliteFeed
+from ..revocation import RevocationList
 from ..session import SessionManager
-from ..storage import SqliteStorage
+from ..storage import RedisStorage, SqliteStorage
+from .service import add_places, open_revocations, open_storage
 from .text import as_json, in_words, refuse
 
 __all__ = ["add_sessions", "hide_dash"]
@@ -48,8 +45,7 @@ def add_sessions(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     count.set_defaults(command=_count)
 
     for one in (every, end, count):
-        one.add_argument("--database", type=Path, required=True, metavar="FILE", help="what the service gives to SqliteStorage")
-        one.add_argument("--feed", type=Path, metavar="FILE", help="what it gives to SqliteFeed, where that is another file")
+        add_places(one)
         one.add_argument("--json", action="store_true", help="for a program to read")
 
 
@@ -62,7 +58,7 @@ def hide_dash(argument: str) -> str:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    with _storage(arguments) as storage:
+    with open_storage(arguments) as storage:
         manager = _manager(storage, RevocationList())
         found = sorted(manager.read_all(arguments.subject).values(), key=lambda session: (session.created_at, session.id))
     if arguments.json:
@@ -78,7 +74,7 @@ def _end(arguments: argparse.Namespace) -> int:
     session_id = "" if arguments.all else arguments.session.strip()
     if not arguments.all and len(session_id) != 16:
         return refuse("SESSION must be a session id of 16 characters, as `tokenwheel sessions list` shows it")
-    with _storage(arguments) as storage, _revocations(arguments) as revocations:
+    with open_storage(arguments) as storage, open_revocations(arguments) as revocations:
         manager = _manager(storage, revocations)
         if arguments.all:
             ended = manager.delete_all(arguments.subject)
@@ -94,7 +90,7 @@ def _end(arguments: argparse.Namespace) -> int:
 
 
 def _count(arguments: argparse.Namespace) -> int:
-    with _storage(arguments) as storage, _revocations(arguments) as revocations:
+    with open_storage(arguments) as storage, open_revocations(arguments) as revocations:
         counted = {"sessions": storage.count(time.time()), "revocations": len(revocations)}
     if arguments.json:
         print(as_json(counted))
@@ -103,35 +99,7 @@ def _count(arguments: argparse.Namespace) -> int:
     return 0
 
 
-@contextmanager
-def _storage(arguments: argparse.Namespace) -> Iterator[SqliteStorage]:
-    storage = SqliteStorage(_existing(arguments.database))
-    try:
-        yield storage
-    finally:
-        storage.close()
-
-
-@contextmanager
-def _revocations(arguments: argparse.Namespace) -> Iterator[RevocationList]:
-    path = _existing(arguments.feed or arguments.database)
-    if not path.with_name(f"{path.name}-doorbell").exists():
-        print("tokenwheel: no service has listened for revocations at this file; is it the one given to SqliteFeed?", file=sys.stderr)
-    revocations = RevocationList(SqliteFeed(path))
-    try:
-        yield revocations
-    finally:
-        revocations.close()
-
-
-def _existing(path: Path) -> Path:
-    """A mistyped name must not make a file, nor seem to have worked."""
-    if not path.exists():
-        raise ConfigurationError("there is no such database file")
-    return path
-
-
-def _manager(storage: SqliteStorage, revocations: RevocationList) -> SessionManager:
+def _manager(storage: SqliteStorage | RedisStorage, revocations: RevocationList) -> SessionManager:
     verifies_nothing = KeySet.from_jwk(Key.generate("EdDSA").to_jwk())
     return SessionManager(
         verifies_nothing, issuer="tokenwheel", audience="sessions", storage=storage, revocations=revocations, leeway=_LARGEST_LEEWAY

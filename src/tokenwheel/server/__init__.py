@@ -3,6 +3,6 @@ lie there (``names``), and what is done there in one step (``scripts``). Nothing
 
 from .client import AsyncLink, Link, Server
 from .conversation import Command, Conversation
-from .names import Names
+from .names import PREFIX, Names
 
-__all__ = ["AsyncLink", "Command", "Conversation", "Link", "Names", "Server"]
+__all__ = ["PREFIX", "AsyncLink", "Command", "Conversation", "Link", "Names", "Server"]

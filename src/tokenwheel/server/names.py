@@ -22,6 +22,7 @@ __all__ = ["PREFIX", "TAG_LENGTH", "Names", "slot_of_id", "slot_of_subject", "ta
 
 PREFIX = "tokenwheel"
 TAG_LENGTH = 3
+_ID_LENGTH = 16
 _SLOTS = 16_384
 _DIGITS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _PREFIX = re.compile(r"[A-Za-z0-9_.:/-]{1,64}")
@@ -60,6 +61,8 @@ class Names:
         self.prefix = prefix
         self.head = f"{prefix}:{{"
         """What the name of every session begins with, up to its tag."""
+        self.every_session = f"{self.head}{'?' * TAG_LENGTH}}}:{'?' * _ID_LENGTH}"
+        """A pattern for the names of all sessions and nothing else."""
         self.stream = f"{prefix}:revocations"
 
     def session(self, session_id: str) -> str:

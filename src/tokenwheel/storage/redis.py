@@ -101,16 +101,19 @@ class RedisStorage:
         """How many sessions live: looks through all names of the server, a few at a time. For operators, with a blocking client.
 
         Raises:
-            the client's errors.
+            StorageUnavailable: the server could not be reached or answered an error.
         """
-        client = self._server.client
-        counted, names = 0, []
-        for name in client.scan_iter(match=f"{self._names.head}*}}:*", count=_COUNTED_AT_ONCE):
-            names.append(name)
-            if len(names) == _COUNTED_AT_ONCE:
-                counted += self._count_live(names, now)
-                names.clear()
-        return counted + self._count_live(names, now)
+        counted: int = 0
+        names: list[Any] = []
+        try:
+            for name in self._server.client.scan_iter(match=self._names.every_session, count=_COUNTED_AT_ONCE):
+                names.append(name)
+                if len(names) == _COUNTED_AT_ONCE:
+                    counted += self._count_live(names, now)
+                    names.clear()
+            return counted + self._count_live(names, now)
+        except Exception as error:
+            raise StorageUnavailable("the session storage could not be reached or answered an error") from error
 
     def _count_live(self, names: Sequence[Any], now: float) -> int:
         pipeline = self._server.client.pipeline(transaction=False)
