@@ -4,16 +4,19 @@ behind."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import redis
 import redis.asyncio
 import valkey
+from hypothesis import settings
 
 from tests.servers import Node, empty, needs_server
 from tokenwheel import RedisStorage
 from tokenwheel.testing import StorageContract
+
+from .twice import Twice
 
 pytestmark = needs_server
 
@@ -85,3 +88,25 @@ class TestAsyncCluster(OverCluster):
     def make_client(self, port: int) -> Any:
         # Several commands at once as the very first can lose their connection: redis-py 8.1 then makes its nodes several times over.
         return self.wait(redis.asyncio.RedisCluster(host="127.0.0.1", port=port).initialize())
+
+
+class TwiceOverServer(Twice):
+    node: ClassVar[Node]
+
+    def __init__(self) -> None:
+        empty(self.node)
+        super().__init__()
+
+    def open(self) -> RedisStorage:
+        return RedisStorage(self.node.client())
+
+    def close(self, storage: RedisStorage) -> None:
+        storage._server.client.close()
+
+
+class TestTwice(TwiceOverServer.TestCase):  # type: ignore[misc]
+    settings = settings(stateful_step_count=30)
+
+    @pytest.fixture(autouse=True)
+    def find(self, server: Node) -> None:
+        TwiceOverServer.node = server

@@ -16,24 +16,20 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from tests.support import FakeClock
 from tokenwheel import (
     AsyncSessionManager,
     ConfigurationError,
-    Device,
-    MemoryStorage,
-    SessionContext,
     SessionManager,
-    SessionRecord,
     SqliteFeed,
     SqliteStorage,
     StorageUnavailable,
 )
 from tokenwheel.database import VERSION
-from tokenwheel.testing import NOW, StorageContract, following, make_record
+from tokenwheel.testing import NOW, StorageContract, make_record
+
+from .twice import Twice
 
 SECRET = "a shared secret of at least 32 bytes, made up for these tests"
 
@@ -74,88 +70,20 @@ class TestContractAwaited(TestContract):
         return AwaitedStorage(super().make_storage())
 
 
-class Twice(RuleBasedStateMachine):
-    """Whatever is done, in whichever of two processes' storages over the file, MemoryStorage answers the same.
-
-    An end that has passed is the one freedom: a storage may forget such a session sooner or later.
-    """
-
-    known = Bundle("known")
-
+class TwiceOverFile(Twice):
     def __init__(self) -> None:
-        super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        self.path = Path(self.folder.name, "sessions.db")
-        self.files = [SqliteStorage(self.path, synchronous="NORMAL") for _ in range(2)]
-        self.memory = MemoryStorage()
-        self.now = NOW
-        self.numbers = itertools.count()
+        super().__init__()
 
-    def file(self) -> SqliteStorage:
-        self.files.reverse()
-        return self.files[0]
-
-    def is_over(self, record: SessionRecord) -> bool:
-        stored = self.memory.read(record.id, self.now)
-        return stored is None
-
-    @rule(
-        target=known,
-        subject=st.sampled_from(["a", "b", "a:b", "Zoë 😀"]),
-        lasts=st.integers(1, 100),
-        limit=st.sampled_from([None, 1, 3]),
-        device=st.none() | st.builds(Device, st.text(), st.text(), st.dictionaries(st.text(), st.integers(-(2**53), 2**53) | st.text())),
-        ip=st.none() | st.text(),
-    )
-    def insert(self, subject: str, lasts: int, limit: int | None, device: Device | None, ip: str | None) -> SessionRecord:
-        context = SessionContext(ip, device)
-        record = make_record(next(self.numbers), subject=subject, ends_at=int(self.now) + lasts, context=context)
-        assert self.file().insert(record, limit, self.now) == self.memory.insert(record, limit, self.now)
-        return record
-
-    @rule(record=known, ahead=st.integers(0, 1), lasts=st.integers(1, 100), generation=st.integers(0, 9))
-    def replace(self, record: SessionRecord, ahead: int, lasts: int, generation: int) -> None:
-        stored = self.memory.read(record.id, self.now)
-        if stored is None:
-            return
-        changed = following(stored, ends_at=int(self.now) + lasts, generation=generation, salt=b"s" * 16, rotated_at=self.now)
-        changed = changed._replace(version=changed.version + ahead)
-        assert self.file().replace(changed, self.now) == self.memory.replace(changed, self.now)
-
-    @rule(records=st.lists(known, max_size=4, unique_by=lambda record: record.id), of_now=st.booleans())
-    def delete(self, records: list[SessionRecord], of_now: bool) -> None:
-        wanted = [self.memory.read(record.id, self.now) if of_now else record for record in records if not self.is_over(record)]
-        there = [record for record in wanted if record is not None]
-        assert sorted(self.file().delete(there, self.now)) == sorted(self.memory.delete(there, self.now))
-
-    @rule(record=known)
-    def read(self, record: SessionRecord) -> None:
-        kept = self.file().read(record.id, self.now)
-        assert (kept if kept is not None and kept.ends_at > self.now else None) == self.memory.read(record.id, self.now)
-
-    @rule()
-    def start_anew(self) -> None:
-        self.files.pop().close()
-        self.files.append(SqliteStorage(self.path, synchronous="NORMAL"))
-
-    @rule(seconds=st.floats(0, 120))
-    def let_time_pass(self, seconds: float) -> None:
-        self.now += seconds
-
-    @invariant()
-    def lists_agree(self) -> None:
-        for subject in ("a", "b", "a:b", "Zoë 😀"):
-            kept, wanted = (sorted(one.read_all(subject, self.now), key=lambda record: record.id) for one in (self.file(), self.memory))
-            assert list(kept) == list(wanted)
-        assert self.file().count(self.now) == len([one for one in self.memory._records.values() if one.ends_at > self.now])
+    def open(self) -> SqliteStorage:
+        return SqliteStorage(Path(self.folder.name, "sessions.db"), synchronous="NORMAL")
 
     def teardown(self) -> None:
-        for one in self.files:
-            one.close()
+        super().teardown()
         self.folder.cleanup()
 
 
-TestTwice = Twice.TestCase
+TestTwice = TwiceOverFile.TestCase
 TestTwice.settings = settings(stateful_step_count=30)
 
 

@@ -4,6 +4,8 @@ Times. A node's clock and the server's may differ, so a lifetime comes as a numb
 makes a moment of it. ``CLOCK_MARGIN`` seconds are added: for a node whose clock is behind, something lives on that is over for the
 others, and it must still be found there. What is over for a node is told by the node's own clock, in ``ARGV``.
 
+Nothing is undone where a script fails half way, so what can fail comes first: to publish comes before to delete.
+
 A stream only grows at its end and is trimmed at its head. An entry there that is over goes; one that is old and yet lives, among many that
 are long over, is moved to the end, where every node hears it once more. So a single revocation of a month keeps no month of others, and
 what lives is never trimmed. An entry has two fields: ``r``, revocations of 25 bytes each, and ``e``, the moment by the server's clock, in
@@ -130,8 +132,8 @@ REPLACE = Script.of(
 local session, index, stream = KEYS[1], KEYS[2], KEYS[3]
 local version, member, value, ends_at, ttl, over, message, lasting = unpack(ARGV)
 if redis.call('GETRANGE', session, 1, 4) ~= version then return 0 end
-keep(session, index, member, value, ends_at, tonumber(ttl), over)
 if stream then publish(stream, message, tonumber(lasting)) end
+keep(session, index, member, value, ends_at, tonumber(ttl), over)
 return 1
 """
 )
@@ -141,21 +143,21 @@ DELETE = Script.of(
     _TIME
     + _PUBLISH
     + """
-local index, deleted, messages = KEYS[1], {}, {}
+local index, found, messages = KEYS[1], {}, {}
 local count = (#ARGV - 1) / 3
 local stream = KEYS[count + 2]
 for number = 1, count do
-  local version, member, message = ARGV[number * 3 - 1], ARGV[number * 3], ARGV[number * 3 + 1]
-  local session = KEYS[number + 1]
-  if redis.call('GETRANGE', session, 1, 4) == version then
-    redis.call('DEL', session)
-    redis.call('ZREM', index, member)
-    deleted[#deleted + 1] = number
-    messages[#messages + 1] = message
+  if redis.call('GETRANGE', KEYS[number + 1], 1, 4) == ARGV[number * 3 - 1] then
+    found[#found + 1] = number
+    messages[#messages + 1] = ARGV[number * 3 + 1]
   end
 end
 if stream and #messages > 0 then publish(stream, table.concat(messages), tonumber(ARGV[1])) end
-return deleted
+for _, number in ipairs(found) do
+  redis.call('DEL', KEYS[number + 1])
+  redis.call('ZREM', index, ARGV[number * 3])
+end
+return found
 """
 )
 """The places, from 1, of those that were deleted. With one more key than sessions also publishes the messages of these."""
