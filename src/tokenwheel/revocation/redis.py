@@ -104,6 +104,7 @@ class RedisFeed:
         self._reader = StreamReader(self._names.stream, clock, timer)
         self._lock = threading.Lock()
         self._tail: Any = None
+        self._is_started = False
         self._is_closed = False
         self._was_connected = False
         self._has_complained = False
@@ -141,7 +142,15 @@ class RedisFeed:
         )
 
     def start(self, apply: Apply) -> None:
-        """Takes in all that lives; with an asyncio client, leaves that to :meth:`replay`."""
+        """Takes in all that lives; with an asyncio client, leaves that to :meth:`replay`.
+
+        Raises:
+            ConfigurationError: it was started before.
+            the client's errors.
+        """
+        if self._is_started:
+            raise ConfigurationError("a feed serves one RevocationList: make another feed, of the same client, for another list")
+        self._is_started = True
         self._reader.begin(apply)
         if not self.is_async:
             read_once(self.server, self._names.stream, self._reader, self._patience)
