@@ -32,7 +32,7 @@ from .events import (
 )
 from .keys import Key, KeySet
 from .models import Device, Session, SessionContext, SessionRecord, SessionTokens
-from .revocation import FeedStats, RedisFeed, Revocation, RevocationFeed, RevocationList, SqliteFeed
+from .revocation import RedisFeed, Revocation, RevocationFeed, RevocationList, SqliteFeed
 from .session import AsyncSessionManager, SessionManager
 from .storage import AsyncSessionStorage, MemoryStorage, RedisStorage, SessionStorage, SqliteStorage
 
@@ -48,7 +48,6 @@ __all__ = [
     "ContextMismatch",
     "Device",
     "ExpiringCache",
-    "FeedStats",
     "InvalidAccessToken",
     "InvalidArgument",
     "Key",

@@ -6,6 +6,9 @@ import time
 from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
+import redis
+import redis.asyncio
+import valkey
 from typing_extensions import assert_type
 
 from tokenwheel import (
@@ -19,6 +22,8 @@ from tokenwheel import (
     Key,
     KeySet,
     MemoryStorage,
+    RedisFeed,
+    RedisStorage,
     RemovalReason,
     Revocation,
     RevocationFeed,
@@ -35,6 +40,7 @@ from tokenwheel import (
     implementation,
     new_token,
 )
+from tokenwheel.revocation import FeedStats
 from tokenwheel.revocation.list import RevocationStats
 
 
@@ -190,3 +196,21 @@ class MyFeed:
 
 storages: list[SessionStorage] = [MyStorage(), MemoryStorage()]
 feeds: list[RevocationFeed] = [MyFeed()]
+
+
+def on_a_server(
+    secret: str,
+    client: redis.Redis,
+    cluster: redis.RedisCluster,
+    awaited: redis.asyncio.Redis,
+    awaited_cluster: redis.asyncio.RedisCluster,
+    other: valkey.Valkey,
+) -> None:
+    for one in (client, cluster, other):
+        feed = RedisFeed(one, prefix="shop", max_staleness=5, when_stale="refuse", clock=time.time, timer=time.monotonic)
+        SessionManager(secret, issuer="i", audience="a", storage=RedisStorage(one, prefix="shop"), revocations=RevocationList(feed)).close()
+        assert_type(feed.stats(), FeedStats)
+        assert_type(feed.stats().staleness, float)
+        assert_type(feed.stats().last_id, str)
+    for another in (awaited, awaited_cluster):
+        AsyncSessionManager(secret, issuer="i", audience="a", storage=RedisStorage(another), revocations=RevocationList(RedisFeed(another)))

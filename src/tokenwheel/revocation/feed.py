@@ -39,9 +39,11 @@ class RevocationFeed(Protocol):
 
     Any exception from ``publish`` reaches the caller of the manager as :class:`~tokenwheel.errors.StorageUnavailable`.
 
-    Two attributes may be left out. ``doorbell``: a buffer of eight bytes in memory that change before a ``publish`` anywhere on this
+    Four attributes may be left out. ``doorbell``: a buffer of eight bytes in memory that change before a ``publish`` anywhere on this
     machine returns, or None for a while or for ever; looking at it is all that an ordinary ``read`` then does. ``waits``: True where
-    ``publish`` may block, for a disk or a network, so that an async manager calls it from a worker thread.
+    ``publish`` may block, for a disk or a network, so that an async manager calls it from a worker thread. ``is_async``: True where
+    ``publish`` and ``close`` return awaitables without being coroutine functions. ``replay``: a coroutine function that takes in what
+    lives, where ``start`` cannot; an async manager awaits it before anything else, and until it has, ``poll`` raises.
     """
 
     def start(self, apply: Callable[[Iterable[tuple[str, float, int | None]]], None]) -> None:

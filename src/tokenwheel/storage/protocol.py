@@ -26,8 +26,10 @@ __all__ = ["AsyncSessionStorage", "SessionStorage"]
 class SessionStorage(Protocol):
     """A storage whose calls block.
 
-    One whose calls may wait, for a disk or a network, has an attribute ``waits`` that is True: an async manager then makes them from
-    worker threads.
+    Four attributes may be left out. ``waits``: True where calls may wait, for a disk or a network, so that an async manager makes them from
+    worker threads. ``is_async``: True where methods return awaitables without being coroutine functions. ``session_id_prefix(subject)``:
+    up to two bytes with which the ids of the subject's sessions begin. ``publishes_to(feed)``: True where ``replace`` and ``delete`` take
+    a feed and revocations besides, one for each record, and publish those whose records they changed, in the same step.
     """
 
     def insert(self, record: SessionRecord, limit: int | None, now: float) -> bool:
