@@ -95,7 +95,7 @@ define copy_tree
 endef
 
 # The folder of a virtual environment holds a stamp for each step that has been done in it.
-GROUP := test
+GROUP := servers
 .venv-coverage/.ready: GROUP := coverage
 .venv/.ready .venv-pure/.ready .venv-coverage/.ready .venv-sanitize/.ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.13 ...")'

@@ -98,7 +98,7 @@ def test_wheel(python: Path, wheel: Path, work: Path, *, implementation: str) ->
             shutil.copytree(source, away / name, ignore=shutil.ignore_patterns("__pycache__"))
         elif source.exists():
             shutil.copy(source, away)
-    run(python, "-m", "pip", "install", "-q", "--group", "test", wheel, cwd=away)
+    run(python, "-m", "pip", "install", "-q", "--group", "servers", wheel, cwd=away)
     run(python, "-m", "pytest", "-q", cwd=away, implementation=implementation)
 
 

@@ -23,7 +23,21 @@ from tokenwheel import (
 )
 from tokenwheel.events import Listeners, SessionEvent
 from tokenwheel.jwt import AccessTokens
-from tokenwheel.session.flow import DELETE, HOOK, INSERT, NOTIFY, READ, READ_ALL, REPLACE, REVOKE, Flow, SessionFlow, failure
+from tokenwheel.session.flow import (
+    DELETE,
+    END,
+    HOOK,
+    INSERT,
+    NOTIFY,
+    READ,
+    READ_ALL,
+    REPLACE,
+    RESTRICT,
+    REVOKE,
+    Flow,
+    SessionFlow,
+    failure,
+)
 from tokenwheel.session.options import check_lifecycle
 
 SECRET = "a shared secret of at least 32 bytes, made up for these tests"
@@ -32,7 +46,7 @@ SECRET = "a shared secret of at least 32 bytes, made up for these tests"
 class Bench:
     """A flow, and a driver that writes down each step and can fail or interfere at any one of them."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, at_once: bool = False, **options: Any) -> None:
         self.clock = FakeClock(1_700_000_000.25)
         self.storage = MemoryStorage()
         self.revocations = RevocationList(clock=self.clock)
@@ -57,7 +71,7 @@ class Bench:
             clock=self.clock,
             revocations=self.revocations,
         )
-        self.flow = SessionFlow(lifecycle, self.tokens, self.listeners, self.clock)
+        self.flow = SessionFlow(lifecycle, self.tokens, self.listeners, self.clock, at_once=at_once)
         self.perform: dict[str, Callable[..., Any]] = {
             INSERT: self.storage.insert,
             READ: self.storage.read,
@@ -65,6 +79,8 @@ class Bench:
             REPLACE: self.storage.replace,
             DELETE: self.storage.delete,
             REVOKE: self.revocations.publish,
+            END: self.revoke_and(self.storage.delete),
+            RESTRICT: self.revoke_and(self.storage.replace),
             HOOK: lambda session, context: None,
             NOTIFY: lambda event: None,
         }
@@ -87,6 +103,13 @@ class Bench:
                     step = flow.send(answer)
         except StopIteration as stop:
             return stop.value
+
+    def revoke_and(self, change: Callable[..., Any]) -> Callable[..., Any]:
+        def both(what: Any, now: float, revocations: Any) -> Any:
+            self.revocations.publish(revocations, now)
+            return change(what, now)
+
+        return both
 
     def create(self, subject: str = "uid1") -> SessionTokens:
         tokens: SessionTokens = self.run(self.flow.create(None, subject, None, None, None))
@@ -142,6 +165,29 @@ def test_each_call_asks_in_the_order_that_keeps_a_crash_harmless() -> None:
     assert bench.steps == [READ_ALL, REVOKE, REPLACE]
     bench.run(bench.flow.delete_all("uid1"))
     assert bench.steps == [READ_ALL, REVOKE, DELETE, NOTIFY]
+
+
+def test_where_it_can_be_done_at_once_to_revoke_and_to_change_is_one_step() -> None:
+    bench = Bench(at_once=True)
+    for event in SessionEvent:
+        bench.listeners.add(event, print)
+    tokens = bench.create()
+    bench.run(bench.flow.restrict_one({"sub": "uid1", "sid": tokens.session_id}))
+    assert bench.steps == [READ, RESTRICT]
+    assert not bench.accepts(tokens)
+    fresh = bench.update(tokens.refresh_token)
+    assert bench.accepts(fresh)
+    assert bench.run(bench.flow.delete_one("uid1", tokens.session_id)) is True
+    assert bench.steps == [READ, END, NOTIFY]
+    assert not bench.accepts(fresh)
+    bench.run(bench.flow.delete_one("uid1", tokens.session_id))
+    assert bench.steps == [READ, REVOKE]
+    sessions = [bench.create() for _ in range(2)]
+    bench.run(bench.flow.restrict_all("uid1"))
+    assert bench.steps == [READ_ALL, RESTRICT, RESTRICT]
+    assert bench.run(bench.flow.delete_all("uid1")) == 2
+    assert bench.steps == [READ_ALL, END, NOTIFY]
+    assert not any(bench.accepts(one) or bench.knows(one) for one in sessions)
 
 
 def test_an_event_nobody_hears_is_no_step() -> None:
@@ -296,6 +342,22 @@ def test_a_restriction_racing_a_refresh_refuses_what_the_refresh_issued() -> Non
     bench.run(bench.flow.restrict_all("uid1"))
     assert not bench.accepts(issued[0])
     assert bench.accepts(bench.update(issued[0].refresh_token))
+
+
+def test_what_is_done_at_once_is_done_again_where_another_was_faster() -> None:
+    bench = Bench(at_once=True)
+    tokens = bench.create()
+    issued: list[SessionTokens] = []
+    interfere(bench, RESTRICT, lambda: issued.append(bench.update(tokens.refresh_token)))
+    bench.run(bench.flow.restrict_all("uid1"))
+    assert bench.steps == [READ_ALL, RESTRICT, READ, RESTRICT]
+    assert not bench.accepts(issued[0])
+    interfere(bench, END, lambda: issued.append(bench.run(bench.flow.update(issued[0].refresh_token, None, None, None, 5000))))
+    assert bench.run(bench.flow.delete_one("uid1", tokens.session_id)) is True
+    assert bench.steps == [READ, END, READ, END]
+    bench.clock.advance(4000)
+    with pytest.raises(AccessTokenRevoked):
+        bench.tokens.verifier.verify(issued[1].access_token)
 
 
 def test_a_session_deleted_by_another_meanwhile_counts_for_the_other() -> None:
