@@ -8,7 +8,6 @@ import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.servers import Node, empty, free_port, needs_server, until
 
 README = Path(__file__).resolve().parent.parent.parent / "README.md"
 WORKERS = 4
@@ -36,12 +37,14 @@ def shown(language: str, containing: str) -> str:
     return str(found)
 
 
-def application() -> str:
-    """The application of the README, with ``sessions`` made as its section on several workers says."""
-    several = shown("python", "SqliteFeed(")
-    lines = shown("python", "FastAPI(").splitlines()
+def application(over: str = "SqliteFeed(") -> str:
+    """The application of the README, with ``sessions`` made as its section on several workers, or on several machines, says."""
+    lines = shown("python", "FastAPI()").splitlines()
     (place,) = (number for number, line in enumerate(lines) if line.startswith("sessions = "))
-    lines[place : place + 1] = [several]
+    lines[place : place + 1] = [shown("python", over)]
+    if over == "RedisFeed(":
+        (place,) = (number for number, line in enumerate(lines) if line == "app = FastAPI()")
+        lines[place : place + 1] = [shown("python", "lifespan=")]
     return "\n".join(lines) + '\n\n@app.get("/worker")\nasync def worker():\n    return __import__("os").getpid()\n'
 
 
@@ -69,12 +72,6 @@ def statuses(port: int, token: str) -> set[int]:
     return {status for status, _ in ask_often(port, "/me", token)}
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
 @contextmanager
 def serving(command: str, folder: Path, port: int) -> Iterator[None]:
     name, *arguments = shlex.split(command)
@@ -97,15 +94,45 @@ def serving(command: str, folder: Path, port: int) -> Iterator[None]:
         server.wait()
 
 
-@pytest.mark.parametrize("server", ["uvicorn", "gunicorn"])
-def test_the_readmes_workers_obey_a_logout_at_once_and_after_a_restart(server: str, tmp_path: Path) -> None:
-    for name in (server, "fastapi"):
+def prepare(program: str, text: str, folder: Path) -> str:
+    """Writes the application and its key; the command that serves it."""
+    for name in (program, "fastapi"):
         if importlib.util.find_spec(name) is None:
             pytest.skip(f"{name} is not installed")
-    (tmp_path / "app.py").write_text(application(), encoding="utf-8")
+    (folder / "app.py").write_text(text, encoding="utf-8")
     key = shlex.split(shown("sh", "keys new").splitlines()[-1])
-    subprocess.run([sys.executable, "-m", *key], cwd=tmp_path, check=True, capture_output=True)
-    command, port = shown("sh", f"{server} app:app"), free_port()
+    subprocess.run([sys.executable, "-m", *key], cwd=folder, check=True, capture_output=True)
+    return shown("sh", f"{program} app:app")
+
+
+@needs_server
+@pytest.mark.parametrize("program", ["uvicorn", "gunicorn"])
+def test_the_readmes_workers_over_a_server_all_obey_a_logout_and_those_that_start_from_their_first_request(
+    program: str, server: Node, tmp_path: Path
+) -> None:
+    empty(server)
+    command = prepare(program, application("RedisFeed(").replace("localhost:6379", f"127.0.0.1:{server.port}"), tmp_path)
+    port = free_port()
+    with serving(command, tmp_path, port):
+        for _ in range(3):
+            status, tokens = ask(port, "POST", "/login", {"name": "ann", "password": "correct horse"})
+            assert status == 200, tokens
+            access = tokens["access_token"]
+            assert statuses(port, access) == {200}
+            assert ask(port, "POST", "/logout", token=access)[0] == 200
+            until(lambda: statuses(port, access) == {401})
+        status, kept = ask(port, "POST", "/login", {"name": "bob", "password": "correct horse"})
+    with serving(command, tmp_path, port):
+        assert statuses(port, access) == {401}
+        assert ask(port, "POST", "/refresh", {"refresh_token": kept["refresh_token"]})[0] == 200
+        ended = shlex.split(shown("sh", "redis://").replace(" ann ", " bob ").replace("localhost:6379", f"127.0.0.1:{server.port}"))
+        subprocess.run([sys.executable, "-m", *ended], cwd=tmp_path, check=True, capture_output=True)
+        until(lambda: statuses(port, kept["access_token"]) == {401})
+
+
+@pytest.mark.parametrize("server", ["uvicorn", "gunicorn"])
+def test_the_readmes_workers_obey_a_logout_at_once_and_after_a_restart(server: str, tmp_path: Path) -> None:
+    command, port = prepare(server, application(), tmp_path), free_port()
     with serving(command, tmp_path, port):
         workers: set[int] = set()
         while len(workers) < 2:  # They start one after the other.
