@@ -1,0 +1,74 @@
+"""Threads that share managers over a Redis or Valkey server."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import redis
+
+from tests.servers import Node, empty, needs_server, until
+from tokenwheel import AccessTokenRevoked, RedisFeed, RedisStorage, RevocationList, SessionManager
+
+pytestmark = needs_server
+
+SECRET = "a shared secret of at least 32 bytes, made up for these tests"
+THREADS = 8
+
+
+def over(client: redis.Redis) -> SessionManager:
+    return SessionManager(SECRET, issuer="i", audience="a", storage=RedisStorage(client), revocations=RevocationList(RedisFeed(client)))
+
+
+def test_threads_that_read_first_all_at_once_begin_one_listener_and_none_is_answered_before_it_has_caught_up(server: Node) -> None:
+    empty(server)
+    with server.client() as client, over(client) as one:
+        for _ in range(10):
+            tokens = one.create(subject="ann")
+            with over(client) as other:
+                one.delete_one("ann", tokens.session_id)  # after the other had taken in all there was, before its first read
+                gate = threading.Barrier(THREADS)
+
+                def read(manager: SessionManager = other, token: str = tokens.access_token, gate: threading.Barrier = gate) -> bool:
+                    gate.wait()
+                    try:
+                        manager.read(token)
+                    except AccessTokenRevoked:
+                        return True
+                    return False
+
+                with ThreadPoolExecutor(THREADS) as pool:
+                    assert all(pool.map(lambda _: read(), range(THREADS)))
+                assert sum(thread.name == "tokenwheel-revocations" for thread in threading.enumerate()) <= 2
+
+
+def test_threads_open_refresh_and_end_sessions_of_one_subject_and_every_logout_is_heard(server: Node) -> None:
+    empty(server)
+    with server.client() as client, over(client) as one, over(client) as other:
+
+        def live(number: int) -> list[str]:
+            manager, ended = (one, other)[number % 2], []
+            for turn in range(20):
+                tokens = manager.create(subject="ann")
+                fresh = manager.update(tokens.refresh_token)
+                manager.read(fresh.access_token)
+                if turn % 3:
+                    assert manager.delete_one("ann", fresh.session_id) is True
+                    ended += [tokens.access_token, fresh.access_token]
+            return ended
+
+        with ThreadPoolExecutor(THREADS) as pool:
+            ended = [token for tokens in pool.map(live, range(THREADS)) for token in tokens]
+        assert len(one.read_all("ann")) == THREADS * 7
+        for manager in (one, other):
+            until(lambda manager=manager: all(_is_refused(manager, token) for token in ended))  # type: ignore[misc]
+        assert one.delete_all("ann") == THREADS * 7
+        assert other.read_all("ann") == {}
+
+
+def _is_refused(manager: SessionManager, token: str) -> bool:
+    try:
+        manager.read(token)
+    except AccessTokenRevoked:
+        return True
+    return False
