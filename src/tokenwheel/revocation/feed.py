@@ -95,11 +95,11 @@ def unpack(message: bytes) -> Revocation:
     """
     if not isinstance(message, bytes) or len(message) != MESSAGE_BYTES:
         raise InvalidArgument(f"a revocation message has {MESSAGE_BYTES} bytes")
-    return unpack_each(message)[0]
+    return Revocation._make(unpack_each(message)[0])
 
 
-def unpack_each(messages: bytes) -> list[Revocation]:
-    """The revocations of one message after the other, at least one.
+def unpack_each(messages: bytes) -> list[tuple[str, float, int | None]]:
+    """The revocations of one message after the other, at least one; as plain tuples, since there may be a million.
 
     Raises:
         InvalidArgument: one of them is none.
@@ -112,7 +112,7 @@ def unpack_each(messages: bytes) -> list[Revocation]:
             raise InvalidArgument(f"a revocation message of version {version} is not known here")
         if before == 0 or not 0 <= expires_at <= _FURTHEST_END:
             raise InvalidArgument(f"a revocation message has a generation above 0, and an end of at most {_FURTHEST_END:g} Unix seconds")
-        revocations.append(Revocation(encode(session_id), expires_at, None if before == _EVERY_GENERATION else before))
+        revocations.append((encode(session_id), expires_at, None if before == _EVERY_GENERATION else before))
     return revocations
 
 

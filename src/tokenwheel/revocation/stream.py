@@ -24,13 +24,15 @@ from ..errors import InvalidArgument
 from ..server import Conversation
 from ..server.client import call
 from ..server.scripts import CLOCK_MARGIN, LOOK, PUBLISH, milliseconds
-from .feed import MESSAGE_BYTES, Revocation, pack, unpack_each
+from .feed import MESSAGE_BYTES, Revocation, pack, unpack, unpack_each
 
 __all__ = ["Memory", "StreamReader", "publication"]
 
 logger = logging.getLogger("tokenwheel")
 
-Apply = Callable[[Iterable[tuple[str, float, int | None]]], None]
+Row = tuple[str, float, int | None]  # as a Revocation, without the time it takes to make one
+Apply = Callable[[Iterable[Row]], None]
+Taken = tuple[bytes, list[Row]]  # messages, and what they say
 
 READ_AT_ONCE = 1_000  # entries
 PUBLISHED_AT_ONCE = 250  # revocations in one entry
@@ -84,7 +86,7 @@ class StreamReader:
         self._name = name
         self._clock = clock
         self._timer = timer
-        self._apply: Apply | None = None
+        self._apply: Apply
         self._memory = Memory()
         self._lost: list[Memory] = []  # since the stream was lost, until it is put back
         self._counted = 0
@@ -134,21 +136,31 @@ class StreamReader:
         """Reads some of what is beyond the last entry; whether that was all."""
         asked_at = self._timer()
         last = self._last
-        given, entries = yield from call(LOOK, (self._name,), b"-" if last is None else last[0], READ_AT_ONCE)
-        is_all = len(entries) < READ_AT_ONCE
+        given, count, *found = yield from self._look("packed")
+        is_all: bool = count < READ_AT_ONCE
         if last is not None:
-            if not entries or entries[0] != last:
+            if not found or found[0] != last:
                 self._begin_anew()
                 return False
-            entries = entries[1:]
+            count -= 1
             self.lag = max(given - self._counted, 0)
-        if is_all and last is not None and self._counted + len(entries) != given:
-            self._begin_anew()
-            return False
-        self._take(entries)
+            if is_all and self._counted + count != given:
+                self._begin_anew()
+                return False
+        if count:
+            try:
+                taken = [(found[2], unpack_each(found[2]))]
+            except InvalidArgument:  # Which of them it is has to be looked up, and what there is now is taken instead.
+                given, _, *found = yield from self._look("apart")
+                self._take(found[2][0 if last is None else 1 :])
+                return False
+            self._take_in(taken, found[1], count)
         if is_all:
             self._counted, self.lag, self.fresh_at = given, 0, asked_at
         return is_all
+
+    def _look(self, form: str) -> Conversation[Any]:
+        return (yield from call(LOOK, (self._name,), b"-" if self._last is None else self._last[0], READ_AT_ONCE, form))
 
     def _begin_anew(self) -> None:
         self._lost.append(self._memory)
@@ -160,7 +172,7 @@ class StreamReader:
         """In no particular order, so that nodes which do it at once soon find that others were faster."""
         now = self._clock()
         unheard = {message for memory in lost for message in memory} - set(self._memory)
-        missing = [one for message in unheard for one in unpack_each(message) if one.expires_at > now]
+        missing = [one for one in map(unpack, unheard) if one.expires_at > now]
         if not missing:
             return
         logger.warning("the stream of revocations was trimmed, lost or replaced; %d that it lacks are put back", len(missing))
@@ -175,29 +187,33 @@ class StreamReader:
                 yield from call(PUBLISH, (self._name,), lasting, b"".join(messages))
 
     def _take(self, entries: Sequence[Any]) -> None:
-        """Hands over what the entries say, and only then counts them as read: the list may have no room."""
-        if not entries or self._apply is None:
+        """Hands over what the entries say, but for those that are none of ours."""
+        if not entries:
             return
-        taken: list[tuple[bytes, list[Revocation]]] = []
+        taken = []
         skipped = 0
         for _, fields in entries:
             try:
                 taken.append(_understand(fields))
             except InvalidArgument:
                 skipped += 1
-        self._apply(one for _, revocations in taken for one in revocations)
-        for message, revocations in taken:
-            for place, one in enumerate(revocations):
-                self._memory.add(message[place * MESSAGE_BYTES : (place + 1) * MESSAGE_BYTES], one.expires_at)
-        self._last = entries[-1]
-        self._counted += len(entries)
-        self.entries += len(entries)
+        self._take_in(taken, entries[-1], len(entries))
         if skipped and not self.skipped:
             logger.warning("the stream of revocations holds entries that are none; they are passed over, and this is said once")
         self.skipped += skipped
 
+    def _take_in(self, taken: Sequence[Taken], last: Any, count: int) -> None:
+        """Hands over, and only then counts as read: the list may have no room."""
+        self._apply(one for _, revocations in taken for one in revocations)
+        for messages, revocations in taken:
+            for place, (_, expires_at, _) in enumerate(revocations):
+                self._memory.add(messages[place * MESSAGE_BYTES : (place + 1) * MESSAGE_BYTES], expires_at)
+        self._last = last
+        self._counted += count
+        self.entries += count
 
-def _understand(fields: Any) -> tuple[bytes, list[Revocation]]:
+
+def _understand(fields: Any) -> Taken:
     if not isinstance(fields, list) or len(fields) != 4 or (fields[0], fields[2]) != (b"r", b"e") or len(fields[1]) > _LONGEST_MESSAGE:
         raise InvalidArgument("an entry of the stream has the fields r and e")
     return fields[1], unpack_each(fields[1])

@@ -173,14 +173,23 @@ return 1
 
 LOOK = Script.of(
     """
-if redis.call('EXISTS', KEYS[1]) == 0 then return {0, {}} end
-local told = redis.call('XINFO', 'STREAM', KEYS[1])
+local stream, from, count, form = KEYS[1], unpack(ARGV)
+if redis.call('EXISTS', stream) == 0 then return {0, 0} end
+local told, given = redis.call('XINFO', 'STREAM', stream), nil
 for place = 1, #told, 2 do
-  if told[place] == 'entries-added' then
-    return {told[place + 1], redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', ARGV[2])}
-  end
+  if told[place] == 'entries-added' then given = told[place + 1] end
 end
-return redis.error_reply('ERR a server of Redis 7 or later, or Valkey, is needed')
+if not given then return redis.error_reply('ERR a server of Redis 7 or later, or Valkey, is needed') end
+local entries, messages = redis.call('XRANGE', stream, from, '+', 'COUNT', count), {}
+if #entries == 0 then return {given, 0} end
+if form == 'apart' then return {given, #entries, entries[1], entries[#entries], entries} end
+for place = from == '-' and 1 or 2, #entries do
+  local fields = entries[place][2]
+  messages[#messages + 1] = #fields == 4 and fields[1] == 'r' and fields[3] == 'e' and fields[2] or 'none of ours'
+end
+return {given, #entries, entries[1], entries[#entries], table.concat(messages)}
 """
 )
-"""Of a stream at one moment: how many entries it was ever given, and those from an id on, up to a number."""
+"""Of a stream at one moment: how many entries it was ever given; and of those from an id on, up to a number, how many there are, the
+first, the last, and the messages of all but that of the id, in one piece, or ``apart`` the entries themselves. A client parses one piece
+many times faster."""
