@@ -130,9 +130,8 @@ class RedisFeed:
     @property
     def doorbell(self) -> memoryview | None:
         """Eight bytes that change when the node is cut off; None while each lookup has to see whether it may still be answered."""
-        is_settled = self._is_closed or self._is_ready()
         may_be_stale_soon = self._refuses and self._staleness() >= self._max_staleness / 2
-        return self._doorbell if is_settled and not may_be_stale_soon else None
+        return None if may_be_stale_soon else self._doorbell
 
     def stats(self) -> FeedStats:
         """How this process stands to the stream."""
