@@ -76,7 +76,7 @@ def race(request: pytest.FixtureRequest, benchmark: BenchmarkFixture) -> Record:
         told = {"case": item.originalname, "race": dict(key[1]), "contender": name, "operation": operation, "version": outcome.version}
         told["about"] = inspect.getdoc(item.function)
         ours = raced.get((*key[:2], baseline if alone else None), {}).get(baseline)
-        if isinstance(ours, Outcome):
+        if isinstance(ours, Outcome) and name != baseline:
             told["ours"] = statistics.median(one[operation] for one in ours.rounds)
         benchmark.extra_info.update(told, **outcome.facts, **outcome.counted())
         times = iter(seconds)

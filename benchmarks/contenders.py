@@ -41,6 +41,14 @@ CONTENDERS: dict[str, Contender] = {
     "sqlite_full": Contender("SqliteStorage and SqliteFeed", "tokenwheel", '`synchronous="FULL"`, the default: survives a loss of power'),
     "sqlite_normal": Contender("SqliteStorage and SqliteFeed", "tokenwheel", '`synchronous="NORMAL"`: survives the end of any process'),
     "tokenwheel_fed": Contender("**tokenwheel** with SqliteFeed", "tokenwheel", "compiled"),
+    "redis": Contender("RedisStorage and RedisFeed", "tokenwheel", "on a server that all machines share"),
+    "redis_threads": Contender("RedisStorage and RedisFeed, 4 threads", "tokenwheel", "one client, whose pool has a connection for each"),
+    "redis_fed": Contender("**tokenwheel** with RedisFeed", "tokenwheel", "compiled"),
+    "redis_fed_refusing": Contender("**tokenwheel** with RedisFeed, refusing", "tokenwheel", 'compiled; `when_stale="refuse"`'),
+    "redis_fed_packed": Contender(
+        "**tokenwheel** with RedisFeed, 250 an entry", "tokenwheel", "compiled; as many revocations at once are published"
+    ),
+    "pyjwt_blocklist": Contender("PyJWT and a blocklist in Redis", "PyJWT", "`EXISTS` at each request, with redis-py"),
     "secrets": Contender("secrets.token_urlsafe", None),
     "nanoid_python": Contender("nanoid", "nanoid", "32 characters"),
     "nanoid_node": Contender("nanoid", "nanoid", "Node; 32 characters", node=True),

@@ -43,6 +43,10 @@ HELD_BACK = {
     "feed": """
         SQLite takes two thirds of a replay: half a second to step through a million rows and make their values.
     """,
+    "logout": """
+        Eight nodes and the server on so few cores: who is woken last waits for the others. Besides, a node's thread that computes
+        keeps Python's lock from the one that hears, up to 5 ms each time (`sys.setswitchinterval`).
+    """,
     "scale": """
         The processor's caches and its table of pages: an entry lies one step of memory further away than a dict's, in pages of 4
         KiB, and at 10 thousand entries, where all is near, it is the dict that is slower. The number of steps is the same at every

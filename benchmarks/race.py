@@ -21,8 +21,10 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "build" / "bench"
 NODE_WORKER = FOLDER / "node" / "worker.mjs"
 OLD_PYJWT = FOLDER / "pyjwt-2.12"
-COUNTED = ("late", "given_back")
+COUNTED = ("late", "given_back", "at_once", "busy")
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+OTHER_CORES = CORES[:-1] or CORES
+"""Where the servers of Python contenders run, which share the last core."""
 
 
 class Missing(Exception):

@@ -32,15 +32,29 @@ TITLES = {
     "test_last": "Sessions that outlive the process",
     "test_read_fed": "Reading beside a feed",
     "test_replay": "Taking in what was revoked before",
+    "test_remote_calls": "Each call with sessions on a server",
+    "test_remote_rate": "Calls a second with sessions on a server",
+    "test_logout": "A logout on one of eight nodes",
+    "test_read_blocklist": "Reading beside a blocklist on a server",
 }
 FACTS = {
     "bytes_per_session": "bytes a session",
+    "bytes_per_refreshed": "bytes a session, refreshed",
     "bytes_per_revocation": "bytes a revocation",
     "bytes_per_entry": "bytes an entry",
     "gc_collect": "`gc.collect()`",
     "late": "served late",
     "given_back": "memory given back",
+    "logouts": "logouts",
+    "at_once": "refused by all before",
+    "busy": "processors busy",
 }
+SHARES = ("given_back", "at_once", "busy")
+RATES = ("test_remote_rate",)
+"""Cases that also show how many calls a second that makes."""
+SEVERAL = {"test_read_seen_each", "test_cache", "test_revocations", "test_scale", "test_falling_due", "test_last", "test_remote_calls"}
+SEVERAL |= {"test_remote_rate", "test_logout", "test_read_blocklist"}
+"""Cases with several operations, each a test of its own."""
 TIMES = "\u00d7"
 NOT_MET = "**not met**"
 MOST_SHOWN = 6
@@ -48,13 +62,14 @@ MOST_SHOWN = 6
 BASELINES = ("tokenwheel", "create")
 HOW = """\
 Every contender runs in a process of its own, so that its memory, its garbage collector and its caches are its own, and all of
-them on the same core (Node may use every core: V8 compiles in other threads). They are built and warmed up first; then each times
-one round in turn, in an order drawn anew for each turn, so that whatever befalls the machine befalls all. A round takes the
-median over slices of at most 50 µs or 100 calls, about 20 ms of them; the figure here is the median of the rounds, ± half their
-interquartile range. The loop around the calls is part of the time, for everyone. Inputs are made outside of the time, as fresh
-objects, as a server receives them. The garbage collector is off during a round; what it costs is a figure of its own. Before
-anything is timed, each library's answer is compared with the right one, and a token with a false signature, an `exp` in the past,
-a wrong `iss` and a wrong `aud` is shown to it: what it does not refuse, its line names.
+them on the same core (Node may use every core: V8 compiles in other threads; a server has the other cores, and is reached over
+loopback). They are built and warmed up first; then each times one round in turn, in an order drawn anew for each turn, so that
+whatever befalls the machine befalls all. A round takes the median over slices of at most 50 µs or 100 calls, about 20 ms of
+them; the figure here is the median of the rounds, ± half their interquartile range. The loop around the calls is part of the
+time, for everyone. Inputs are made outside of the time, as fresh objects, as a server receives them. The garbage collector is
+off during a round; what it costs is a figure of its own. Before anything is timed, each library's answer is compared with the
+right one, and a token with a false signature, an `exp` in the past, a wrong `iss` and a wrong `aud` is shown to it: what it
+does not refuse, its line names.
 
 All read the very same tokens, which this library issued: 329 characters with HS256, with `sub`, `anc`, `role`, `name`, `iss`, `aud`, `sid`,
 `iat` and `exp`, and the type in the header. `read` also checks the type and the session's id, refuses a name that stands twice,
@@ -144,7 +159,7 @@ def case_section(results: Results, case: str, rows: list[Row]) -> Iterator[str]:
             told.append(f"tokens of {' and '.join(map(str, lengths))} characters")
         if told:
             yield f"### {', '.join(told)}\n"
-        yield from race_table(case, alike)
+        yield from (calls_table if "round_trips" in alike[0].facts else race_table)(case, alike)
         yield ""
 
 
@@ -161,12 +176,23 @@ def race_table(case: str, rows: list[Row]) -> Iterator[str]:
         yield f"| {label(own[0])} | {' | '.join(cells)} | `make bench CASES='{selection(case, own[0])}'` |"
 
 
+def calls_table(case: str, rows: list[Row]) -> Iterator[str]:
+    """One contender's calls to a server, a line for each."""
+    yield f"{label(rows[0]).replace('<br>', ': ')}.\n"
+    yield "| | time | round trips | the server's processor | measured again by |\n| --- | ---: | ---: | ---: | --- |"
+    for row in rows:
+        trips, server = (row.facts[name][row.operation] for name in ("round_trips", "server_seconds"))
+        cells = [time_cell(row), f"{trips:g}", duration(server) if trips else "-"]
+        yield f"| `{row.operation}` | {' | '.join(cells)} | `make bench CASES='{selection(case, row)}{row.operation}]'` |"
+
+
 def time_cell(row: Row) -> str:
     """The time, its spread, and how many times that of this library it is."""
     ours = row.facts.get("ours")
     times = f" ({row.seconds / ours:.3g} {TIMES})" if ours and not row.contender.startswith(BASELINES) else ""
     spread = f" ± {50 * row.spread / row.seconds:.0f}%" if row.rounds > 1 else ""
-    return f"{duration(row.seconds)}{spread}{times}"
+    rate = f"<br>{1 / row.seconds:,.0f} a second" if row.case in RATES else ""
+    return f"{duration(row.seconds)}{spread}{times}{rate}"
 
 
 def fact_cell(name: str, value: float | list[float] | None) -> str:
@@ -175,14 +201,16 @@ def fact_cell(name: str, value: float | list[float] | None) -> str:
     if name == "gc_collect":
         return duration(float(str(value)))
     if isinstance(value, list):
-        return f"{100 * statistics.median(value):.0f}%" if name == "given_back" else f"{max(value):.0f}"
-    return f"{value:.0f}"
+        return f"{100 * statistics.median(value):.0f}%" if name in SHARES else f"{max(value):.0f}"
+    return f"{value:,.0f}"
 
 
 def label(row: Row) -> str:
     contender = CONTENDERS[row.contender]
     notes = [contender.remark] if contender.remark else []
     notes += [f"`{row.facts[name]}`" for name in ("set", "hit", "delete") if row.facts.get(name)]
+    if row.facts.get("server"):
+        notes.append(row.facts["server"])
     unchecked = row.facts.get("unchecked")
     if unchecked:
         notes.append(f"does **not** check {unchecked}")
@@ -195,7 +223,7 @@ def plain(name: str) -> str:
 
 def selection(case: str, row: Row) -> str:
     """What ``-k`` selects just this line by."""
-    several = case in ("test_read_seen_each", "test_cache", "test_revocations", "test_scale", "test_falling_due")
+    several = case in SEVERAL
     values = [*(str(value) for value in row.race.values()), row.contender]
     return f"{case.removeprefix('test_')}[{'-'.join(values)}{'-' if several else ']'}"
 
@@ -240,6 +268,7 @@ def readme_table(results: Results) -> Iterator[str]:
         ("`new_token(24)`", "test_new_token", {}, None, "tokenwheel", "secrets"),
         ("`ExpiringCache`, a million entries, `get`", "test_cache", {"size": 1_000_000}, "hit", "tokenwheel", "cachebox_vttl"),
         ("`ExpiringCache`, a million entries, `set`", "test_cache", {"size": 1_000_000}, "set", "tokenwheel", "cachebox_vttl"),
+        ("`read`, seen before, on one of many machines", "test_read_blocklist", {}, "seen", "redis_fed", "pyjwt_blocklist"),
         ("a million entries due at once, longest wait", "test_falling_due", {}, "cpu", "tokenwheel", "cachebox_vttl"),
     ]
     for title, case, race, operation, ours, theirs in lines:

@@ -7,38 +7,49 @@ import json
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.claims import APPLICATION
 from benchmarks.peers.jwt_libraries import Material, make_manager
 from benchmarks.timing import Batch, time_calls, time_round
+from benchmarks.valkey import Valkey
 
 from .job import Job
 
-SESSIONS = 20_000
+SESSIONS = {"sqlite_normal": 20_000, "redis": 50_000}
+"""How many are held by those whose size is measured."""
 AT_ONCE = 10_000
 CALLS = 50
 
 
 class Lasting(Job):
-    """A service's sessions: opened, refreshed and ended, on the storage and the feed of one file."""
+    """A service's sessions: opened, refreshed and ended, on the storage and the feed of one file, or of one server."""
 
-    def __init__(self, peer: str, *, tokens: str) -> None:
+    def __init__(self, peer: str, *, tokens: str, cores: Sequence[int]) -> None:
         self.peer = peer
-        file = json.loads(Path(tokens).read_text())
-        material = Material(*(file[name] for name in Material._fields))
         self.folder = tempfile.TemporaryDirectory()
         self.file = Path(self.folder.name, "sessions.db")
-        self.manager = make_manager(material, **self.options())
+        self.server = Valkey(cores) if peer == "redis" else None
+        self.manager = make_manager(Material.of(tokens), **self.options())
         self.numbers = itertools.count()
-        before = self.bytes_held()
-        self.held = [self.create(next(self.numbers)) for _ in range(SESSIONS if peer == "sqlite_normal" else CALLS)]
-        self.bytes_per_session = (self.bytes_held() - before) / len(self.held)
+        size = SESSIONS.get(peer, CALLS)
+        held = [self.bytes_held()]
+        self.held = [self.create(next(self.numbers)) for _ in range(size)]
+        held.append(self.bytes_held())
+        if self.server is not None:
+            for place in range(size):
+                self.update(place)
+            held.append(self.bytes_held())
+        names = ("bytes_per_session", "bytes_per_refreshed") if size > CALLS else ()
+        self.sizes = {name: (one - held[0]) / size for name, one in zip(names, held[1:], strict=False)}
 
     def options(self) -> dict[str, Any]:
         if self.peer == "memory":
             return {}
+        if self.server is not None:
+            return self.server.options()
         from tokenwheel import RevocationList, SqliteFeed, SqliteStorage
 
         synchronous: Any = self.peer.removeprefix("sqlite_").upper()
@@ -46,10 +57,12 @@ class Lasting(Job):
         return {"storage": SqliteStorage(self.file, synchronous=synchronous), "revocations": RevocationList(feed)}
 
     def bytes_held(self) -> int:
+        if self.server is not None:
+            return self.server.bytes_held()
         return sum(one.stat().st_size for one in self.file.parent.glob(f"{self.file.name}*") if not one.name.endswith("-shm"))
 
-    def facts(self) -> dict[str, float | str]:
-        return {} if self.peer != "sqlite_normal" else {"bytes_per_session": self.bytes_per_session}
+    def facts(self) -> dict[str, Any]:
+        return {**self.sizes, **({} if self.server is None else {"server": self.server.version})}
 
     def create(self, number: int) -> Any:
         return self.manager.create(APPLICATION, subject=f"uid{number}")
@@ -77,52 +90,82 @@ class Lasting(Job):
 class Replaying(Job):
     """What a process does when it starts: it takes in every revocation that lives, before its first read."""
 
-    def __init__(self, peer: str, *, size: int) -> None:
-        from tokenwheel import Revocation, SqliteFeed
+    def __init__(self, peer: str, *, size: int, cores: Sequence[int]) -> None:
+        from tokenwheel import RedisFeed, Revocation, SqliteFeed
 
         self.peer = peer
         self.size = size
         self.folder = tempfile.TemporaryDirectory()
         self.file = Path(self.folder.name, "revocations.db")
-        feed = SqliteFeed(self.file, synchronous="NORMAL")
+        self.server = Valkey(cores) if peer.startswith("redis") else None
+        self.before = self.bytes_held()
         end = time.time() + 86_400
+        feed: Any = SqliteFeed(self.file, synchronous="NORMAL") if self.server is None else RedisFeed(self.server.client())
         for start in range(0, size, AT_ONCE):
-            feed.publish([Revocation(os.urandom(8).hex(), end, None) for _ in range(min(AT_ONCE, size - start))])
+            revocations = [Revocation(os.urandom(8).hex(), end, None) for _ in range(min(AT_ONCE, size - start))]
+            if peer == "redis_fed":
+                publish_each(feed, revocations)
+            else:
+                feed.publish(revocations)
         feed.close()
 
-    def facts(self) -> dict[str, float | str]:
-        return {"bytes_per_revocation": self.file.stat().st_size / self.size}
+    def bytes_held(self) -> int:
+        if self.server is not None:
+            return self.server.bytes_held()
+        return self.file.stat().st_size if self.file.exists() else 0
+
+    def facts(self) -> dict[str, Any]:
+        server = {} if self.server is None else {"server": self.server.version}
+        return {"bytes_per_revocation": (self.bytes_held() - self.before) / self.size, **server}
 
     def round(self) -> dict[str, float]:
-        from tokenwheel import RevocationList, SqliteFeed
+        from tokenwheel import RedisFeed, RevocationList, SqliteFeed
 
         start = time.perf_counter()
-        revocations = RevocationList(SqliteFeed(self.file))
+        revocations = RevocationList(SqliteFeed(self.file) if self.server is None else RedisFeed(self.server.client()))
         spent = time.perf_counter() - start
         assert len(revocations) == self.size
         revocations.close()
         return {"replay": spent}
 
 
-class Fed(Job):
-    """A token seen before, read in a process whose list is tied to others by a feed: none, SQLite's, or one that each lookup must ask."""
+def publish_each(feed: Any, revocations: Sequence[Any]) -> None:
+    """An entry of the stream for each, as one logout after the other writes them; but nobody waits for an answer before the next one."""
+    from tokenwheel.server.scripts import PUBLISH
 
-    def __init__(self, peer: str, *, tokens: str) -> None:
+    pipeline = feed.server.client.pipeline(transaction=False)
+    pipeline.script_load(PUBLISH.text)
+    for one in revocations:
+        stream, lasting, messages = feed.publication([one])
+        pipeline.execute_command("EVALSHA", PUBLISH.sha, 1, stream, lasting, *messages)
+    pipeline.execute()
+
+
+class Fed(Job):
+    """A token seen before, read in a process whose list is tied to others by a feed: none, SQLite's, or Redis's."""
+
+    def __init__(self, peer: str, *, tokens: str, cores: Sequence[int]) -> None:
         self.peer = peer
         file = json.loads(Path(tokens).read_text())
-        material = Material(*(file[name] for name in Material._fields))
         self.raw = file["good"][0].encode()
         self.folder = tempfile.TemporaryDirectory()
-        self.read = make_manager(material, **self.options()).read
+        self.server = Valkey(cores) if peer.startswith("redis") else None
+        self.read = make_manager(Material.of(tokens), **self.options()).read
         self.read(file["good"][0])
         time_round(self.make_batch, 0.2)
 
     def options(self) -> dict[str, Any]:
         if self.peer == "tokenwheel":
             return {}
-        from tokenwheel import RevocationList, SqliteFeed
+        from tokenwheel import RedisFeed, RevocationList, SqliteFeed
 
-        return {"revocations": RevocationList(SqliteFeed(Path(self.folder.name, "revocations.db")))}
+        if self.server is None:
+            return {"revocations": RevocationList(SqliteFeed(Path(self.folder.name, "revocations.db")))}
+        when_stale: Any = "refuse" if self.peer == "redis_fed_refusing" else "accept"
+        return {"revocations": RevocationList(RedisFeed(self.server.client(), when_stale=when_stale))}
+
+    def facts(self) -> dict[str, Any]:
+        return {} if self.server is None else {"server": self.server.version}
 
     def make_batch(self) -> Batch:
         return self.read, [self.raw.decode() for _ in range(100)]

@@ -7,12 +7,13 @@ import json
 import random
 import statistics
 from abc import abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from benchmarks.claims import APPLICATION, ISSUER
 from benchmarks.contenders import PURE
-from benchmarks.peers.jwt_libraries import REMEMBERING, VERIFIERS, Bare, Material
+from benchmarks.peers.jwt_libraries import REMEMBERING, VERIFIERS, Bare, Material, Verify
 from benchmarks.timing import BATCH, WARM_UP_SECONDS, Batch, time_calls, time_round
 
 from .job import Job
@@ -30,8 +31,9 @@ def find_unchecked(call: Any, bad: dict[str, str]) -> list[str]:
 
 
 class Reading(Job):
-    def __init__(self, peer: str, *, tokens: str) -> None:
+    def __init__(self, peer: str, *, tokens: str, make: Callable[[Material], Verify | Bare] | None = None) -> None:
         self.peer = peer
+        self.make = make or VERIFIERS[peer]
         file = json.loads(Path(tokens).read_text())
         self.material = Material(*(file[name] for name in Material._fields))
         self.tokens: list[str] = file["good"]
@@ -50,7 +52,7 @@ class Reading(Job):
 
     def forget(self) -> None:
         """A new verifier, which has seen no token."""
-        made = VERIFIERS[self.peer](self.material)
+        made = self.make(self.material)
         self.prepare, self.call = (made.prepare, made.call) if isinstance(made, Bare) else (None, made)
 
     @abstractmethod

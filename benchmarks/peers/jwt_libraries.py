@@ -7,10 +7,12 @@ unchecked.
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
 import time
 from base64 import urlsafe_b64decode
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.claims import ACCEPTED, APPLICATION, AUDIENCE, ISSUER, LIFETIME
@@ -25,6 +27,12 @@ class Material(NamedTuple):
     secret: str | None
     private: str | None
     public: str | None
+
+    @classmethod
+    def of(cls, tokens: str) -> Material:
+        """The key that signed the tokens of a file."""
+        file = json.loads(Path(tokens).read_text())
+        return cls(*(file[name] for name in cls._fields))
 
     @property
     def verifying(self) -> str:

@@ -1,0 +1,160 @@
+"""A manager whose sessions and revocations are on a server: what each call takes, and how many of them one process gets done."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
+from typing import Any
+
+from benchmarks.claims import APPLICATION
+from benchmarks.peers.jwt_libraries import Material, make_manager
+from benchmarks.timing import time_calls
+from benchmarks.valkey import Valkey
+
+from .job import Job
+
+CALLS = 100
+COUNTED_CALLS = 1_000
+DEVICES = 3
+"""Sessions of each subject whose sessions are read or ended together."""
+THREADS = {"redis": 1, "redis_threads": 4}
+
+Step = tuple[str, Callable[[Any], Any], Sequence[Any]]
+
+
+class Remote(Job):
+    def __init__(self, peer: str, *, tokens: str, cores: Sequence[int]) -> None:
+        self.peer = peer
+        self.server = Valkey(cores)
+        self.client = self.server.client()
+        self.manager = make_manager(Material.of(tokens), **self.server.options(self.client))
+        self.numbers = itertools.count()
+
+    def facts(self) -> dict[str, Any]:
+        return {"server": self.server.version}
+
+    def create(self, subject: str) -> Any:
+        return self.manager.create(APPLICATION, subject=subject)
+
+    def subjects(self, count: int) -> list[str]:
+        """None of them seen before."""
+        return [f"uid{next(self.numbers)}" for _ in range(count)]
+
+
+class Calls(Remote):
+    """Each call of the manager, one at a time, and a ``PING``, which shows what any round trip takes here."""
+
+    def __init__(self, peer: str, *, tokens: str, cores: Sequence[int]) -> None:
+        super().__init__(peer, tokens=tokens, cores=cores)
+        self.round()
+        self.trips: dict[str, float] = {}
+        self.cpu: dict[str, float] = {}
+        for name, call, inputs in self.steps(COUNTED_CALLS):
+            self.trips[name], self.cpu[name] = (total / len(inputs) for total in self.count(call, inputs))
+
+    def facts(self) -> dict[str, Any]:
+        return {**super().facts(), "round_trips": self.trips, "server_seconds": self.cpu}
+
+    def round(self) -> dict[str, float]:
+        return {name: time_calls(call, inputs) for name, call, inputs in self.steps(CALLS)}
+
+    def count(self, call: Callable[[Any], Any], inputs: Sequence[Any]) -> tuple[int, float]:
+        """How often the client was asked to send a command and to wait for the answer, and the server's processor time."""
+        send, trips = self.client.execute_command, 0
+
+        def execute_command(*command: Any, **options: Any) -> Any:
+            nonlocal trips
+            trips += 1
+            return send(*command, **options)
+
+        self.client.execute_command = execute_command
+        before = self.server.cpu_seconds()
+        for one in inputs:
+            call(one)
+        spent = self.server.cpu_seconds() - before
+        del self.client.execute_command
+        return trips, spent
+
+    def steps(self, count: int) -> Iterator[Step]:
+        """What to call, and with which arguments, made when the step before it is done."""
+        manager = self.manager
+        held: dict[str, Any] = {}
+
+        def create(subject: str) -> None:
+            held[subject] = self.create(subject)
+
+        def update(subject: str) -> None:
+            held[subject] = manager.update(held[subject].refresh_token, APPLICATION)
+
+        def read_all(subject: str) -> None:
+            assert len(manager.read_all(subject)) == DEVICES
+
+        def delete_one(subject: str) -> None:
+            assert manager.delete_one(subject, held[subject].session_id)
+
+        def delete_all(subject: str) -> None:
+            assert manager.delete_all(subject) == DEVICES
+
+        subjects = self.subjects(count)
+        yield "ping", lambda _: self.client.ping(), subjects
+        yield "create", create, subjects
+        claims = [manager.read(held[subject].access_token) for subject in subjects]
+        yield "read", manager.read, [held[subject].access_token.encode().decode() for subject in subjects]
+        yield "update", update, subjects
+        refreshed = [manager.read(held[subject].access_token) for subject in subjects]
+        assert [one.session_id for one in refreshed] == [one.session_id for one in claims]
+        yield "restrict_one", manager.restrict_one, refreshed
+        assert not any(self.is_accepted(held[subject].access_token) for subject in subjects)
+        for subject in subjects:
+            update(subject)
+        assert all(self.is_accepted(held[subject].access_token) for subject in subjects)
+        yield "delete_one", delete_one, subjects
+        assert not any(self.is_accepted(held[subject].access_token) for subject in subjects)
+        subjects = self.subjects(count)
+        opened = [self.create(subject).access_token for subject in subjects for _ in range(DEVICES)]
+        yield "read_all", read_all, subjects
+        yield "delete_all", delete_all, subjects
+        assert not any(map(self.is_accepted, opened))
+
+    def is_accepted(self, token: str) -> bool:
+        from tokenwheel.errors import AccessTokenRevoked
+
+        try:
+            self.manager.read(token)
+        except AccessTokenRevoked:
+            return False
+        return True
+
+
+class FullSpeed(Remote):
+    """One process that does nothing but open, refresh and end sessions, in one thread or in several: seconds by calls done."""
+
+    def __init__(self, peer: str, *, tokens: str, cores: Sequence[int]) -> None:
+        super().__init__(peer, tokens=tokens, cores=cores)
+        self.threads = ThreadPoolExecutor(THREADS[peer])
+        self.round()
+
+    def round(self) -> dict[str, float]:
+        manager, subjects = self.manager, self.subjects(CALLS * 4)
+        opened: dict[str, Any] = {}
+
+        def create(subject: str) -> None:
+            opened[subject] = self.create(subject)
+
+        def update(subject: str) -> None:
+            opened[subject] = manager.update(opened[subject].refresh_token, APPLICATION)
+
+        def delete(subject: str) -> None:
+            assert manager.delete_one(subject, opened[subject].session_id)
+
+        return {call.__name__: self.time_threads(call, subjects) for call in (create, update, delete)}
+
+    def time_threads(self, call: Callable[[str], None], inputs: Sequence[str]) -> float:
+        count = THREADS[self.peer]
+        shares = [inputs[number::count] for number in range(count)]
+        start = perf_counter()
+        for _ in self.threads.map(lambda share: [call(one) for one in share], shares):  # What a thread raises comes out here.
+            pass
+        return (perf_counter() - start) / len(inputs)
