@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import pytest
-import redis
-import redis.asyncio
-import valkey
 from hypothesis import settings
 
+from tests.clients import Asyncio, AsyncioCluster, AsyncioOfValkey, Blocking, BlockingCluster, Decoding, OfValkey
 from tests.servers import Node, empty, needs_server
 from tokenwheel import RedisStorage
 from tokenwheel.testing import StorageContract
@@ -40,54 +38,32 @@ class OverClient(StorageContract):
         super().teardown_method()
 
 
-class OverServer(OverClient):
-    @pytest.fixture(autouse=True, scope="class")
-    @classmethod
-    def find(cls, server: Node) -> None:
-        cls.nodes = [server]
+class TestBlocking(Blocking, OverClient):
+    pass
 
 
-class OverCluster(OverClient):
-    @pytest.fixture(autouse=True, scope="class")
-    @classmethod
-    def find(cls, cluster: Sequence[Node]) -> None:
-        cls.nodes = cluster
+class TestDecoding(Decoding, OverClient):
+    pass
 
 
-class TestBlocking(OverServer):
-    def make_client(self, port: int) -> Any:
-        return redis.Redis(port=port)
+class TestAsync(Asyncio, OverClient):
+    pass
 
 
-class TestDecoding(OverServer):
-    def make_client(self, port: int) -> Any:
-        return redis.Redis(port=port, decode_responses=True, protocol=3)
+class TestValkey(OfValkey, OverClient):
+    pass
 
 
-class TestAsync(OverServer):
-    def make_client(self, port: int) -> Any:
-        return redis.asyncio.Redis(port=port)
+class TestAsyncValkey(AsyncioOfValkey, OverClient):
+    pass
 
 
-class TestValkey(OverServer):
-    def make_client(self, port: int) -> Any:
-        return valkey.Valkey(port=port)
+class TestBlockingCluster(BlockingCluster, OverClient):
+    pass
 
 
-class TestAsyncValkey(OverServer):
-    def make_client(self, port: int) -> Any:
-        return valkey.asyncio.Valkey(port=port)
-
-
-class TestBlockingCluster(OverCluster):
-    def make_client(self, port: int) -> Any:
-        return redis.RedisCluster(host="127.0.0.1", port=port)
-
-
-class TestAsyncCluster(OverCluster):
-    def make_client(self, port: int) -> Any:
-        # Several commands at once as the very first can lose their connection: redis-py 8.1 then makes its nodes several times over.
-        return self.wait(redis.asyncio.RedisCluster(host="127.0.0.1", port=port).initialize())
+class TestAsyncCluster(AsyncioCluster, OverClient):
+    pass
 
 
 class TwiceOverServer(Twice):

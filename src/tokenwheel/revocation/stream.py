@@ -89,6 +89,7 @@ class StreamReader:
         self._apply: Apply
         self._memory = Memory()
         self._lost: list[Memory] = []  # since the stream was lost, until it is put back
+        self._in_new: set[bytes] = set()  # meanwhile: what the new one holds, put back by others or not
         self._counted = 0
         self._last: Any = None
         self.fresh_at = -inf
@@ -116,6 +117,7 @@ class StreamReader:
             lost = list(self._lost)
             yield from self._put_back(lost)
             del self._lost[: len(lost)]  # All of it, unless the stream was lost once more meanwhile.
+        self._in_new.clear()
 
     def follow(self, longest_wait: float) -> Conversation[None]:
         """Takes in what comes, as it comes, for ever; each answer within ``longest_wait`` seconds."""
@@ -165,13 +167,14 @@ class StreamReader:
     def _begin_anew(self) -> None:
         self._lost.append(self._memory)
         self._memory = Memory()
+        self._in_new.clear()
         self._counted, self._last = 0, None
         self.replays += 1
 
     def _put_back(self, lost: Sequence[Memory]) -> Conversation[None]:
         """In no particular order, so that nodes which do it at once soon find that others were faster."""
         now = self._clock()
-        unheard = {message for memory in lost for message in memory} - set(self._memory)
+        unheard = {message for memory in lost for message in memory} - self._in_new
         missing = [one for one in map(unpack, unheard) if one.expires_at > now]
         if not missing:
             return
@@ -180,8 +183,7 @@ class StreamReader:
         for start in range(0, len(missing), PUBLISHED_AT_ONCE):
             while not (yield from self._read_on()):
                 pass
-            known = set(self._memory)
-            chunk = [one for one in missing[start : start + PUBLISHED_AT_ONCE] if pack(one) not in known]
+            chunk = [one for one in missing[start : start + PUBLISHED_AT_ONCE] if pack(one) not in self._in_new]
             if chunk:
                 lasting, messages = publication(chunk, now)
                 yield from call(PUBLISH, (self._name,), lasting, b"".join(messages))
@@ -207,7 +209,10 @@ class StreamReader:
         self._apply(one for _, revocations in taken for one in revocations)
         for messages, revocations in taken:
             for place, (_, expires_at, _) in enumerate(revocations):
-                self._memory.add(messages[place * MESSAGE_BYTES : (place + 1) * MESSAGE_BYTES], expires_at)
+                message = messages[place * MESSAGE_BYTES : (place + 1) * MESSAGE_BYTES]
+                self._memory.add(message, expires_at)
+                if self._lost:
+                    self._in_new.add(message)
         self._last = last
         self._counted += count
         self.entries += count
