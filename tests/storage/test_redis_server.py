@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 
-from tests.servers import Node, empty, needs_server
+from tests.servers import Node, empty, needs_server, serving
 from tests.support import FakeClock
 from tokenwheel import (
     AccessTokenRevoked,
@@ -109,6 +110,17 @@ def test_what_cannot_be_published_is_not_deleted_and_the_call_can_be_made_again(
         client.delete(STREAM)
         assert manager.delete_one("ann", tokens.session_id) is True
         assert client.xlen(STREAM) == 1
+
+
+def test_sessions_and_revocations_may_be_on_two_servers(client: redis.Redis, tmp_path: Path) -> None:
+    with serving(tmp_path) as apart, apart.client() as other:
+        revocations = RevocationList(RedisFeed(other))
+        with SessionManager(SECRET, issuer="i", audience="a", storage=RedisStorage(client), revocations=revocations) as manager:
+            tokens = manager.create(subject="ann")
+            manager.restrict_all("ann")
+            assert manager.delete_one("ann", tokens.session_id) is True
+        assert client.keys() == []
+        assert other.xlen(STREAM) == 2
 
 
 def test_scripts_that_the_server_has_forgotten_are_taught_again(client: redis.Redis) -> None:
