@@ -249,6 +249,25 @@ def test_a_list_without_room_loses_nothing(client: redis.Redis, caplog: pytest.L
     feed.close()
 
 
+def test_a_process_that_only_revokes_follows_too_so_that_it_knows_what_has_arrived(client: redis.Redis) -> None:
+    node = RevocationList(RedisFeed(client))
+    for number in range(20):
+        node.revoke(f"{number:016d}", 900)
+    feed = feed_of(node)
+    until(lambda: feed.stats().entries == 20)
+    until(lambda: not feed._reader._sent)
+    node.close()
+
+
+def test_what_a_server_lost_before_anybody_had_heard_it_is_put_back(client: redis.Redis) -> None:
+    feed = RedisFeed(client)
+    node = RevocationList(feed)
+    node.revoke(ONE, 900)
+    client.flushall()
+    until(lambda: _joining(client).is_revoked(ONE))
+    node.close()
+
+
 def test_closing_leaves_no_thread_and_no_connection(client: redis.Redis) -> None:
     def names() -> list[str]:
         return sorted(thread.name for thread in threading.enumerate())

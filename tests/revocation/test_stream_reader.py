@@ -124,3 +124,44 @@ def test_a_feed_that_may_have_to_refuse_soon_is_asked_at_each_lookup() -> None:
         assert feed.doorbell is feed.doorbell is not None
         feed._reader.fresh_at = timer.now - 6.0
         assert (feed.doorbell is None) == (when_stale == "refuse")
+
+
+def test_what_was_sent_and_not_heard_by_the_second_look_is_put_back() -> None:
+    node = Node()
+    first, second = (Revocation(one, FAR, None) for one in (ONE, TWO))
+
+    def look(answer: list[Any]) -> list[Any]:
+        """One look, and what the reader publishes after it."""
+        talk = node.reader.catch_up()
+        next(talk)
+        published = []
+        try:
+            command = talk.send(answer)
+            while True:
+                if command[3] == "stream" and len(command) == 6:
+                    published.append(command[-1])
+                    command = talk.send(1)
+                else:
+                    command = talk.send(answer)
+        except StopIteration:
+            return published
+
+    node.reader.expect([pack(first), pack(second)])
+    assert look([0, 0]) == []  # Both may be on their way.
+    heard = entry(b"5-0", second)
+    assert look([1, 1, heard, heard, pack(second)]) == [pack(first)]
+    assert look([1, 1, heard, heard, b""]) == []
+    assert look([1, 1, heard, heard, b""]) == [pack(first)]  # That was lost as well.
+
+
+def test_a_stream_of_several_pieces_of_which_some_was_trimmed_is_read_once() -> None:
+    node = Node()
+    talk = node.reader.catch_up()
+    next(talk)
+    message = pack(Revocation(ONE, FAR, None))
+    pieces = [entry(b"%d-0" % number, Revocation(ONE, FAR, None)) for number in (1, 1_000, 1_500)]
+    command = talk.send([1_700, 1_000, pieces[0], pieces[1], message * 1_000])
+    assert command[4] == b"1000-0"
+    with pytest.raises(StopIteration):
+        talk.send([1_700, 501, pieces[1], pieces[2], message * 500])
+    assert (node.reader.entries, node.reader.replays, node.reader.last_id) == (1_500, 0, b"1500-0")

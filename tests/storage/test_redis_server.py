@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,11 @@ from tokenwheel import (
     RevocationList,
     SessionContext,
     SessionManager,
+    SessionRecord,
     StorageUnavailable,
     TooManySessions,
 )
+from tokenwheel._impl import encode
 from tokenwheel.server.names import slot_of_id, slot_of_subject, tags
 from tokenwheel.testing import NOW, following, make_record
 
@@ -194,6 +196,25 @@ def test_a_session_that_the_server_has_lost_takes_nobodys_place(client: redis.Re
     client.delete(sessions_and_indexes(client)[0][0])
     assert len(storage.read_all("uid1", NOW)) == 1
     assert client.zcard(index) == 1
+
+
+def test_on_a_cluster_too_a_session_that_was_lost_takes_nobodys_place(cluster: Sequence[Node]) -> None:
+    empty(*cluster)
+    with redis.RedisCluster(host="127.0.0.1", port=cluster[0].port) as client:
+        storage = RedisStorage(client)
+
+        def record(number: int) -> SessionRecord:
+            prefix = storage.session_id_prefix("uid1")
+            return make_record(number)._replace(id=encode(prefix + number.to_bytes(10, "big")))
+
+        for number in (1, 2):
+            assert storage.insert(record(number), 2, NOW) is True
+        assert storage.insert(record(3), 2, NOW) is False
+        client.delete(storage._names.session(record(1).id))
+        assert storage.insert(record(3), 2, NOW) is True
+        client.delete(storage._names.session(record(2).id))
+        assert [one.id for one in storage.read_all("uid1", NOW)] == [record(3).id]
+        assert client.zcard(storage._names.index("uid1")) == 1
 
 
 def test_a_session_that_is_over_on_one_clock_still_counts_and_is_still_found_on_another(client: redis.Redis) -> None:

@@ -4,8 +4,9 @@
 comes goes straight into its list; so a ``read`` costs what it costs without a feed. It begins by taking in all that lives, before the first
 ``read`` is answered. How the stream is read is in ``stream``, who reads it in ``tail``.
 
-Nothing runs before the first lookup, so a manager may be made before a process forks: each process of the fork begins by itself, after the
-entry that the list had got to. A process that forks later stops reading first, and whoever looks something up goes on from there.
+Nothing runs before the first lookup or publication, so a manager may be made before a process forks: each process of the fork begins by
+itself, after the entry that the list had got to. A process that forks later stops reading first, and whoever looks something up or
+publishes goes on from there.
 """
 
 from __future__ import annotations
@@ -175,7 +176,10 @@ class RedisFeed:
     def publication(self, revocations: Sequence[Revocation]) -> tuple[str, int, list[bytes]]:
         """What a storage on the same server needs to publish them itself: the stream, how long it keeps the entry, a message of each."""
         lasting, messages = publication(revocations, self._clock())
-        self._reader.remember(revocations, messages)
+        if self._is_started and not self._is_closed:
+            if not self.is_async and not self._is_ready():
+                self._begin()
+            self._reader.expect(messages)
         return self._names.stream, lasting, messages
 
     def poll(self) -> None:

@@ -90,7 +90,9 @@ class StreamReader:
         self._memory = Memory()
         self._lost: list[Memory] = []  # since the stream was lost, until it is put back
         self._in_new: set[bytes] = set()  # meanwhile: what the new one holds, put back by others or not
-        self._counted = 0
+        self._sent: set[bytes] = set()  # since the last look, and not heard yet
+        self._overdue: set[bytes] = set()  # sent before it, and not heard yet
+        self._counted: int | None = None  # not known before all was read once
         self._last: Any = None
         self.fresh_at = -inf
         self.entries = self.skipped = self.lag = self.replays = 0
@@ -98,10 +100,9 @@ class StreamReader:
     def begin(self, apply: Apply) -> None:
         self._apply = apply
 
-    def remember(self, revocations: Sequence[Revocation], messages: Sequence[bytes]) -> None:
-        """Keeps what this node publishes, which a server may lose before any node hears it."""
-        for one, message in zip(revocations, messages, strict=True):
-            self._memory.add(message, one.expires_at)
+    def expect(self, messages: Sequence[bytes]) -> None:
+        """Waits to hear what this node publishes, and puts it into the stream once more where a server lost it before any node heard it."""
+        self._sent.update(messages)
 
     @property
     def last_id(self) -> bytes:
@@ -115,9 +116,11 @@ class StreamReader:
             pass
         while self._lost:
             lost = list(self._lost)
-            yield from self._put_back(lost)
+            yield from self._put_back({message for memory in lost for message in memory} - self._in_new)
             del self._lost[: len(lost)]  # All of it, unless the stream was lost once more meanwhile.
         self._in_new.clear()
+        overdue, self._overdue, self._sent = self._overdue, self._sent, set()
+        yield from self._put_back(overdue)
 
     def follow(self, longest_wait: float) -> Conversation[None]:
         """Takes in what comes, as it comes, for ever; each answer within ``longest_wait`` seconds."""
@@ -145,10 +148,11 @@ class StreamReader:
                 self._begin_anew()
                 return False
             count -= 1
-            self.lag = max(given - self._counted, 0)
-            if is_all and self._counted + count != given:
-                self._begin_anew()
-                return False
+            if self._counted is not None:
+                self.lag = max(given - self._counted, 0)
+                if is_all and self._counted + count != given:
+                    self._begin_anew()
+                    return False
         if count:
             try:
                 taken = [(found[2], unpack_each(found[2]))]
@@ -168,17 +172,16 @@ class StreamReader:
         self._lost.append(self._memory)
         self._memory = Memory()
         self._in_new.clear()
-        self._counted, self._last = 0, None
+        self._counted, self._last = None, None
         self.replays += 1
 
-    def _put_back(self, lost: Sequence[Memory]) -> Conversation[None]:
+    def _put_back(self, unheard: Iterable[bytes]) -> Conversation[None]:
         """In no particular order, so that nodes which do it at once soon find that others were faster."""
         now = self._clock()
-        unheard = {message for memory in lost for message in memory} - self._in_new
         missing = [one for one in map(unpack, unheard) if one.expires_at > now]
         if not missing:
             return
-        logger.warning("the stream of revocations was trimmed, lost or replaced; %d that it lacks are put back", len(missing))
+        logger.warning("the stream lacks %d revocations that this process knows of; they are put back", len(missing))
         random.shuffle(missing)
         for start in range(0, len(missing), PUBLISHED_AT_ONCE):
             while not (yield from self._read_on()):
@@ -186,6 +189,7 @@ class StreamReader:
             chunk = [one for one in missing[start : start + PUBLISHED_AT_ONCE] if pack(one) not in self._in_new]
             if chunk:
                 lasting, messages = publication(chunk, now)
+                self.expect(messages)
                 yield from call(PUBLISH, (self._name,), lasting, b"".join(messages))
 
     def _take(self, entries: Sequence[Any]) -> None:
@@ -211,10 +215,13 @@ class StreamReader:
             for place, (_, expires_at, _) in enumerate(revocations):
                 message = messages[place * MESSAGE_BYTES : (place + 1) * MESSAGE_BYTES]
                 self._memory.add(message, expires_at)
+                self._sent.discard(message)
+                self._overdue.discard(message)
                 if self._lost:
                     self._in_new.add(message)
         self._last = last
-        self._counted += count
+        if self._counted is not None:
+            self._counted += count
         self.entries += count
 
 

@@ -4,6 +4,10 @@ Times. A node's clock and the server's may differ, so a lifetime comes as a numb
 makes a moment of it. ``CLOCK_MARGIN`` seconds are added: for a node whose clock is behind, something lives on that is over for the
 others, and it must still be found there. What is over for a node is told by the node's own clock, in ``ARGV``.
 
+On a cluster a slot may be on its way from one server to another, with some of its keys here and some there. A script is kept from running
+where keys that it was told of are apart. But those of the sessions in an index it learns only there: it does not see them all, and must not
+take one that it doesn't see for gone. ``sees_all`` is empty on a cluster, where whoever calls has to ask for these by name.
+
 Nothing is undone where a script fails half way, so what can fail comes first: to publish comes before to delete.
 
 A stream only grows at its end and is trimmed at its head. An entry there that is over goes; one that is old and yet lives, among many that
@@ -87,11 +91,12 @@ INSERT = Script.of(
     + _NAME
     + """
 local session, index = KEYS[1], KEYS[2]
-local head, member, value, ends_at, ttl, over, now, limit = unpack(ARGV)
+local head, member, value, ends_at, ttl, over, now, limit, sees_all = unpack(ARGV)
 local held = redis.call('GET', session)
 if held then return held == value and 1 or -1 end  -- A client that never heard the answer has asked again.
 limit = tonumber(limit)
 if limit >= 0 and redis.call('ZCOUNT', index, '(' .. now, '+inf') >= limit then
+  if sees_all == '' then return 0 end
   local live = 0
   for _, other in ipairs(redis.call('ZRANGEBYSCORE', index, '(' .. now, '+inf')) do
     if redis.call('EXISTS', name(head, other)) == 1 then live = live + 1 else redis.call('ZREM', index, other) end
@@ -108,11 +113,11 @@ READ_ALL = Script.of(
     _NAME
     + """
 local index, found = KEYS[1], {}
-local head, over = unpack(ARGV)
+local head, over, sees_all = unpack(ARGV)
 redis.call('ZREMRANGEBYSCORE', index, '-inf', over)
 for _, member in ipairs(redis.call('ZRANGE', index, 0, -1)) do
   local value = redis.call('GET', name(head, member))
-  if value then
+  if value or sees_all == '' then
     found[#found + 1] = string.sub(member, 4)
     found[#found + 1] = value
   else
@@ -122,7 +127,7 @@ end
 return found
 """
 )
-"""Id and value of each session in turn."""
+"""Id and value of each session in turn; no value where the session was not seen, which on a cluster does not mean that there is none."""
 
 REPLACE = Script.of(
     _TIME

@@ -132,7 +132,12 @@ class RedisStorage:
             *self._kept(record, now),
             repr(now),
             -1 if limit is None else limit,
+            self._sees_all,
         )
+        if answer == 0 and limit is not None and self._server.is_cluster:
+            listed = yield from self._read_all(record.subject, now)
+            if sum(one.ends_at > now for one in listed) < limit:  # Some that were counted are gone, and now no longer listed.
+                return (yield from self._insert(record, limit, now))
         if answer < 0:
             raise KeyError("a session with this id exists already")
         return bool(answer)
@@ -142,8 +147,17 @@ class RedisStorage:
         return None if value is None else _unpack(session_id, value)
 
     def _read_all(self, subject: str, now: float) -> Conversation[list[SessionRecord]]:
-        found = yield from call(READ_ALL, (self._names.index(subject),), self._names.head, _over(now))
-        return [_unpack(session_id.decode("ascii"), value) for session_id, value in zip(found[::2], found[1::2], strict=True)]
+        index = self._names.index(subject)
+        found = yield from call(READ_ALL, (index,), self._names.head, _over(now), self._sees_all)
+        records = []
+        for name, value in zip(found[::2], found[1::2], strict=True):
+            session_id = name.decode("ascii")
+            record = (yield from self._read(session_id)) if value is None else _unpack(session_id, value)
+            if record is None:
+                yield "ZREM", index, self._names.member(session_id)
+            else:
+                records.append(record)
+        return records
 
     def _replace(self, record: SessionRecord, now: float, feed: Any, revocations: Sequence[Any]) -> Conversation[bool]:
         keys: tuple[Any, ...] = (self._names.session(record.id), self._names.index(record.subject))
@@ -172,6 +186,10 @@ class RedisStorage:
             places = yield from call(DELETE, keys, lasting, *arguments)
             deleted += [group[place - 1][0].id for place in places]
         return deleted
+
+    @property
+    def _sees_all(self) -> str:
+        return "" if self._server.is_cluster else "1"
 
     def _kept(self, record: SessionRecord, now: float) -> tuple[Any, ...]:
         """What ``keep`` in the scripts is told."""
