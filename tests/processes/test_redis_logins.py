@@ -1,0 +1,91 @@
+"""A hundred logins of one subject at once, from eight processes: ``max_sessions`` holds, on a server alone and on a cluster."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from tests.servers import LONGEST_WAIT, Node, empty, needs_server, until
+from tokenwheel import SessionManager, SessionTokens, TooManySessions
+
+from .support import make_server_manager, refuses, run_apart, start
+
+LOGINS = 100
+PROCESSES = 8
+MOST = 3
+SUBJECT = "ann 😀 {a}:*"
+
+pytestmark = needs_server
+
+
+@pytest.fixture(params=["alone", "cluster"])
+def place(request: pytest.FixtureRequest) -> tuple[str, int]:
+    """Of which kind the server is, and a port of it."""
+    nodes: Sequence[Node] = [request.getfixturevalue("server")] if request.param == "alone" else request.getfixturevalue("cluster")
+    empty(*nodes)
+    return request.param, nodes[0].port
+
+
+def test_of_a_hundred_logins_at_once_three_succeed(place: tuple[str, int], tmp_path: Path) -> None:
+    run_apart(log_in_and_watch, place, "reject", tmp_path)
+
+
+def test_a_hundred_logins_at_once_leave_the_last_three(place: tuple[str, int], tmp_path: Path) -> None:
+    run_apart(log_in_and_watch, place, "evict_oldest", tmp_path)
+
+
+def log_in_and_watch(place: tuple[str, int], when_full: str, folder: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    gate = context.Barrier(LOGINS + 1, timeout=LONGEST_WAIT)
+    processes = start(context, PROCESSES, log_in, place, when_full, folder, gate)
+    with connect(place) as client, make_manager(client, when_full) as manager:
+        assert manager.read_all(SUBJECT) == {}
+        gate.wait()
+        while any(process.is_alive() for process in processes):
+            assert len(manager.read_all(SUBJECT)) <= MOST
+        assert [process.exitcode for process in processes] == [0] * PROCESSES
+        opened = dict(one for number in range(PROCESSES) for one in json.loads((folder / str(number)).read_text()))
+        live = manager.read_all(SUBJECT)
+        assert len(live) == MOST
+        assert live.keys() <= opened.keys()
+        assert len(opened) == (MOST if when_full == "reject" else LOGINS)
+        for session_id, token in opened.items():
+            if session_id in live:
+                assert manager.read(token)["sid"] == session_id
+            else:
+                until(lambda: refuses(manager, token), "that the tokens of an evicted session are refused")
+
+
+def log_in(number: int, place: tuple[str, int], when_full: str, folder: Path, gate: threading.Barrier) -> None:
+    """This process's share of the logins, each in a thread; what each opened goes into a file."""
+    share = range(number, LOGINS, PROCESSES)
+    with connect(place) as client, make_manager(client, when_full) as manager:
+
+        def once(_: int) -> SessionTokens | None:
+            gate.wait()
+            try:
+                return manager.create(subject=SUBJECT)
+            except TooManySessions:
+                return None
+
+        with ThreadPoolExecutor(len(share)) as pool:
+            opened = [tokens for tokens in pool.map(once, share) if tokens is not None]
+        (folder / str(number)).write_text(json.dumps([(tokens.session_id, tokens.access_token) for tokens in opened]))
+
+
+def connect(place: tuple[str, int]) -> Any:
+    kind, port = place
+    return redis.Redis(port=port) if kind == "alone" else redis.RedisCluster(host="127.0.0.1", port=port)
+
+
+def make_manager(client: Any, when_full: str) -> SessionManager:
+    manager: SessionManager = make_server_manager(client, max_sessions=MOST, when_full=when_full)
+    return manager

@@ -1,0 +1,145 @@
+"""Of many revocations none is lost, whatever becomes of nodes, of the network and of the server meanwhile.
+
+Several processes publish at once, others listen: some from the start and undisturbed, some cut off for a while, each in another way, some
+that join late. In the middle the server is killed, and comes back with what it had kept, or with nothing. In the end every process refuses
+all that was published.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import AbstractContextManager, ExitStack
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from tests.servers import Node, Proxy, needs_server, no_retry, proxied, serving, until
+from tokenwheel import RedisFeed, RevocationList, StorageUnavailable
+
+from .support import Board, employed, serve
+
+TTL = 3600  # seconds
+PUBLISHERS = 3
+STALENESS = 2.0  # seconds: makes a node notice within one that nothing is answered
+KEPT = ["--appendonly", "yes", "--appendfsync", "everysec"]
+OPTIONS = [pytest.param(KEPT, id="kept"), pytest.param([], id="emptied")]
+
+pytestmark = needs_server
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_no_revocation_is_lost(options: list[str], tmp_path: Path) -> None:
+    publish_amid_faults(options, tmp_path, 4_000)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("options", OPTIONS)
+def test_of_a_hundred_thousand_revocations_none_is_lost(options: list[str], tmp_path: Path) -> None:
+    publish_amid_faults(options, tmp_path, 100_000)
+
+
+def publish_amid_faults(options: list[str], folder: Path, count: int) -> None:
+    board = Board(folder / "board")
+
+    def published() -> int:
+        return sum(board[number] for number in range(PUBLISHERS))
+
+    def reach(percent: int) -> None:
+        while published() * 100 < percent * count:
+            before = published()
+            until(lambda: published() > before, "another revocation")
+
+    with ExitStack() as stack:
+        server = stack.enter_context(serving(folder / "server", *options))
+        dropped, severed, delayed, truncated = (stack.enter_context(proxied(server.port)) for _ in range(4))
+        ports = [server.port, dropped.port, severed.port, delayed.port, truncated.port, server.port, severed.port, truncated.port]
+        steady, *others = [stack.enter_context(joined(port)) for port in ports]
+        behind, publishers = others[:-PUBLISHERS], others[-PUBLISHERS:]
+        for node in (steady, *behind):
+            node.missing(1)
+        for number, node in enumerate(publishers):
+            node.publish(number, count, folder / "board")
+
+        reach(5)
+        give_trouble(dropped, severed, delayed, truncated)
+        reach(20)
+        late = stack.enter_context(joined(server.port))
+        late.missing(1)
+        reach(30)
+        server.kill()
+        server.start()
+        reach(40)
+        later = stack.enter_context(joined(server.port))
+        for proxy in (dropped, severed, delayed, truncated):
+            proxy.heal()
+        reach(100)
+
+        nodes: dict[str, Any] = {"steady": steady, "late": late, "later": later}
+        nodes |= dict(zip(("dropped", "severed", "delayed", "truncated"), behind, strict=True))
+        nodes |= {f"publisher {number}": worker for number, worker in enumerate(publishers)}
+        for name, node in nodes.items():
+            until(lambda: node.missing(count) == 0, f"that the {name} node knows all")
+        assert min(node.reconnects() for node in (steady, *behind)) > 0
+        until(lambda: is_all_there(server, count), "that the server has all back")
+        assert stack.enter_context(joined(server.port)).missing(count) == 0
+
+
+def give_trouble(dropped: Proxy, severed: Proxy, delayed: Proxy, truncated: Proxy) -> None:
+    delayed.delay(0.05)
+    truncated.truncate(1_500)
+    severed.sever()
+    seen = dropped.accepted
+    dropped.drop()
+    until(lambda: dropped.accepted > seen, "that the node took its connection for lost")
+
+
+def joined(port: int) -> AbstractContextManager[Any]:
+    """A node in a process of its own, which begins to listen with the first question."""
+    return employed(listen, port)
+
+
+def listen(port: int, connection: Connection) -> None:
+    serve(Listening(port), connection)
+
+
+class Listening:
+    def __init__(self, port: int) -> None:
+        self._feed = RedisFeed(redis.Redis(port=port, retry=no_retry(), socket_timeout=1), max_staleness=STALENESS)
+        self._revocations = RevocationList(self._feed)
+
+    def publish(self, publisher: int, count: int, path: Path) -> None:
+        """Begins with this publisher's share of the revocations."""
+        threading.Thread(target=self._publish, args=(publisher, count, Board(path)), daemon=True).start()
+
+    def _publish(self, publisher: int, count: int, board: Board) -> None:
+        for done, number in enumerate(range(publisher, count, PUBLISHERS), 1):
+            while True:
+                try:
+                    self._revocations.revoke(session_id(number), TTL)
+                    break
+                except StorageUnavailable:  # The call can be made again.
+                    time.sleep(0.01)
+            board[publisher] = done
+
+    def missing(self, count: int) -> int:
+        return sum(not self._revocations.is_revoked(session_id(number)) for number in range(count))
+
+    def reconnects(self) -> int:
+        return self._feed.stats().reconnects
+
+
+def is_all_there(server: Node, count: int) -> bool:
+    with server.client() as client:
+        revocations = RevocationList(RedisFeed(client))
+        try:
+            return all(revocations.is_revoked(session_id(number)) for number in range(count))
+        finally:
+            revocations.close()
+
+
+def session_id(number: int) -> str:
+    return f"{number:016d}"
