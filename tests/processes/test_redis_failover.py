@@ -75,14 +75,13 @@ def test_nodes_put_back_what_the_new_primary_never_got(library: Any, tmp_path: P
         assert all(refuses(service.join(), token) for token in refused)
 
 
-def test_a_node_puts_back_what_nobody_but_itself_had_heard(tmp_path: Path) -> None:
-    with two_servers(tmp_path) as (primary, replica, proxy), over(redis, proxy) as service:
-        node = service.join()  # It looks nothing up yet, and so follows nothing.
+def test_a_node_that_only_ends_sessions_puts_back_what_nobody_else_had_heard(library: Any, tmp_path: Path) -> None:
+    with two_servers(tmp_path) as (primary, replica, proxy), over(library, proxy) as service:
+        node = service.join()
         lost = node.create(subject="ann")
         with falling_behind(primary, replica, proxy):
-            node.delete_one("ann", lost.session_id)
-        assert refuses(node, lost.access_token)
-        late = service.join()
+            assert node.delete_one("ann", lost.session_id) is True
+        late = service.insist(service.join)
         service.wait_until(lambda: refuses(late, lost.access_token), "that the node puts back what it knows")
         assert refuses(service.join(), lost.access_token)
 

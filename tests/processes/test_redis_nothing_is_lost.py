@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, ExitStack
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -40,6 +41,15 @@ def test_no_revocation_is_lost(options: list[str], tmp_path: Path) -> None:
 @pytest.mark.parametrize("options", OPTIONS)
 def test_of_a_hundred_thousand_revocations_none_is_lost(options: list[str], tmp_path: Path) -> None:
     publish_amid_faults(options, tmp_path, 100_000)
+
+
+def test_what_a_server_forgets_is_put_back_by_a_process_that_only_publishes(tmp_path: Path) -> None:
+    with serving(tmp_path) as server, joined(server.port) as publisher:
+        for turn in range(3):
+            publisher.publish_one(turn)
+            server.kill()
+            server.start()
+            until(lambda: is_all_there(server, range(turn + 1)), "that the server has all back")
 
 
 def publish_amid_faults(options: list[str], folder: Path, count: int) -> None:
@@ -84,7 +94,7 @@ def publish_amid_faults(options: list[str], folder: Path, count: int) -> None:
         for name, node in nodes.items():
             until(lambda: node.missing(count) == 0, f"that the {name} node knows all")
         assert min(node.reconnects() for node in (steady, *behind)) > 0
-        until(lambda: is_all_there(server, count), "that the server has all back")
+        until(lambda: is_all_there(server, range(count)), "that the server has all back")
         assert stack.enter_context(joined(server.port)).missing(count) == 0
 
 
@@ -117,13 +127,15 @@ class Listening:
 
     def _publish(self, publisher: int, count: int, board: Board) -> None:
         for done, number in enumerate(range(publisher, count, PUBLISHERS), 1):
-            while True:
-                try:
-                    self._revocations.revoke(session_id(number), TTL)
-                    break
-                except StorageUnavailable:  # The call can be made again.
-                    time.sleep(0.01)
+            self.publish_one(number)
             board[publisher] = done
+
+    def publish_one(self, number: int) -> None:
+        while True:
+            try:
+                return self._revocations.revoke(session_id(number), TTL)
+            except StorageUnavailable:  # The call can be made again.
+                time.sleep(0.01)
 
     def missing(self, count: int) -> int:
         return sum(not self._revocations.is_revoked(session_id(number)) for number in range(count))
@@ -132,11 +144,11 @@ class Listening:
         return self._feed.stats().reconnects
 
 
-def is_all_there(server: Node, count: int) -> bool:
+def is_all_there(server: Node, numbers: Iterable[int]) -> bool:
     with server.client() as client:
         revocations = RevocationList(RedisFeed(client))
         try:
-            return all(revocations.is_revoked(session_id(number)) for number in range(count))
+            return all(revocations.is_revoked(session_id(number)) for number in numbers)
         finally:
             revocations.close()
 
