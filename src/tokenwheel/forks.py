@@ -6,10 +6,11 @@ Held weakly: what is used no longer is asked no longer. Nothing here knows what 
 from __future__ import annotations
 
 import os
+import threading
 from typing import Protocol
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
-__all__ = ["Pausable", "Renewable", "pause_during_fork", "renew_after_fork"]
+__all__ = ["Pausable", "Renewable", "hold_lock_during_fork", "pause_during_fork", "renew_after_fork"]
 
 
 class Renewable(Protocol):
@@ -34,6 +35,9 @@ class Pausable(Protocol):
 
 _renewed: WeakSet[Renewable] = WeakSet()
 _paused: WeakSet[Pausable] = WeakSet()
+_locks: WeakKeyDictionary[object, str] = WeakKeyDictionary()
+_resting: list[Pausable] = []  # during a fork
+_held: list[tuple[object, str]] = []
 
 
 def renew_after_fork(one: Renewable) -> None:
@@ -46,17 +50,39 @@ def pause_during_fork(one: Pausable) -> None:
     _paused.add(one)
 
 
+def hold_lock_during_fork(owner: object, name: str) -> None:
+    """Holds the owner's lock of that name during every fork, so that a child finds whole what it guards, and a lock of its own that is
+    free.
+
+    Only for a lock under which no other is ever taken, and nothing waited for: these are taken last, when all else has let go.
+    """
+    _locks[owner] = name
+
+
 def _before() -> None:
-    for one in list(_paused):
+    resting = list(_paused)
+    for one in resting:
         one.pause()
+    held = list(_locks.items())
+    for owner, name in held:
+        getattr(owner, name).acquire()
+    _resting[:], _held[:] = resting, held
 
 
 def _after() -> None:
-    for one in list(_paused):
+    for owner, name in _held:
+        getattr(owner, name).release()
+    _held.clear()
+    for one in _resting:
         one.go_on()
+    _resting.clear()
 
 
 def _in_child() -> None:
+    for owner, name in _held:
+        setattr(owner, name, threading.Lock())
+    _held.clear()
+    _resting.clear()
     for one in list(_renewed):
         one.renew()
 

@@ -15,6 +15,7 @@ from math import inf
 from typing import TYPE_CHECKING, NoReturn, cast
 
 from ..errors import ConfigurationError, InvalidArgument
+from ..forks import hold_lock_during_fork
 from .wheel import Timer, TimerWheel
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class RevocationTable:
         self._heard = 0
         self._looked_at = -inf
         self._lock = threading.Lock()
+        hold_lock_during_fork(self, "_lock")
         self._entries: dict[str, _Entry] = {}
         self._wheel = TimerWheel()
 

@@ -21,6 +21,7 @@ import orjson
 from jwt.algorithms import Algorithm
 
 from ..errors import AccessTokenExpired, AccessTokenNotYetValid, AccessTokenRevoked, InvalidAccessToken, InvalidArgument
+from ..forks import hold_lock_during_fork
 from .revocations import RevocationTable
 from .tokens import decode, is_canonical
 
@@ -211,8 +212,21 @@ class Verifier:
     """
 
     __slots__ = (
-        "_audience", "_cache_bytes", "_cache_size", "_cached_bytes", "_clock", "_issuer", "_jws", "_keys", "_largest_leeway",
-        "_leeway", "_lock", "_remembered", "_revocations", "_shares_clock",
+        "__weakref__",
+        "_audience",
+        "_cache_bytes",
+        "_cache_size",
+        "_cached_bytes",
+        "_clock",
+        "_issuer",
+        "_jws",
+        "_keys",
+        "_largest_leeway",
+        "_leeway",
+        "_lock",
+        "_remembered",
+        "_revocations",
+        "_shares_clock",
     )  # fmt: skip
 
     def __init__(
@@ -240,6 +254,7 @@ class Verifier:
         self._cache_bytes = cache_bytes
         self._cached_bytes = 0
         self._lock = threading.Lock()
+        hold_lock_during_fork(self, "_lock")
         self.set_keys(keys)
 
     def __repr__(self) -> str:
