@@ -150,8 +150,28 @@ def test_what_was_sent_and_not_heard_by_the_second_look_is_put_back() -> None:
     assert look([0, 0]) == []  # Both may be on their way.
     heard = entry(b"5-0", second)
     assert look([1, 1, heard, heard, pack(second)]) == [pack(first)]
-    assert look([1, 1, heard, heard, b""]) == []
     assert look([1, 1, heard, heard, b""]) == [pack(first)]  # That was lost as well.
+    assert look([2, 2, heard, entry(b"6-0", first), pack(first)]) == []
+    assert look([2, 1, entry(b"6-0", first), entry(b"6-0", first), b""]) == []
+
+
+def test_what_could_not_be_put_back_is_put_back_later() -> None:
+    node = Node()
+    node.reader.expect([pack(Revocation(ONE, FAR, None))])
+    talk = node.reader.catch_up()
+    next(talk)
+    with pytest.raises(StopIteration):
+        talk.send([0, 0])
+    for _ in range(2):
+        talk = node.reader.catch_up()
+        next(talk)
+        talk.send([0, 0])
+        with pytest.raises(ConnectionError):
+            talk.throw(ConnectionError())
+    talk = node.reader.catch_up()
+    next(talk)
+    talk.send([0, 0])  # before which it looks whether others were faster
+    assert talk.send([0, 0])[-1] == pack(Revocation(ONE, FAR, None))
 
 
 def test_a_stream_of_several_pieces_of_which_some_was_trimmed_is_read_once() -> None:

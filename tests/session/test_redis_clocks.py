@@ -144,6 +144,16 @@ def test_a_session_that_is_over_by_one_clock_is_found_and_ended_for_the_other(pa
         assert pair.slow.read(pair.slow.update(short.refresh_token).access_token)["sid"] == short.session_id
 
 
+def test_a_refresh_that_is_retried_on_the_other_node_gets_the_very_same_successor(pair: Pair) -> None:
+    for first, second in (pair.both, pair.both[::-1]):
+        opened = first.create(subject="ann")
+        refreshed = first.update(opened.refresh_token)
+        retried = second.update(opened.refresh_token)
+        assert retried.refresh_token == refreshed.refresh_token
+        assert second.read(retried.access_token)["sid"] == opened.session_id
+        assert first.update(retried.refresh_token).session_id == opened.session_id
+
+
 def test_max_sessions_holds_between_the_two(pair: Pair) -> None:
     one, other = pair.join_both(max_sessions=3)
     for node in (one, other, one):

@@ -119,8 +119,11 @@ class StreamReader:
             yield from self._put_back({message for memory in lost for message in memory} - self._in_new)
             del self._lost[: len(lost)]  # All of it, unless the stream was lost once more meanwhile.
         self._in_new.clear()
-        overdue, self._overdue, self._sent = self._overdue, self._sent, set()
+        overdue = list(self._overdue)
         yield from self._put_back(overdue)
+        self._overdue.difference_update(overdue)  # Only now: the connection may have broken before all were sent again.
+        self._overdue |= self._sent
+        self._sent = set()
 
     def follow(self, longest_wait: float) -> Conversation[None]:
         """Takes in what comes, as it comes, for ever; each answer within ``longest_wait`` seconds."""

@@ -220,10 +220,10 @@ class SessionManager(_Manager):
         idle_ttl: the session ends when it isn't refreshed for this many seconds.
         refresh_token_length: bytes of the rotating secret, at least 15.
         rotate_refresh_tokens: whether ``update`` replaces the refresh token (RFC 9700, section 4.14.2).
-        reuse_grace: seconds during which the refresh token before the current one may be retried.
+        reuse_grace: seconds during which the refresh token before the current one may be retried; the leeway longer, unless it is 0.
         max_sessions: sessions a subject may have at once.
         when_full: ``"reject"`` raises :class:`~tokenwheel.errors.TooManySessions`, ``"evict_oldest"`` ends the oldest session.
-        leeway: seconds of clock difference tolerated on ``exp``, ``nbf`` and ``iat``.
+        leeway: seconds of clock difference between nodes, tolerated on ``exp``, ``nbf`` and ``iat``, and in ``reuse_grace``.
         storage: where sessions are kept; by default in memory.
         revocations: what ``read`` asks; by default a list in memory.
         refresh_hook: called with the session and the context of each refresh; raises to refuse it. By default the device must be the same.

@@ -30,6 +30,7 @@ class Lifecycle:
     secret_length: int
     rotate: bool
     reuse_grace: float
+    """As its option, and the leeway besides: another node may retry, and its clock tells when this one rotated."""
     max_sessions: int | None
     when_full: Literal["reject", "evict_oldest"]
     revocation_margin: float
@@ -90,7 +91,7 @@ def check_lifecycle(
         idle_ttl=idle_ttl,
         secret_length=refresh_token_length,
         rotate=rotate_refresh_tokens,
-        reuse_grace=reuse_grace,
+        reuse_grace=reuse_grace + leeway if reuse_grace else 0,
         max_sessions=max_sessions,
         when_full=when_full,
         revocation_margin=max(leeway, LARGEST_CALL_LEEWAY),
