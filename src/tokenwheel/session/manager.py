@@ -129,7 +129,8 @@ class _Manager:
             at_once=at_once,
         )
         self._revocations = revocations
-        self._replays = hasattr(feed, "replay") and getattr(feed, "is_async", False) is True
+        # One that waits has done so when the list was made.
+        self._replays = hasattr(feed, "replay") and getattr(feed, "waits", False) is not True
         self._perform: dict[str, Callable[..., Any]] = {
             **{name: self._performer(getattr(storage, name), storage) for name in _STORAGE_METHODS},
             REVOKE: self._performer(revocations.publish, feed),
