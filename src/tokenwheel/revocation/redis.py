@@ -27,7 +27,7 @@ from ..server.names import PREFIX
 from ..server.scripts import PUBLISH
 from .feed import Revocation
 from .stream import PUBLISHED_AT_ONCE, Apply, StreamReader, publication
-from .tail import TaskTail, ThreadTail, read_once
+from .tail import Reading, TaskTail, ThreadTail, read_once
 
 __all__ = ["FeedStats", "RedisFeed"]
 
@@ -153,7 +153,7 @@ class RedisFeed:
         self._is_started = True
         self._reader.begin(apply)
         if not self.is_async:
-            read_once(self.server, self._names.stream, self._reader, self._patience)
+            read_once(self._reading)
 
     async def replay(self) -> None:
         """With an asyncio client: takes in all that lives, if that was not done yet, and reads on in a task. An async manager awaits it.
@@ -245,24 +245,18 @@ class RedisFeed:
             )
         with self._lock:
             if self._tail is None and not self._is_closed:
-                self._tail = self._new_tail(ThreadTail)
+                self._tail = ThreadTail(self._reading)
                 self._tail.start()
 
     def _begin_task(self) -> TaskTail:
         if self._tail is None or self._tail.is_over:
-            self._tail = self._new_tail(TaskTail)
+            self._tail = TaskTail(self._reading)
         tail: TaskTail = self._tail
         return tail
 
-    def _new_tail(self, kind: Callable[..., Any]) -> Any:
-        return kind(
-            self.server,
-            self._names.stream,
-            self._reader,
-            longest_wait=self._longest_wait,
-            patience=self._patience,
-            report=self._hear_of,
-        )
+    @property
+    def _reading(self) -> Reading:
+        return Reading(self.server, self._names.stream, self._reader, self._longest_wait, self._patience, self._hear_of)
 
     def _stop_thread(self) -> None:
         if self._tail is not None:

@@ -5,8 +5,9 @@ anew, it looks at both at one moment (``server.scripts.LOOK``). While they agree
 trimmed beyond the node, lost, rolled back or replaced, and the node reads it again from its start. Revocations merge by maximum, so what
 it hears twice does no harm.
 
-What a server has lost, its nodes have not: each remembers every revocation it sent or heard, until it is over, 25 bytes each. After it
-has read a stream anew it puts back what it misses there, so that nodes which start later know it too.
+What a server has lost, its nodes have not: each remembers every revocation it heard, until it is over, 25 bytes each. After it has read a
+stream anew it puts back what it misses there, so that nodes which start later know it too. And it waits to hear what it sent itself, and
+sends again what two looks did not bring.
 
 Whatever lies in the stream was put there by somebody. An entry that is none of ours is counted and passed over.
 """

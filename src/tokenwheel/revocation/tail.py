@@ -11,12 +11,13 @@ import asyncio
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from typing import NamedTuple
 
 from ..server import AsyncLink, Command, Link, Server
 from ..server.conversation import converse, converse_async
 from .stream import StreamReader
 
-__all__ = ["TaskTail", "ThreadTail", "read_once"]
+__all__ = ["Reading", "TaskTail", "ThreadTail", "read_once"]
 
 _FIRST_PAUSE = 0.05  # seconds before the second try
 _LONGEST_PAUSE = 1.0
@@ -26,43 +27,40 @@ class _Stopped(Exception):
     """The tail was told to stop between two commands."""
 
 
-def read_once(server: Server, name: str, reader: StreamReader, patience: float) -> None:
+class Reading(NamedTuple):
+    """What is read, from where, and how patiently."""
+
+    server: Server
+    name: str
+    reader: StreamReader
+    longest_wait: float
+    """Seconds for which the server is asked to hold an answer back."""
+    patience: float
+    """Seconds within which an answer must come."""
+    report: Callable[[Exception | None], None]
+    """Called with each error that breaks a connection, and with None after each time that all was taken in."""
+
+
+def read_once(reading: Reading) -> None:
     """Takes in all there is, on a connection that is open for that long.
 
     Raises:
         the client's errors.
     """
-    link = Link(server, name, patience)
+    link = Link(reading.server, reading.name, reading.patience)
     try:
         link.open()
-        converse(reader.catch_up(), link.send)
+        converse(reading.reader.catch_up(), link.send)
     finally:
         link.close()
 
 
 class ThreadTail:
-    """Reads on in a thread until it is stopped.
+    """Reads on in a thread until it is stopped."""
 
-    Args:
-        longest_wait: seconds for which the server is asked to hold an answer back.
-        patience: seconds within which an answer must come.
-        report: called with each error that breaks a connection, and with None after each time that all was taken in.
-    """
-
-    def __init__(
-        self,
-        server: Server,
-        name: str,
-        reader: StreamReader,
-        *,
-        longest_wait: float,
-        patience: float,
-        report: Callable[[Exception | None], None],
-    ) -> None:
-        self._reader = reader
-        self._longest_wait = longest_wait
-        self._report = report
-        self._link = Link(server, name, patience)
+    def __init__(self, reading: Reading) -> None:
+        self._reader, self._longest_wait, self._report = reading.reader, reading.longest_wait, reading.report
+        self._link = Link(reading.server, reading.name, reading.patience)
         self._stopping = threading.Event()
         self._tried = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tokenwheel-revocations", daemon=True)
@@ -113,20 +111,9 @@ class TaskTail:
     """The same in a task of the event loop that runs when it is made. ``caught_up`` tells when it has taken in all there was, or why it
     can't."""
 
-    def __init__(
-        self,
-        server: Server,
-        name: str,
-        reader: StreamReader,
-        *,
-        longest_wait: float,
-        patience: float,
-        report: Callable[[Exception | None], None],
-    ) -> None:
-        self._reader = reader
-        self._longest_wait = longest_wait
-        self._report = report
-        self._link = AsyncLink(server, name, patience)
+    def __init__(self, reading: Reading) -> None:
+        self._reader, self._longest_wait, self._report = reading.reader, reading.longest_wait, reading.report
+        self._link = AsyncLink(reading.server, reading.name, reading.patience)
         self._is_stopping = False
         self.caught_up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.caught_up.add_done_callback(_look_at_error)

@@ -92,14 +92,16 @@ class Server:
         return origin.connection_class(**options)
 
 
-class Link:
-    """A connection of one's own, on which a command may wait for news: no pool lends it, and no child process of a fork uses it."""
-
+class _Link:
     def __init__(self, server: Server, key: str, timeout: float) -> None:
         self._server = server
         self._key = key
         self._timeout = timeout
         self._connection: Any = None
+
+
+class Link(_Link):
+    """A connection of one's own, on which a command may wait for news: no pool lends it, and no child process of a fork uses it."""
 
     def open(self) -> None:
         if self._server.is_cluster:
@@ -117,10 +119,10 @@ class Link:
             self._connection.disconnect()
 
 
-class AsyncLink(Link):
+class AsyncLink(_Link):
     """The same for an event loop."""
 
-    async def open(self) -> None:  # type: ignore[override]
+    async def open(self) -> None:
         if self._server.is_cluster:
             await self._server.client.execute_command("EXISTS", self._key)
         self._connection = self._server.connection(self._key, self._timeout)
@@ -130,6 +132,6 @@ class AsyncLink(Link):
         await self._connection.send_command(*command)
         return await self._connection.read_response()
 
-    async def close(self) -> None:  # type: ignore[override]
+    async def close(self) -> None:
         if self._connection is not None:
             await self._connection.disconnect()
