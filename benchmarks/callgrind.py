@@ -95,23 +95,42 @@ def build(folder: Path) -> None:
     from setuptools.command.build_ext import build_ext
 
     os.chdir(ROOT)
-    shutil.copytree("src/tokenwheel", folder / "tokenwheel", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    shutil.copytree(
+        "src/tokenwheel",
+        folder / "tokenwheel",
+        ignore=shutil.ignore_patterns("*.so", "__pycache__"),
+    )
     with mock.patch("setuptools.setup") as setup:
         settings = runpy.run_path("setup.py")
     extensions = setup.call_args.kwargs["ext_modules"]
     for extension in extensions:
         extension.extra_compile_args = [*extension.extra_compile_args, "-g", "-w"]
-    options = {"include_path": ["ext"], "build_dir": str(folder / "c"), "emit_linenums": True, "quiet": True}
+    options = {
+        "include_path": ["ext"],
+        "build_dir": str(folder / "c"),
+        "emit_linenums": True,
+        "quiet": True,
+    }
     translated = cythonize(extensions, compiler_directives=settings["directives"], **options)
     command = build_ext(Distribution({"ext_modules": translated}))
-    command.build_lib, command.build_temp, command.parallel = str(folder), str(folder / "o"), os.cpu_count()
+    command.build_lib, command.build_temp, command.parallel = (
+        str(folder),
+        str(folder / "o"),
+        os.cpu_count(),
+    )
     command.ensure_finalized()
     command.run()
 
 
 def run(folder: Path, work: str, reads: int) -> Profile:
     output = folder / f"{work}-{reads}.out"
-    valgrind = ["valgrind", "--tool=callgrind", "--compress-strings=no", "--compress-pos=no", f"--callgrind-out-file={output}"]
+    valgrind = [
+        "valgrind",
+        "--tool=callgrind",
+        "--compress-strings=no",
+        "--compress-pos=no",
+        f"--callgrind-out-file={output}",
+    ]
     subprocess.run(
         [*valgrind, sys.executable, "-c", WORK, str(folder), work, str(reads)],
         env={**os.environ, "PYTHONHASHSEED": "0", "TOKENWHEEL_IMPL": "native"},
@@ -127,8 +146,15 @@ def profile(folder: Path, work: str) -> Profile:
 
 
 def table(parts: dict[str, float], total: float) -> list[str]:
-    lines = ["| | part | instructions | share | what it does |", "| ---: | --- | ---: | ---: | --- |"]
-    large = [(name, count) for name, count in sorted(parts.items(), key=lambda part: -part[1]) if count >= LEAST_SHARE * total]
+    lines = [
+        "| | part | instructions | share | what it does |",
+        "| ---: | --- | ---: | ---: | --- |",
+    ]
+    large = [
+        (name, count)
+        for name, count in sorted(parts.items(), key=lambda part: -part[1])
+        if count >= LEAST_SHARE * total
+    ]
     for place, (name, count) in enumerate(large, 1):
         meaning = next((text for pattern, text in MEANINGS.items() if re.search(pattern, name)), "")
         lines.append(f"| {place} | `{name}` | {count:,.0f} | {count / total:.1%} | {meaning} |")
@@ -158,7 +184,10 @@ def main() -> None:
         build(folder)
         run(folder, "text", 1)  # leaves the compiled .py files behind
         text, seen, unseen = (profile(folder, work) for work in ("text", "seen", "unseen"))
-    sections = [*section("A token seen before", seen, text), *section("A token never seen, HS256", unseen, text)]
+    sections = [
+        *section("A token seen before", seen, text),
+        *section("A token never seen, HS256", unseen, text),
+    ]
     page = PAGE_TEXT.format(
         date=datetime.now(timezone.utc).date().isoformat(),
         system=f"{platform.system()} {platform.machine()}",

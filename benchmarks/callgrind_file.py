@@ -14,7 +14,9 @@ from typing import NamedTuple
 OURS = "tokenwheel"
 
 # How the interpreter gets from a call to the function called. They are looked through, so that this function has a line of its own.
-CALLING = re.compile(r"PyObject_Call|PyObject_Vectorcall|_vectorcall|FastCall|CyFunction_Vectorcall|_PyObject_MakeTpCall|cfunction_call")
+CALLING = re.compile(
+    r"PyObject_Call|PyObject_Vectorcall|_vectorcall|FastCall|CyFunction_Vectorcall|_PyObject_MakeTpCall|cfunction_call"
+)
 CALLING_NAME = "calls by way of the interpreter"
 
 
@@ -42,7 +44,12 @@ class Profile(NamedTuple):
 
     def less(self, other: Profile) -> Profile:
         """What this one has more than the other."""
-        return Profile(*({key: count - taken.get(key, 0) for key, count in mine.items()} for mine, taken in zip(self, other, strict=True)))
+        return Profile(
+            *(
+                {key: count - taken.get(key, 0) for key, count in mine.items()}
+                for mine, taken in zip(self, other, strict=True)
+            )
+        )
 
     def of_one(self, runs: int) -> Profile:
         """The mean of so many runs, without the calls that are not made once a run or more: those are of what stands around them."""
@@ -112,7 +119,13 @@ def split(one: Profile) -> tuple[float, dict[str, float]]:
 
 def part_name(function: Function, file: str = "") -> str:
     if not function.is_ours:
-        return CALLING_NAME if CALLING.search(function.name) else "orjson.loads" if function.library == "orjson" else function.name
+        return (
+            CALLING_NAME
+            if CALLING.search(function.name)
+            else "orjson.loads"
+            if function.library == "orjson"
+            else function.name
+        )
     return f"{function.name}, inlined from {file}" if file.endswith(".pxd") else function.name
 
 
@@ -127,7 +140,9 @@ def function_name(symbol: str) -> str:
     the length of that part, and before the name of a ``def`` a counter.
     """
     symbol = re.sub(r"'\d+$", "", symbol)
-    symbol = re.sub(r"^_*(mem\w+?|str\w+?)_(avx|sse|evex|erms|unaligned|generic)\w*$", r"\1", symbol)
+    symbol = re.sub(
+        r"^_*(mem\w+?|str\w+?)_(avx|sse|evex|erms|unaligned|generic)\w*$", r"\1", symbol
+    )
     made_by_cython = re.fullmatch(r"__pyx_(?:f|pw|pf|tp_(dealloc|new))_(\d.*)", symbol)
     if made_by_cython is None:
         return symbol

@@ -43,7 +43,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def race_of(item: Any) -> tuple[tuple[str, Any], ...]:
     """What a test's parameters say besides the contender and the operation: tests alike in that are one race."""
-    return tuple((name, value) for name, value in sorted(item.callspec.params.items()) if name not in ("contender", "operation"))
+    return tuple(
+        (name, value)
+        for name, value in sorted(item.callspec.params.items())
+        if name not in ("contender", "operation")
+    )
 
 
 Record = Callable[..., None]
@@ -59,12 +63,24 @@ def race(request: pytest.FixtureRequest, benchmark: BenchmarkFixture) -> Record:
     item: Any = request.node
     name = item.callspec.params["contender"]
 
-    def record(job: str, *, operation: str, rounds: int, alone: bool = False, baseline: str = "tokenwheel", **options: Any) -> None:
+    def record(
+        job: str,
+        *,
+        operation: str,
+        rounds: int,
+        alone: bool = False,
+        baseline: str = "tokenwheel",
+        **options: Any,
+    ) -> None:
         key = (item.originalname, race_of(item), name if alone else None)
         if key not in raced:
-            alike = [one for one in item.session.items if (one.originalname, race_of(one)) == key[:2]]
+            alike = [
+                one for one in item.session.items if (one.originalname, race_of(one)) == key[:2]
+            ]
             names = {one.callspec.params["contender"]: None for one in alike}
-            raced[key] = run_race([name] if alone else [*{**names, baseline: None}], job, options, rounds)
+            raced[key] = run_race(
+                [name] if alone else [*{**names, baseline: None}], job, options, rounds
+            )
         outcome = raced[key][name]
         if isinstance(outcome, Missing):
             missing[name] = str(outcome)
@@ -73,7 +89,13 @@ def race(request: pytest.FixtureRequest, benchmark: BenchmarkFixture) -> Record:
         seconds = [one[operation] for one in outcome.rounds if operation in one]
         if not seconds:
             pytest.skip(f"{name} has no {operation}")
-        told = {"case": item.originalname, "race": dict(key[1]), "contender": name, "operation": operation, "version": outcome.version}
+        told = {
+            "case": item.originalname,
+            "race": dict(key[1]),
+            "contender": name,
+            "operation": operation,
+            "version": outcome.version,
+        }
         told["about"] = inspect.getdoc(item.function)
         ours = raced.get((*key[:2], baseline if alone else None), {}).get(baseline)
         if isinstance(ours, Outcome) and name != baseline:
@@ -89,7 +111,12 @@ def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
     """The kind of machine, and nothing that names it."""
     kind = machine_info.get("cpu", {}).get("brand_raw", platform.machine())
     machine_info.clear()
-    machine_info.update(cpu=kind, cores=len(CORES), system=f"{platform.system()} {platform.machine()}", python=platform.python_version())
+    machine_info.update(
+        cpu=kind,
+        cores=len(CORES),
+        system=f"{platform.system()} {platform.machine()}",
+        python=platform.python_version(),
+    )
     machine_info["date"] = datetime.now(timezone.utc).date().isoformat()
 
 

@@ -16,45 +16,93 @@ class Contender(NamedTuple):
 
 CONTENDERS: dict[str, Contender] = {
     "tokenwheel": Contender("**tokenwheel**", "tokenwheel", "compiled"),
-    "tokenwheel_uncached": Contender("tokenwheel, remembering nothing", "tokenwheel", "compiled, `verified_cache_size=0`"),
-    "tokenwheel_roomy": Contender("tokenwheel, remembering all", "tokenwheel", "compiled, with memory for every token"),
-    "tokenwheel_pure": Contender("tokenwheel, pure Python", "tokenwheel", "the fallback where nothing can be compiled"),
-    "create": Contender("**tokenwheel** `create`", "tokenwheel", "compiled; opens and stores a session besides"),
-    "update": Contender("**tokenwheel** `update`", "tokenwheel", "compiled; rotates the refresh token besides"),
-    "create_pure": Contender("tokenwheel `create`, pure Python", "tokenwheel", "opens and stores a session besides"),
-    "update_pure": Contender("tokenwheel `update`, pure Python", "tokenwheel", "rotates the refresh token besides"),
+    "tokenwheel_uncached": Contender(
+        "tokenwheel, remembering nothing", "tokenwheel", "compiled, `verified_cache_size=0`"
+    ),
+    "tokenwheel_roomy": Contender(
+        "tokenwheel, remembering all", "tokenwheel", "compiled, with memory for every token"
+    ),
+    "tokenwheel_pure": Contender(
+        "tokenwheel, pure Python", "tokenwheel", "the fallback where nothing can be compiled"
+    ),
+    "create": Contender(
+        "**tokenwheel** `create`", "tokenwheel", "compiled; opens and stores a session besides"
+    ),
+    "update": Contender(
+        "**tokenwheel** `update`", "tokenwheel", "compiled; rotates the refresh token besides"
+    ),
+    "create_pure": Contender(
+        "tokenwheel `create`, pure Python", "tokenwheel", "opens and stores a session besides"
+    ),
+    "update_pure": Contender(
+        "tokenwheel `update`, pure Python", "tokenwheel", "rotates the refresh token besides"
+    ),
     "pyjwt": Contender("PyJWT", "PyJWT"),
-    "pyjwt_2_12": Contender("PyJWT", "PyJWT", "the release before each character of base64url was checked in Python"),
-    "pyjwt_dict": Contender("PyJWT and a dict, by hand", "PyJWT", "what one would write without a library; nothing is ever forgotten"),
+    "pyjwt_2_12": Contender(
+        "PyJWT", "PyJWT", "the release before each character of base64url was checked in Python"
+    ),
+    "pyjwt_dict": Contender(
+        "PyJWT and a dict, by hand",
+        "PyJWT",
+        "what one would write without a library; nothing is ever forgotten",
+    ),
     "joserfc": Contender("joserfc", "joserfc"),
     "python_jose": Contender("python-jose", "python-jose"),
     "webtoken": Contender("webtoken", "webtoken", "Rust; takes a key as text only"),
     "oxyjwt": Contender("oxyjwt", "oxyjwt", "Rust"),
     "ryjwt": Contender("ryjwt", "ryjwt", "Rust"),
     "cryptography": Contender(
-        "the bare signature", "cryptography", "`cryptography` alone, on parts split and decoded beforehand: no claims"
+        "the bare signature",
+        "cryptography",
+        "`cryptography` alone, on parts split and decoded beforehand: no claims",
     ),
     "fast_jwt": Contender("fast-jwt", "fast-jwt", "Node", node=True),
-    "fast_jwt_cached": Contender("fast-jwt, cache on", "fast-jwt", "Node; its default of 1,000 tokens", node=True),
+    "fast_jwt_cached": Contender(
+        "fast-jwt, cache on", "fast-jwt", "Node; its default of 1,000 tokens", node=True
+    ),
     "jsonwebtoken": Contender("jsonwebtoken", "jsonwebtoken", "Node", node=True),
     "memory": Contender("MemoryStorage", "tokenwheel", "forgotten with the process"),
-    "sqlite_full": Contender("SqliteStorage and SqliteFeed", "tokenwheel", '`synchronous="FULL"`, the default: survives a loss of power'),
-    "sqlite_normal": Contender("SqliteStorage and SqliteFeed", "tokenwheel", '`synchronous="NORMAL"`: survives the end of any process'),
-    "tokenwheel_fed": Contender("**tokenwheel** with SqliteFeed", "tokenwheel", "compiled"),
-    "redis": Contender("RedisStorage and RedisFeed", "tokenwheel", "on a server that all machines share"),
-    "redis_threads": Contender("RedisStorage and RedisFeed, 4 threads", "tokenwheel", "one client, whose pool has a connection for each"),
-    "redis_fed": Contender("**tokenwheel** with RedisFeed", "tokenwheel", "compiled"),
-    "redis_fed_refusing": Contender("**tokenwheel** with RedisFeed, refusing", "tokenwheel", 'compiled; `when_stale="refuse"`'),
-    "redis_fed_packed": Contender(
-        "**tokenwheel** with RedisFeed, 250 an entry", "tokenwheel", "compiled; as many revocations at once are published"
+    "sqlite_full": Contender(
+        "SqliteStorage and SqliteFeed",
+        "tokenwheel",
+        '`synchronous="FULL"`, the default: survives a loss of power',
     ),
-    "pyjwt_blocklist": Contender("PyJWT and a blocklist in Redis", "PyJWT", "`EXISTS` at each request, with redis-py"),
+    "sqlite_normal": Contender(
+        "SqliteStorage and SqliteFeed",
+        "tokenwheel",
+        '`synchronous="NORMAL"`: survives the end of any process',
+    ),
+    "tokenwheel_fed": Contender("**tokenwheel** with SqliteFeed", "tokenwheel", "compiled"),
+    "redis": Contender(
+        "RedisStorage and RedisFeed", "tokenwheel", "on a server that all machines share"
+    ),
+    "redis_threads": Contender(
+        "RedisStorage and RedisFeed, 4 threads",
+        "tokenwheel",
+        "one client, whose pool has a connection for each",
+    ),
+    "redis_fed": Contender("**tokenwheel** with RedisFeed", "tokenwheel", "compiled"),
+    "redis_fed_refusing": Contender(
+        "**tokenwheel** with RedisFeed, refusing", "tokenwheel", 'compiled; `when_stale="refuse"`'
+    ),
+    "redis_fed_packed": Contender(
+        "**tokenwheel** with RedisFeed, 250 an entry",
+        "tokenwheel",
+        "compiled; as many revocations at once are published",
+    ),
+    "pyjwt_blocklist": Contender(
+        "PyJWT and a blocklist in Redis", "PyJWT", "`EXISTS` at each request, with redis-py"
+    ),
     "secrets": Contender("secrets.token_urlsafe", None),
     "nanoid_python": Contender("nanoid", "nanoid", "32 characters"),
     "nanoid_node": Contender("nanoid", "nanoid", "Node; 32 characters", node=True),
     "uid_safe": Contender("uid-safe", "uid-safe", "Node; its sync form", node=True),
     "dict": Contender("a plain dict", None, "nothing expires"),
-    "dict_by_hand": Contender("a dict with ends, by hand", None, "looked at when asked; what nobody asks for stays for ever"),
+    "dict_by_hand": Contender(
+        "a dict with ends, by hand",
+        None,
+        "looked at when asked; what nobody asks for stays for ever",
+    ),
     "cachebox_vttl": Contender("cachebox.VTTLCache", "cachebox", "Rust"),
     "cachebox_ttl": Contender("cachebox.TTLCache", "cachebox", "Rust; one lifetime for all"),
     "rust_py_cache": Contender("rust-py-cache", "rust-py-cache", "Rust; pickles values"),
@@ -64,5 +112,23 @@ CONTENDERS: dict[str, Contender] = {
     "theine": Contender("theine", "theine", "expires in a thread of its own"),
 }
 PURE = {"tokenwheel_pure", "create_pure", "update_pure"}
-EXPIRING_CACHES = ["cachebox_vttl", "cachebox_ttl", "rust_py_cache", "moka", "cachetools_ttl", "cachetools_tlru", "theine"]
-JWT_LIBRARIES = ["pyjwt", "pyjwt_2_12", "joserfc", "python_jose", "webtoken", "oxyjwt", "ryjwt", "fast_jwt", "jsonwebtoken"]
+EXPIRING_CACHES = [
+    "cachebox_vttl",
+    "cachebox_ttl",
+    "rust_py_cache",
+    "moka",
+    "cachetools_ttl",
+    "cachetools_tlru",
+    "theine",
+]
+JWT_LIBRARIES = [
+    "pyjwt",
+    "pyjwt_2_12",
+    "joserfc",
+    "python_jose",
+    "webtoken",
+    "oxyjwt",
+    "ryjwt",
+    "fast_jwt",
+    "jsonwebtoken",
+]

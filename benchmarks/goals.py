@@ -33,7 +33,13 @@ class Check(NamedTuple):
         """How much of what is allowed was taken."""
         if self.reached is None:
             return 0
-        return self.reached / self.limit if self.limit else self.reached * math.inf if self.reached else 0
+        return (
+            self.reached / self.limit
+            if self.limit
+            else self.reached * math.inf
+            if self.reached
+            else 0
+        )
 
 
 class Goal(NamedTuple):
@@ -56,7 +62,10 @@ def read_seen(results: Results) -> Iterator[Check]:
     yield Check("of PyJWT 2.12", ratio(ours, seconds("pyjwt_2_12")), 1 / 60)
     yield Check("of fast-jwt, cache on", ratio(ours, seconds("fast_jwt_cached")), 1 / 8)
     for algorithm in ASYMMETRIC:
-        theirs, shared = (results.seconds("test_read_seen_each", "tokenwheel", one) for one in (algorithm, "HS256"))
+        theirs, shared = (
+            results.seconds("test_read_seen_each", "tokenwheel", one)
+            for one in (algorithm, "HS256")
+        )
         yield Check(f"{algorithm} of HS256", ratio(theirs, shared), SAME)
 
 
@@ -70,7 +79,10 @@ def read_unseen(results: Results) -> Iterator[Check]:
 
 def read_unseen_asymmetric(results: Results) -> Iterator[Check]:
     for algorithm in ASYMMETRIC:
-        ours, bare = (results.seconds("test_read_unseen", one, algorithm=algorithm) for one in ("tokenwheel", "cryptography"))
+        ours, bare = (
+            results.seconds("test_read_unseen", one, algorithm=algorithm)
+            for one in ("tokenwheel", "cryptography")
+        )
         yield Check(f"{algorithm} of the bare signature", ratio(ours, bare), 1.1)
 
 
@@ -78,13 +90,19 @@ def zipf(results: Results) -> Iterator[Check]:
     ours = results.seconds("test_read_zipf", "tokenwheel")
     for peer in [*JWT_LIBRARIES, "fast_jwt_cached"]:
         yield Check(f"of {peer}", ratio(ours, results.seconds("test_read_zipf", peer)), 1)
-    yield Check("of the same reads with all seen before", ratio(ours, results.seconds("test_read_zipf", "tokenwheel_roomy")), 2)
+    yield Check(
+        "of the same reads with all seen before",
+        ratio(ours, results.seconds("test_read_zipf", "tokenwheel_roomy")),
+        2,
+    )
 
 
 def issue(results: Results) -> Iterator[Check]:
     for call in ("create", "update"):
         yield Check(
-            f"{call} of one PyJWT encode", ratio(results.seconds("test_issue", call), results.seconds("test_issue", "pyjwt")), 1 / 2
+            f"{call} of one PyJWT encode",
+            ratio(results.seconds("test_issue", call), results.seconds("test_issue", "pyjwt")),
+            1 / 2,
         )
 
 
@@ -95,9 +113,17 @@ def new_token(results: Results) -> Iterator[Check]:
 
 def revocations(results: Results) -> Iterator[Check]:
     for operation in ("hit", "miss"):
-        ours, theirs = (results.seconds("test_revocations", one, operation, size=TEN_MILLION) for one in ("tokenwheel", "dict"))
+        ours, theirs = (
+            results.seconds("test_revocations", one, operation, size=TEN_MILLION)
+            for one in ("tokenwheel", "dict")
+        )
         yield Check(f"{operation} of a dict's", ratio(ours, theirs), 1)
-    yield Check("an entry", results.fact("bytes_per_entry", "test_revocations", "tokenwheel", size=TEN_MILLION), 48, "bytes")
+    yield Check(
+        "an entry",
+        results.fact("bytes_per_entry", "test_revocations", "tokenwheel", size=TEN_MILLION),
+        48,
+        "bytes",
+    )
 
 
 def cache_against_peers(results: Results) -> Iterator[Check]:
@@ -111,11 +137,18 @@ def cache_against_peers(results: Results) -> Iterator[Check]:
 
 def cache_against_dict(results: Results) -> Iterator[Check]:
     for operation, limit in {"hit": 1.15, "delete": 1.2, "set": 1.5}.items():
-        ours, theirs = (results.seconds("test_cache", one, operation, size=MILLION) for one in ("tokenwheel", "dict"))
+        ours, theirs = (
+            results.seconds("test_cache", one, operation, size=MILLION)
+            for one in ("tokenwheel", "dict")
+        )
         yield Check(f"{operation} of a dict's", ratio(ours, theirs), limit)
     ours, theirs = (results.find("test_cache", one, size=MILLION) for one in ("tokenwheel", "dict"))
     found = ours is not None and theirs is not None
-    yield Check("bytes of a dict's", ours.facts["bytes_per_entry"] / theirs.facts["bytes_per_entry"] if found else None, 1)
+    yield Check(
+        "bytes of a dict's",
+        ours.facts["bytes_per_entry"] / theirs.facts["bytes_per_entry"] if found else None,
+        1,
+    )
     longer = 1e3 * (ours.facts["gc_collect"] - theirs.facts["gc_collect"]) if found else None
     yield Check("`gc.collect()` longer than beside a dict", longer, 0.1, "ms")
 
@@ -123,23 +156,54 @@ def cache_against_dict(results: Results) -> Iterator[Check]:
 def falling_due(results: Results) -> Iterator[Check]:
     row = results.find("test_falling_due", "tokenwheel", "cpu")
     # What else the machine does only ever adds to the slowest of a million calls, so the calmest life tells most of the cache itself.
-    yield Check("the longest wait in the calmest of three lives", None if row is None else row.least * 1e6, 100, "µs")
-    yield Check("served past their time", None if row is None else max(row.facts["late"]), 0, "entries")
-    yield Check("memory not given back", None if row is None else 1 - statistics.median(row.facts["given_back"]), 0.5, "of it")
+    yield Check(
+        "the longest wait in the calmest of three lives",
+        None if row is None else row.least * 1e6,
+        100,
+        "µs",
+    )
+    yield Check(
+        "served past their time", None if row is None else max(row.facts["late"]), 0, "entries"
+    )
+    yield Check(
+        "memory not given back",
+        None if row is None else 1 - statistics.median(row.facts["given_back"]),
+        0.5,
+        "of it",
+    )
 
 
 def scale(results: Results) -> Iterator[Check]:
     for operation in ("set", "hit", "miss", "delete"):
         few, many = (
-            ratio(*(results.seconds("test_scale", one, operation, size=size) for one in ("tokenwheel", "dict")))
+            ratio(
+                *(
+                    results.seconds("test_scale", one, operation, size=size)
+                    for one in ("tokenwheel", "dict")
+                )
+            )
             for size in (TEN_THOUSAND, TEN_MILLION)
         )
         yield Check(f"{operation}: growth, of a dict's growth", ratio(many, few), SAME)
 
 
 def pure(results: Results) -> Iterator[Check]:
-    def of(what: str, case: str, theirs: str, ours: str = "tokenwheel_pure", operation: str | None = None, **race: object) -> Check:
-        return Check(what, ratio(results.seconds(case, ours, operation, **race), results.seconds(case, theirs, operation, **race)), 1)
+    def of(
+        what: str,
+        case: str,
+        theirs: str,
+        ours: str = "tokenwheel_pure",
+        operation: str | None = None,
+        **race: object,
+    ) -> Check:
+        return Check(
+            what,
+            ratio(
+                results.seconds(case, ours, operation, **race),
+                results.seconds(case, theirs, operation, **race),
+            ),
+            1,
+        )
 
     yield of("read, seen", "test_read_seen", "pyjwt_dict", algorithm="HS256")
     for algorithm in ("HS256", *ASYMMETRIC):
@@ -149,16 +213,35 @@ def pure(results: Results) -> Iterator[Check]:
         yield of(call, "test_issue", "pyjwt_dict", f"{call}_pure")
     yield of("new_token", "test_new_token", "secrets")
     for operation in ("hit", "miss"):
-        yield of(f"RevocationList, {operation}", "test_revocations", "dict_by_hand", operation=operation, size=MILLION)
+        yield of(
+            f"RevocationList, {operation}",
+            "test_revocations",
+            "dict_by_hand",
+            operation=operation,
+            size=MILLION,
+        )
     for operation in ("set", "hit", "miss", "delete"):
-        yield of(f"ExpiringCache, {operation}", "test_cache", "dict_by_hand", operation=operation, size=MILLION)
+        yield of(
+            f"ExpiringCache, {operation}",
+            "test_cache",
+            "dict_by_hand",
+            operation=operation,
+            size=MILLION,
+        )
 
 
 def feed(results: Results) -> Iterator[Check]:
     fed, alone = (results.seconds("test_read_fed", one) for one in ("tokenwheel_fed", "tokenwheel"))
     yield Check("`read` beside SqliteFeed of one without", ratio(fed, alone), 1.03)
-    for contender, name in {"redis_fed": "RedisFeed", "redis_fed_refusing": "RedisFeed, refusing when stale,"}.items():
-        yield Check(f"`read` beside {name} of one without", ratio(results.seconds("test_read_fed", contender), alone), 1.03)
+    for contender, name in {
+        "redis_fed": "RedisFeed",
+        "redis_fed_refusing": "RedisFeed, refusing when stale,",
+    }.items():
+        yield Check(
+            f"`read` beside {name} of one without",
+            ratio(results.seconds("test_read_fed", contender), alone),
+            1.03,
+        )
     yield Check("a million replayed", results.seconds("test_replay", "tokenwheel_fed"), 1.25, "s")
 
 
@@ -178,27 +261,49 @@ GOALS = [
         read_seen,
     ),
     Goal("`read`, a token never seen, HS256", "1/20 of PyJWT; no slower than ryjwt", read_unseen),
-    Goal("`read`, a token never seen, ES256, RS256, EdDSA", "1.1 times the bare signature check of `cryptography`", read_unseen_asymmetric),
-    Goal("`read`, 100,000 tokens in Zipf order", "faster than every peer, within 2 times of the same with all seen before", zipf),
+    Goal(
+        "`read`, a token never seen, ES256, RS256, EdDSA",
+        "1.1 times the bare signature check of `cryptography`",
+        read_unseen_asymmetric,
+    ),
+    Goal(
+        "`read`, 100,000 tokens in Zipf order",
+        "faster than every peer, within 2 times of the same with all seen before",
+        zipf,
+    ),
     Goal("`create`, `update`", "1/2 of one PyJWT `encode`", issue),
     Goal("`new_token(24)`", "1/8 of `secrets.token_urlsafe(24)`", new_token),
     Goal("`RevocationList` of 10 million", "no slower than a dict; 48 bytes an entry", revocations),
-    Goal("`ExpiringCache` against every TTL cache", "each operation faster, at 10 thousand and at a million entries", cache_against_peers),
+    Goal(
+        "`ExpiringCache` against every TTL cache",
+        "each operation faster, at 10 thousand and at a million entries",
+        cache_against_peers,
+    ),
     Goal(
         "`ExpiringCache` against a dict, a million",
         "hit 1.15, delete 1.2, set 1.5 times; no more bytes; `gc.collect()` no longer",
         cache_against_dict,
     ),
     Goal(
-        "a million entries due in the same second", "no wait above 100 µs, nothing served late, most of the memory given back", falling_due
+        "a million entries due in the same second",
+        "no wait above 100 µs, nothing served late, most of the memory given back",
+        falling_due,
     ),
-    Goal("10 thousand to 10 million entries", "flat, but for the processor's caches: grows no more than a dict does", scale),
+    Goal(
+        "10 thousand to 10 million entries",
+        "flat, but for the processor's caches: grows no more than a dict does",
+        scale,
+    ),
     Goal(
         "a feed for the processes of a machine, or of many",
         "costs a `read` 3% at most; a million revocations replayed from SQLite in about a second",
         feed,
     ),
-    Goal("a logout on one of eight nodes under load", "refused by all within 5 ms in 99 of 100 cases, on loopback", logout),
+    Goal(
+        "a logout on one of eight nodes under load",
+        "refused by all within 5 ms in 99 of 100 cases, on loopback",
+        logout,
+    ),
     Goal(
         "two threads, free-threaded",
         "1.7 times one thread",

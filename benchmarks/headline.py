@@ -19,7 +19,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 BATCHES = 7
-ENTRIES = 10_000  # few enough for the processor's caches, whose share others on the machine can take away
+ENTRIES = (
+    10_000  # few enough for the processor's caches, whose share others on the machine can take away
+)
 ISSUER, AUDIENCE = "auth-server.com", ["auth-server.com", "rest-server.com"]
 CLAIMS = {"role": "user", "name": "John"}
 
@@ -30,7 +32,9 @@ Batch = Callable[[], tuple[Callable[[Any], Any], Sequence[Any]]]
 def manager(algorithm: str = "HS256", **options: Any) -> Any:
     from tokenwheel import Key, KeySet, SessionManager
 
-    return SessionManager(KeySet(Key.generate(algorithm)), issuer=ISSUER, audience=AUDIENCE, **options)
+    return SessionManager(
+        KeySet(Key.generate(algorithm)), issuer=ISSUER, audience=AUDIENCE, **options
+    )
 
 
 def read(algorithm: str, calls: int, **options: Any) -> Batch:

@@ -51,16 +51,26 @@ def draw_bars(title: str, note: str, bars: Sequence[Bar]) -> str:
     parts = []
     for decade in range(low, high + 1):
         x = left + (decade - low) * scale
-        parts.append(f'<line class="grid" x1="{x:.0f}" x2="{x:.0f}" y1="{top - 6}" y2="{height - 26}"/>')
-        parts.append(f'<text class="small" x="{x:.0f}" y="{height - 10}" text-anchor="middle">{duration(10.0**decade)}</text>')
+        parts.append(
+            f'<line class="grid" x1="{x:.0f}" x2="{x:.0f}" y1="{top - 6}" y2="{height - 26}"/>'
+        )
+        parts.append(
+            f'<text class="small" x="{x:.0f}" y="{height - 10}" text-anchor="middle">{duration(10.0**decade)}</text>'
+        )
     for number, bar in enumerate(bars):
         y = top + step * number
         length = max(2, (math.log10(bar.seconds) - low) * scale)
         fill = "ours" if bar.ours else "theirs"
         weight = ' font-weight="600"' if bar.ours else ""
-        parts.append(f'<text x="{left - 10}" y="{y + 14}" text-anchor="end"{weight}>{escape(bar.label)}</text>')
-        parts.append(f'<rect x="{left}" y="{y + 2}" width="{length:.0f}" height="16" rx="2" style="fill: var(--{fill})"/>')
-        parts.append(f'<text x="{left + length + 8:.0f}" y="{y + 14}"{weight}>{duration(bar.seconds)}</text>')
+        parts.append(
+            f'<text x="{left - 10}" y="{y + 14}" text-anchor="end"{weight}>{escape(bar.label)}</text>'
+        )
+        parts.append(
+            f'<rect x="{left}" y="{y + 2}" width="{length:.0f}" height="16" rx="2" style="fill: var(--{fill})"/>'
+        )
+        parts.append(
+            f'<text x="{left + length + 8:.0f}" y="{y + 14}"{weight}>{duration(bar.seconds)}</text>'
+        )
     return wrap(title, note, height, parts)
 
 
@@ -69,26 +79,47 @@ def draw_lines(title: str, note: str, lines: Sequence[Line]) -> str:
     left, right, top, height = 70, 150, 66, 400
     x_low, x_high = decades((x for line in lines for x, _ in line.points), whole=True)
     y_low, y_high = decades(y for line in lines for _, y in line.points)
-    x_scale, y_scale = (WIDTH - left - right) / (x_high - x_low), (height - top - 40) / (y_high - y_low)
+    x_scale, y_scale = (
+        (WIDTH - left - right) / (x_high - x_low),
+        (height - top - 40) / (y_high - y_low),
+    )
     parts = []
     for decade in range(x_low, x_high + 1):
         x = left + (decade - x_low) * x_scale
-        parts.append(f'<line class="grid" x1="{x:.0f}" x2="{x:.0f}" y1="{top}" y2="{height - 40}"/>')
-        parts.append(f'<text class="small" x="{x:.0f}" y="{height - 22}" text-anchor="middle">{10**decade:,}</text>')
+        parts.append(
+            f'<line class="grid" x1="{x:.0f}" x2="{x:.0f}" y1="{top}" y2="{height - 40}"/>'
+        )
+        parts.append(
+            f'<text class="small" x="{x:.0f}" y="{height - 22}" text-anchor="middle">{10**decade:,}</text>'
+        )
     for decade in range(y_low, y_high + 1):
         y = height - 40 - (decade - y_low) * y_scale
-        parts.append(f'<line class="grid" x1="{left}" x2="{WIDTH - right}" y1="{y:.0f}" y2="{y:.0f}"/>')
-        parts.append(f'<text class="small" x="{left - 8}" y="{y + 4:.0f}" text-anchor="end">{duration(10.0**decade)}</text>')
+        parts.append(
+            f'<line class="grid" x1="{left}" x2="{WIDTH - right}" y1="{y:.0f}" y2="{y:.0f}"/>'
+        )
+        parts.append(
+            f'<text class="small" x="{left - 8}" y="{y + 4:.0f}" text-anchor="end">{duration(10.0**decade)}</text>'
+        )
     labels = []
     for line in lines:
-        places = [(left + (math.log10(x) - x_low) * x_scale, height - 40 - (math.log10(y) - y_low) * y_scale) for x, y in line.points]
+        places = [
+            (
+                left + (math.log10(x) - x_low) * x_scale,
+                height - 40 - (math.log10(y) - y_low) * y_scale,
+            )
+            for x, y in line.points
+        ]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-        parts.append(f'<polyline class="line{" dashed" if line.dashed else ""}" points="{path}" style="stroke: var(--c{line.colour})"/>')
+        parts.append(
+            f'<polyline class="line{" dashed" if line.dashed else ""}" points="{path}" style="stroke: var(--c{line.colour})"/>'
+        )
         labels.append((places[-1][1], line))
     below = 0.0
     for y, line in sorted(labels, key=lambda label: label[0]):
         below = max(y + 4, below + 15)  # Lines that end close together have their labels spread.
-        parts.append(f'<text x="{WIDTH - right + 8}" y="{below:.0f}" style="fill: var(--c{line.colour})">{escape(line.label)}</text>')
+        parts.append(
+            f'<text x="{WIDTH - right + 8}" y="{below:.0f}" style="fill: var(--c{line.colour})">{escape(line.label)}</text>'
+        )
     return wrap(title, note, height, parts)
 
 

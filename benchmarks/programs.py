@@ -11,5 +11,7 @@ def find_program(name: str) -> str | None:
     """Where it is; where it is missing, after Debian's package of that name was installed, if that is possible."""
     if shutil.which(name) is None and shutil.which("apt-get") and os.geteuid() == 0:
         for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-qq", name]):
-            subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+            subprocess.run(
+                command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
+            )
     return shutil.which(name)

@@ -38,7 +38,11 @@ class Outcome(NamedTuple):
     """Seconds an operation, by its name, for each round; and what else was counted in it, under names in ``COUNTED``."""
 
     def counted(self) -> dict[str, list[float]]:
-        return {name: [one[name] for one in self.rounds] for name in COUNTED if self.rounds and name in self.rounds[0]}
+        return {
+            name: [one[name] for one in self.rounds]
+            for name in COUNTED
+            if self.rounds and name in self.rounds[0]
+        }
 
 
 class Worker:
@@ -61,8 +65,17 @@ class Worker:
             if node is None or not NODE_WORKER.exists():
                 raise Missing("no Node, or no package of it, is installed")
             command = [node, str(NODE_WORKER)]
-        self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        if CORES and not CONTENDERS[name].node:  # V8 compiles and collects in threads of its own, which must not have to share one core.
+        self.process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        if (
+            CORES and not CONTENDERS[name].node
+        ):  # V8 compiles and collects in threads of its own, which must not have to share one core.
             os.sched_setaffinity(self.process.pid, CORES[-1:])
         try:
             self.ready = self.ask({"job": job, "peer": name, **options})
@@ -88,7 +101,9 @@ class Worker:
         self.process.communicate()
 
 
-def run_race(names: Sequence[str], job: str, options: dict[str, Any], rounds: int) -> dict[str, Outcome | Missing]:
+def run_race(
+    names: Sequence[str], job: str, options: dict[str, Any], rounds: int
+) -> dict[str, Outcome | Missing]:
     """The outcome of each contender, or why it has none."""
     outcomes: dict[str, Outcome | Missing] = {}
     workers: dict[str, Worker] = {}
@@ -107,7 +122,9 @@ def run_race(names: Sequence[str], job: str, options: dict[str, Any], rounds: in
                     except Missing as missing:
                         outcomes[name] = missing
         for name in workers.keys() - outcomes.keys():
-            outcomes[name] = Outcome(workers[name].ready["version"], workers[name].ready["facts"], times[name])
+            outcomes[name] = Outcome(
+                workers[name].ready["version"], workers[name].ready["facts"], times[name]
+            )
     finally:
         for worker in workers.values():
             worker.close()

@@ -52,7 +52,15 @@ FACTS = {
 SHARES = ("given_back", "at_once", "busy")
 RATES = ("test_remote_rate",)
 """Cases that also show how many calls a second that makes."""
-SEVERAL = {"test_read_seen_each", "test_cache", "test_revocations", "test_scale", "test_falling_due", "test_last", "test_remote_calls"}
+SEVERAL = {
+    "test_read_seen_each",
+    "test_cache",
+    "test_revocations",
+    "test_scale",
+    "test_falling_due",
+    "test_last",
+    "test_remote_calls",
+}
 SEVERAL |= {"test_remote_rate", "test_logout", "test_read_blocklist"}
 """Cases with several operations, each a test of its own."""
 TIMES = "\u00d7"
@@ -96,7 +104,9 @@ def make_page(results: Results, plots: dict[str, str]) -> Iterator[str]:
         yield f"\n![{name.removesuffix('.svg').replace('-', ' ')}]({name})"
     yield f"\n## How it was measured\n\n{HOW}"
     if results.missing:
-        left_out = "; ".join(f"{plain(name)} ({why})" for name, why in sorted(results.missing.items()))
+        left_out = "; ".join(
+            f"{plain(name)} ({why})" for name, why in sorted(results.missing.items())
+        )
         yield f"**Left out, since they could not be installed:** {left_out}.\n"
     for case, rows in groupby(results.rows, key=lambda row: row.case):
         yield from case_section(results, case, list(rows))
@@ -116,7 +126,9 @@ def goals_table(results: Results) -> Iterator[str]:
     yield "| what | goal | reached | |\n| --- | --- | --- | --- |"
     for goal in GOALS:
         checks = list(goal.checks(results))
-        measured = sorted((check for check in checks if check.met is not None), key=lambda check: -check.share)
+        measured = sorted(
+            (check for check in checks if check.met is not None), key=lambda check: -check.share
+        )
         failed = [check for check in measured if not check.met]
         shown = failed or measured
         more = f"; and {len(shown) - MOST_SHOWN} more" if len(shown) > MOST_SHOWN else ""
@@ -154,7 +166,9 @@ def case_section(results: Results, case: str, rows: list[Row]) -> Iterator[str]:
     for race, group in groupby(rows, key=lambda row: row.race):
         alike = list(group)
         told = [f"{race[name]:,} entries" if name == "size" else str(race[name]) for name in race]
-        lengths = sorted({row.facts["characters"] for row in alike if "characters" in row.facts}, reverse=True)
+        lengths = sorted(
+            {row.facts["characters"] for row in alike if "characters" in row.facts}, reverse=True
+        )
         if lengths:
             told.append(f"tokens of {' and '.join(map(str, lengths))} characters")
         if told:
@@ -169,10 +183,15 @@ def race_table(case: str, rows: list[Row]) -> Iterator[str]:
     titles = [*operations, *(FACTS[name] for name in extra), "measured again by"]
     yield f"| | {' | '.join(titles)} |"
     yield "| --- |" + " ---: |" * (len(titles) - 1) + " --- |"
-    contenders = [[row for row in rows if row.contender == name] for name in dict.fromkeys(row.contender for row in rows)]
+    contenders = [
+        [row for row in rows if row.contender == name]
+        for name in dict.fromkeys(row.contender for row in rows)
+    ]
     for own in sorted(contenders, key=lambda own: own[0].seconds):
         times = {row.operation: time_cell(row) for row in own}
-        cells = [times.get(name, "-") for name in operations] + [fact_cell(name, own[0].facts.get(name)) for name in extra]
+        cells = [times.get(name, "-") for name in operations] + [
+            fact_cell(name, own[0].facts.get(name)) for name in extra
+        ]
         yield f"| {label(own[0])} | {' | '.join(cells)} | `make bench CASES='{selection(case, own[0])}'` |"
 
 
@@ -181,7 +200,9 @@ def calls_table(case: str, rows: list[Row]) -> Iterator[str]:
     yield f"{label(rows[0]).replace('<br>', ': ')}.\n"
     yield "| | time | round trips | the server's processor | measured again by |\n| --- | ---: | ---: | ---: | --- |"
     for row in rows:
-        trips, server = (row.facts[name][row.operation] for name in ("round_trips", "server_seconds"))
+        trips, server = (
+            row.facts[name][row.operation] for name in ("round_trips", "server_seconds")
+        )
         cells = [time_cell(row), f"{trips:g}", duration(server) if trips else "-"]
         yield f"| `{row.operation}` | {' | '.join(cells)} | `make bench CASES='{selection(case, row)}{row.operation}]'` |"
 
@@ -189,7 +210,11 @@ def calls_table(case: str, rows: list[Row]) -> Iterator[str]:
 def time_cell(row: Row) -> str:
     """The time, its spread, and how many times that of this library it is."""
     ours = row.facts.get("ours")
-    times = f" ({row.seconds / ours:.3g} {TIMES})" if ours and not row.contender.startswith(BASELINES) else ""
+    times = (
+        f" ({row.seconds / ours:.3g} {TIMES})"
+        if ours and not row.contender.startswith(BASELINES)
+        else ""
+    )
     spread = f" ± {50 * row.spread / row.seconds:.0f}%" if row.rounds > 1 else ""
     rate = f"<br>{1 / row.seconds:,.0f} a second" if row.case in RATES else ""
     return f"{duration(row.seconds)}{spread}{times}{rate}"
@@ -214,7 +239,9 @@ def label(row: Row) -> str:
     unchecked = row.facts.get("unchecked")
     if unchecked:
         notes.append(f"does **not** check {unchecked}")
-    return f"{contender.title} {row.version.split(',')[0]}" + (f"<br>{'; '.join(notes)}" if notes else "")
+    return f"{contender.title} {row.version.split(',')[0]}" + (
+        f"<br>{'; '.join(notes)}" if notes else ""
+    )
 
 
 def plain(name: str) -> str:
@@ -230,14 +257,42 @@ def selection(case: str, row: Row) -> str:
 
 def make_plots(results: Results) -> Iterator[tuple[str, str]]:
     note = environment(results)
-    seen = [row for row in results.rows if row.case == "test_read_seen" and row.race == {"algorithm": "HS256"}]
+    seen = [
+        row
+        for row in results.rows
+        if row.case == "test_read_seen" and row.race == {"algorithm": "HS256"}
+    ]
     if seen:
-        bars = [Bar(f"{plain(row.contender)} {row.version.split(',')[0]}", row.seconds, row.contender == "tokenwheel") for row in seen]
-        yield "read-seen.svg", draw_bars("Verifying an access token that was seen before (HS256)", note, bars)
-    unseen = [row for row in results.rows if row.case == "test_read_unseen" and row.race == {"algorithm": "HS256"}]
+        bars = [
+            Bar(
+                f"{plain(row.contender)} {row.version.split(',')[0]}",
+                row.seconds,
+                row.contender == "tokenwheel",
+            )
+            for row in seen
+        ]
+        yield (
+            "read-seen.svg",
+            draw_bars("Verifying an access token that was seen before (HS256)", note, bars),
+        )
+    unseen = [
+        row
+        for row in results.rows
+        if row.case == "test_read_unseen" and row.race == {"algorithm": "HS256"}
+    ]
     if unseen:
-        bars = [Bar(f"{plain(row.contender)} {row.version.split(',')[0]}", row.seconds, row.contender == "tokenwheel") for row in unseen]
-        yield "read-unseen.svg", draw_bars("Verifying an access token that was never seen (HS256)", note, bars)
+        bars = [
+            Bar(
+                f"{plain(row.contender)} {row.version.split(',')[0]}",
+                row.seconds,
+                row.contender == "tokenwheel",
+            )
+            for row in unseen
+        ]
+        yield (
+            "read-unseen.svg",
+            draw_bars("Verifying an access token that was never seen (HS256)", note, bars),
+        )
     lines = [
         Line(f"{plain(contender)}, {operation}", points, colour, dashed=contender == "dict")
         for contender in ("tokenwheel", "dict")
@@ -245,31 +300,101 @@ def make_plots(results: Results) -> Iterator[tuple[str, str]]:
         if (points := scale_points(results, contender, operation))
     ]
     if lines:
-        yield "scale.svg", draw_lines("ExpiringCache beside a plain dict, as entries grow", note, lines)
+        yield (
+            "scale.svg",
+            draw_lines("ExpiringCache beside a plain dict, as entries grow", note, lines),
+        )
     due = [row for row in results.rows if (row.case, row.operation) == ("test_falling_due", "cpu")]
     if due:
-        bars = [Bar(plain(row.contender), row.seconds, row.contender == "tokenwheel") for row in due]
-        yield "falling-due.svg", draw_bars("The longest wait of a caller when a million entries have fallen due", note, bars)
+        bars = [
+            Bar(plain(row.contender), row.seconds, row.contender == "tokenwheel") for row in due
+        ]
+        yield (
+            "falling-due.svg",
+            draw_bars(
+                "The longest wait of a caller when a million entries have fallen due", note, bars
+            ),
+        )
 
 
 def scale_points(results: Results, contender: str, operation: str) -> list[tuple[float, float]]:
-    rows = [row for row in results.rows if (row.case, row.contender, row.operation) == ("test_scale", contender, operation)]
+    rows = [
+        row
+        for row in results.rows
+        if (row.case, row.contender, row.operation) == ("test_scale", contender, operation)
+    ]
     return sorted((float(row.race["size"]), row.seconds) for row in rows)
 
 
 def readme_table(results: Results) -> Iterator[str]:
     """What the project's README shows of it."""
     lines = [
-        ("`read`, seen before", "test_read_seen", {"algorithm": "HS256"}, None, "tokenwheel", "pyjwt"),
-        ("`read`, seen before, RS256", "test_read_seen", {"algorithm": "RS256"}, None, "tokenwheel", "pyjwt"),
-        ("`read`, never seen", "test_read_unseen", {"algorithm": "HS256"}, None, "tokenwheel", "pyjwt"),
-        ("`read`, never seen, beside the fastest of all", "test_read_unseen", {"algorithm": "HS256"}, None, "tokenwheel", "ryjwt"),
+        (
+            "`read`, seen before",
+            "test_read_seen",
+            {"algorithm": "HS256"},
+            None,
+            "tokenwheel",
+            "pyjwt",
+        ),
+        (
+            "`read`, seen before, RS256",
+            "test_read_seen",
+            {"algorithm": "RS256"},
+            None,
+            "tokenwheel",
+            "pyjwt",
+        ),
+        (
+            "`read`, never seen",
+            "test_read_unseen",
+            {"algorithm": "HS256"},
+            None,
+            "tokenwheel",
+            "pyjwt",
+        ),
+        (
+            "`read`, never seen, beside the fastest of all",
+            "test_read_unseen",
+            {"algorithm": "HS256"},
+            None,
+            "tokenwheel",
+            "ryjwt",
+        ),
         ("`create`, beside signing alone", "test_issue", {}, None, "create", "pyjwt"),
         ("`new_token(24)`", "test_new_token", {}, None, "tokenwheel", "secrets"),
-        ("`ExpiringCache`, a million entries, `get`", "test_cache", {"size": 1_000_000}, "hit", "tokenwheel", "cachebox_vttl"),
-        ("`ExpiringCache`, a million entries, `set`", "test_cache", {"size": 1_000_000}, "set", "tokenwheel", "cachebox_vttl"),
-        ("`read`, seen before, on one of many machines", "test_read_blocklist", {}, "seen", "redis_fed", "pyjwt_blocklist"),
-        ("a million entries due at once, longest wait", "test_falling_due", {}, "cpu", "tokenwheel", "cachebox_vttl"),
+        (
+            "`ExpiringCache`, a million entries, `get`",
+            "test_cache",
+            {"size": 1_000_000},
+            "hit",
+            "tokenwheel",
+            "cachebox_vttl",
+        ),
+        (
+            "`ExpiringCache`, a million entries, `set`",
+            "test_cache",
+            {"size": 1_000_000},
+            "set",
+            "tokenwheel",
+            "cachebox_vttl",
+        ),
+        (
+            "`read`, seen before, on one of many machines",
+            "test_read_blocklist",
+            {},
+            "seen",
+            "redis_fed",
+            "pyjwt_blocklist",
+        ),
+        (
+            "a million entries due at once, longest wait",
+            "test_falling_due",
+            {},
+            "cpu",
+            "tokenwheel",
+            "cachebox_vttl",
+        ),
     ]
     for title, case, race, operation, ours, theirs in lines:
         mine, other = (results.find(case, one, operation, **race) for one in (ours, theirs))

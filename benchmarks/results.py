@@ -28,19 +28,32 @@ class Row(NamedTuple):
 
 
 class Results:
-    def __init__(self, environment: dict[str, Any], missing: dict[str, str], about: dict[str, str], rows: list[Row]) -> None:
+    def __init__(
+        self,
+        environment: dict[str, Any],
+        missing: dict[str, str],
+        about: dict[str, str],
+        rows: list[Row],
+    ) -> None:
         self.environment = environment
         self.missing = missing
         self.about = about
         self.rows = rows
 
-    def find(self, case: str, contender: str, operation: str | None = None, **race: Any) -> Row | None:
+    def find(
+        self, case: str, contender: str, operation: str | None = None, **race: Any
+    ) -> Row | None:
         for row in self.rows:
-            if (row.case, row.contender, row.race) == (case, contender, race) and operation in (None, row.operation):
+            if (row.case, row.contender, row.race) == (case, contender, race) and operation in (
+                None,
+                row.operation,
+            ):
                 return row
         return None
 
-    def seconds(self, case: str, contender: str, operation: str | None = None, **race: Any) -> float | None:
+    def seconds(
+        self, case: str, contender: str, operation: str | None = None, **race: Any
+    ) -> float | None:
         row = self.find(case, contender, operation, **race)
         return None if row is None else row.seconds
 
@@ -54,7 +67,10 @@ class Results:
     def to_json(self) -> str:
         rows = [row._asdict() for row in self.rows]
         lines = ",\n".join(json.dumps(row) for row in rows)
-        head = json.dumps({"environment": self.environment, "missing": self.missing, "about": self.about}, indent=1)
+        head = json.dumps(
+            {"environment": self.environment, "missing": self.missing, "about": self.about},
+            indent=1,
+        )
         return f'{head[:-2]},\n "rows": [\n{lines}\n]}}\n'
 
 
@@ -62,14 +78,26 @@ def read_results(path: Path) -> Results:
     """The results in a file written by ``pytest --benchmark-json``, or in the shorter one that the report keeps."""
     file = json.loads(path.read_text())
     if "rows" in file:
-        return Results(file["environment"], file["missing"], file["about"], [Row(**row) for row in file["rows"]])
+        return Results(
+            file["environment"],
+            file["missing"],
+            file["about"],
+            [Row(**row) for row in file["rows"]],
+        )
     rows = []
     for one in file["benchmarks"]:
         told, stats = one["extra_info"], one["stats"]
         facts = {name: value for name, value in told.items() if name not in COMMON}
         common = (told["case"], told["race"], told["contender"], told["operation"], told["version"])
         rows.append(
-            Row(*common, significant(stats["median"]), significant(stats["iqr"]), significant(stats["min"]), stats["rounds"], facts)
+            Row(
+                *common,
+                significant(stats["median"]),
+                significant(stats["iqr"]),
+                significant(stats["min"]),
+                stats["rounds"],
+                facts,
+            )
         )
     about = {one["extra_info"]["case"]: one["extra_info"]["about"] for one in file["benchmarks"]}
     return Results(file["machine_info"], file["missing"], about, rows)

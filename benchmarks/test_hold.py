@@ -10,7 +10,9 @@ OPERATIONS = ["set", "hit", "miss", "delete"]
 OURS = ["tokenwheel", "tokenwheel_pure"]
 CONTENDERS = [*OURS, "dict", "dict_by_hand", *EXPIRING_CACHES]
 QUICK = ["tokenwheel", "tokenwheel_pure", "dict"]
-LISTS = [(1_000_000, one) for one in [*OURS, "dict", "dict_by_hand"]] + [(10_000_000, one) for one in ["tokenwheel", "dict"]]
+LISTS = [(1_000_000, one) for one in [*OURS, "dict", "dict_by_hand"]] + [
+    (10_000_000, one) for one in ["tokenwheel", "dict"]
+]
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -35,7 +37,9 @@ def test_revocations(race, size, contender, operation):
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("contender", ["tokenwheel", "dict"])
-@pytest.mark.parametrize("size", [10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000, 10_000_000])
+@pytest.mark.parametrize(
+    "size", [10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000, 10_000_000]
+)
 def test_scale(race, size, contender, operation):
     """Time an operation as entries grow a thousandfold, beside a dict, which shows what the processor's caches alone cost.
 
@@ -51,5 +55,14 @@ def test_falling_due(race, contender, operation):
     A cache filled by a burst of traffic empties in a burst, and whoever calls next may have to wait until all of it is cleared away.
     "cpu" is what the call itself worked, "wall" includes what the machine did meanwhile for others; the plain dict, in which nothing
     expires, shows what of both is the machine's."""
-    rounds = 3 if contender in QUICK else 1  # Pauses of a tenth of a second and more need no median to be told from noise.
-    race("falling_due:FallingDue", operation=operation, rounds=rounds, alone=True, size=1_000_000, operations=500_000)
+    rounds = (
+        3 if contender in QUICK else 1
+    )  # Pauses of a tenth of a second and more need no median to be told from noise.
+    race(
+        "falling_due:FallingDue",
+        operation=operation,
+        rounds=rounds,
+        alone=True,
+        size=1_000_000,
+        operations=500_000,
+    )

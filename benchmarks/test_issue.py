@@ -9,7 +9,16 @@ from .tokens import write_tokens
 
 ROUNDS = 15
 OURS = ["create", "update", "create_pure", "update_pure"]
-PEERS = ["pyjwt", "pyjwt_2_12", "pyjwt_dict", "joserfc", "oxyjwt", "ryjwt", "fast_jwt", "jsonwebtoken"]
+PEERS = [
+    "pyjwt",
+    "pyjwt_2_12",
+    "pyjwt_dict",
+    "joserfc",
+    "oxyjwt",
+    "ryjwt",
+    "fast_jwt",
+    "jsonwebtoken",
+]
 
 
 @pytest.mark.parametrize("contender", [*OURS, *PEERS])
@@ -21,7 +30,10 @@ def test_issue(race, contender):
     race("issuing:Signing", operation="issue", rounds=ROUNDS, baseline="create", tokens=path)
 
 
-@pytest.mark.parametrize("contender", ["tokenwheel", "tokenwheel_pure", "secrets", "nanoid_python", "nanoid_node", "uid_safe"])
+@pytest.mark.parametrize(
+    "contender",
+    ["tokenwheel", "tokenwheel_pure", "secrets", "nanoid_python", "nanoid_node", "uid_safe"],
+)
 def test_new_token(race, contender):
     """A random, URL-safe text of 24 bytes: session ids, refresh tokens, and whatever else an application must make unguessable."""
     race("issuing:RandomTokens", operation="make", rounds=ROUNDS)

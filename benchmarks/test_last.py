@@ -18,17 +18,32 @@ def test_last(race, contender, operation):
     the server, over loopback here, it takes two round trips: found, then revoked and deleted. Sessions grow once, with the first refresh,
     by what a reused refresh token is told by."""
     path = str(write_tokens(FOLDER, "HS256", 1))
-    race("lasting:Lasting", operation=operation, rounds=9, baseline="memory", tokens=path, cores=OTHER_CORES)
+    race(
+        "lasting:Lasting",
+        operation=operation,
+        rounds=9,
+        baseline="memory",
+        tokens=path,
+        cores=OTHER_CORES,
+    )
 
 
-@pytest.mark.parametrize("contender", ["tokenwheel", "tokenwheel_fed", "redis_fed", "redis_fed_refusing"])
+@pytest.mark.parametrize(
+    "contender", ["tokenwheel", "tokenwheel_fed", "redis_fed", "redis_fed_refusing"]
+)
 def test_read_fed(race, contender):
     """A token seen before, with and without a feed: what it costs each request that a logout holds in every process of the machine, and
     with RedisFeed on every machine.
 
     RedisFeed hears of logouts in a thread of its own, so a request has nothing to ask; nor has it where it must not be answered once the
     node was cut off for too long."""
-    race("lasting:Fed", operation="read", rounds=31, tokens=str(write_tokens(FOLDER, "HS256", 1)), cores=OTHER_CORES)
+    race(
+        "lasting:Fed",
+        operation="read",
+        rounds=31,
+        tokens=str(write_tokens(FOLDER, "HS256", 1)),
+        cores=OTHER_CORES,
+    )
 
 
 @pytest.mark.parametrize("contender", ["tokenwheel_fed", "redis_fed", "redis_fed_packed"])
@@ -37,4 +52,12 @@ def test_replay(race, contender):
     process can serve.
 
     RedisFeed has each in an entry of its own, as one logout after the other writes them; and 250 in an entry, as many at once are."""
-    race("lasting:Replaying", operation="replay", rounds=3, alone=True, baseline="tokenwheel_fed", size=1_000_000, cores=OTHER_CORES)
+    race(
+        "lasting:Replaying",
+        operation="replay",
+        rounds=3,
+        alone=True,
+        baseline="tokenwheel_fed",
+        size=1_000_000,
+        cores=OTHER_CORES,
+    )

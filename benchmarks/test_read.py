@@ -14,8 +14,18 @@ ALGORITHMS = ["HS256", "ES256", "RS256", "EdDSA"]
 SEEN = [*OURS, "pyjwt_dict", *JWT_LIBRARIES, "fast_jwt_cached"]
 UNSEEN = [*OURS, "tokenwheel_uncached", *JWT_LIBRARIES, "cryptography"]
 NO_EDDSA = {"python_jose", "jsonwebtoken"}
-pairs = [(algorithm, one) for algorithm in ALGORITHMS for one in SEEN if algorithm != "EdDSA" or one not in NO_EDDSA]
-unseen_pairs = [(algorithm, one) for algorithm in ALGORITHMS for one in UNSEEN if algorithm != "EdDSA" or one not in NO_EDDSA]
+pairs = [
+    (algorithm, one)
+    for algorithm in ALGORITHMS
+    for one in SEEN
+    if algorithm != "EdDSA" or one not in NO_EDDSA
+]
+unseen_pairs = [
+    (algorithm, one)
+    for algorithm in ALGORITHMS
+    for one in UNSEEN
+    if algorithm != "EdDSA" or one not in NO_EDDSA
+]
 
 
 def tokens(algorithm: str, count: int) -> str:

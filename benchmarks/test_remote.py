@@ -12,7 +12,10 @@ def tokens(count: int) -> str:
     return str(write_tokens(FOLDER, "HS256", count))
 
 
-@pytest.mark.parametrize("operation", ["ping", "create", "read", "update", "read_all", "delete_one", "delete_all", "restrict_one"])
+@pytest.mark.parametrize(
+    "operation",
+    ["ping", "create", "read", "update", "read_all", "delete_one", "delete_all", "restrict_one"],
+)
 @pytest.mark.parametrize("contender", ["redis"])
 def test_remote_calls(race, contender, operation):
     """Each call of a manager on RedisStorage and RedisFeed, with redis-py's blocking client: its time, how often it waits for the server,
@@ -20,7 +23,14 @@ def test_remote_calls(race, contender, operation):
 
     Round trips are what counts where the server is further away than here. Each subject of `read_all` and `delete_all` has three
     sessions."""
-    race("remote:Calls", operation=operation, rounds=15, baseline="redis", tokens=tokens(1), cores=OTHER_CORES)
+    race(
+        "remote:Calls",
+        operation=operation,
+        rounds=15,
+        baseline="redis",
+        tokens=tokens(1),
+        cores=OTHER_CORES,
+    )
 
 
 @pytest.mark.parametrize("operation", ["create", "update", "delete"])
@@ -29,7 +39,14 @@ def test_remote_rate(race, contender, operation):
     """What one process gets done on RedisStorage and RedisFeed when it does nothing else: the time by the calls done.
 
     Logins and refreshes, which a node does once in a while, beside the reads that need no server."""
-    race("remote:FullSpeed", operation=operation, rounds=9, baseline="redis", tokens=tokens(1), cores=OTHER_CORES)
+    race(
+        "remote:FullSpeed",
+        operation=operation,
+        rounds=9,
+        baseline="redis",
+        tokens=tokens(1),
+        cores=OTHER_CORES,
+    )
 
 
 @pytest.mark.parametrize("operation", ["p50", "p90", "p99", "max"])
@@ -42,7 +59,15 @@ def test_logout(race, contender, operation):
     `update` a second, at moments of its own, and all together 100 logouts. The eight and the server share the cores of this machine, so
     most of the time is waiting for one."""
     options = {"nodes": 8, "logouts": 4_000, "seconds": 41.0}
-    race("logging_out:LoggingOut", operation=operation, rounds=1, baseline="redis", tokens=tokens(1), cores=CORES, **options)
+    race(
+        "logging_out:LoggingOut",
+        operation=operation,
+        rounds=1,
+        baseline="redis",
+        tokens=tokens(1),
+        cores=CORES,
+        **options,
+    )
 
 
 @pytest.mark.parametrize("operation", ["seen", "unseen"])

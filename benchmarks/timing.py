@@ -33,7 +33,9 @@ def time_round(make_batch: Callable[[], Batch], seconds: float = ROUND_SECONDS) 
     while spent < seconds or len(times) < 5:
         call, inputs = make_batch()
         size = clamp(SLICE_SECONDS / times[-1], len(inputs)) if times else 1
-        times += [time_calls(call, inputs[start : start + size]) for start in range(0, len(inputs), size)]
+        times += [
+            time_calls(call, inputs[start : start + size]) for start in range(0, len(inputs), size)
+        ]
         spent += times[-1] * len(inputs)
     return statistics.median(times)
 

@@ -24,12 +24,18 @@ OTHER = "other-server.com"
 
 
 def make_key(algorithm: str) -> Key:
-    if algorithm == "RS256":  # 2048 bits, as most tokens in the wild are signed, where Key.generate takes 3072.
+    if (
+        algorithm == "RS256"
+    ):  # 2048 bits, as most tokens in the wild are signed, where Key.generate takes 3072.
         private = rsa.generate_private_key(65537, 2048)
         encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-        return Key.from_pem(private.private_bytes(encoding, form, serialization.NoEncryption()), algorithm)
+        return Key.from_pem(
+            private.private_bytes(encoding, form, serialization.NoEncryption()), algorithm
+        )
     if algorithm == "HS256":  # As text, since not every library takes a secret of arbitrary bytes.
-        return Key.from_secret(base64.b64encode(Key.generate(algorithm)._secret or b"").decode(), algorithm)
+        return Key.from_secret(
+            base64.b64encode(Key.generate(algorithm)._secret or b"").decode(), algorithm
+        )
     return Key.generate(algorithm)
 
 
@@ -39,12 +45,27 @@ def tie(number: int) -> str:
 
 
 def issue_tokens(key: Key, count: int) -> dict[str, Any]:
-    def issue(count: int, issuer: str = ISSUER, audience: list[str] = AUDIENCE, ago: float = 0) -> list[str]:
-        manager = SessionManager(KeySet(key), issuer=issuer, audience=audience, access_ttl=LIFETIME, clock=lambda: time.time() - ago)
-        return [manager.create({"anc": tie(number), **APPLICATION}, subject="uid1").access_token for number in range(count)]
+    def issue(
+        count: int, issuer: str = ISSUER, audience: list[str] = AUDIENCE, ago: float = 0
+    ) -> list[str]:
+        manager = SessionManager(
+            KeySet(key),
+            issuer=issuer,
+            audience=audience,
+            access_ttl=LIFETIME,
+            clock=lambda: time.time() - ago,
+        )
+        return [
+            manager.create({"anc": tie(number), **APPLICATION}, subject="uid1").access_token
+            for number in range(count)
+        ]
 
     good = issue(count)
-    [exp], [iss], [aud] = issue(1, ago=LIFETIME + 9), issue(1, issuer=OTHER), issue(1, audience=[OTHER])
+    [exp], [iss], [aud] = (
+        issue(1, ago=LIFETIME + 9),
+        issue(1, issuer=OTHER),
+        issue(1, audience=[OTHER]),
+    )
     return {"good": good, "bad": {"exp": exp, "iss": iss, "aud": aud, "signature": forge(good[0])}}
 
 

@@ -35,9 +35,23 @@ class Valkey:
         with socket.socket() as one:
             one.bind(("127.0.0.1", 0))
             self.port = one.getsockname()[1]
-        command = [str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", tempfile.gettempdir()]
+        command = [
+            str(get_binary_path()),
+            "--port",
+            str(self.port),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--dir",
+            tempfile.gettempdir(),
+        ]
         with on_cores(cores):
-            self.watchdog = subprocess.Popen(["sh", "-c", WATCHDOG, "sh", *command], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+            self.watchdog = subprocess.Popen(
+                ["sh", "-c", WATCHDOG, "sh", *command],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+            )
         self.admin = self.client()
         end = time.monotonic() + LONGEST_START
         while True:

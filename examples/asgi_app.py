@@ -11,7 +11,17 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from tokenwheel import AsyncSessionManager, Claims, Device, InvalidAccessToken, Key, KeySet, SessionContext, SessionTokens, TokenwheelError
+from tokenwheel import (
+    AsyncSessionManager,
+    Claims,
+    Device,
+    InvalidAccessToken,
+    Key,
+    KeySet,
+    SessionContext,
+    SessionTokens,
+    TokenwheelError,
+)
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -20,7 +30,9 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 PASSWORDS = {"ann": "correct horse battery staple"}  # Yours are hashed, in a database.
 
 # In production the key is made once (`tokenwheel keys new --algorithm ES256`) and read from a file: with a new one, all are logged out.
-sessions = AsyncSessionManager(KeySet(Key.generate("ES256")), issuer="auth.example", audience="api.example", max_sessions=5)
+sessions = AsyncSessionManager(
+    KeySet(Key.generate("ES256")), issuer="auth.example", audience="api.example", max_sessions=5
+)
 
 
 class Refused(Exception):
@@ -32,7 +44,9 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         return
     handle = ROUTES.get((scope["method"], scope["path"]))
     try:
-        status, answer = (200, await handle(scope, receive)) if handle else (404, {"error": "not_found"})
+        status, answer = (
+            (200, await handle(scope, receive)) if handle else (404, {"error": "not_found"})
+        )
     except TokenwheelError as error:
         status, answer = error.status, {"error": error.code}
     except Refused as error:
@@ -90,13 +104,18 @@ def signed_in(scope: Scope) -> Claims:
     """Who is asking. ``read`` is the one method that isn't awaited: it never waits for anything."""
     kind, _, token = header(scope, b"authorization").partition(" ")
     if kind.lower() != "bearer":
-        raise InvalidAccessToken("a request carries its access token in the Authorization header, after 'Bearer'")
+        raise InvalidAccessToken(
+            "a request carries its access token in the Authorization header, after 'Bearer'"
+        )
     return sessions.read(token)
 
 
 def context_of(scope: Scope) -> SessionContext:
     address = scope.get("client")
-    return SessionContext(ip=address[0] if address else None, device=Device(header(scope, b"user-agent")[:200], "browser"))
+    return SessionContext(
+        ip=address[0] if address else None,
+        device=Device(header(scope, b"user-agent")[:200], "browser"),
+    )
 
 
 def header(scope: Scope, wanted: bytes) -> str:

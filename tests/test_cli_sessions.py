@@ -11,7 +11,15 @@ from typing import Any
 
 import pytest
 
-from tokenwheel import AccessTokenRevoked, Device, RevocationList, SessionContext, SessionManager, SqliteFeed, SqliteStorage
+from tokenwheel import (
+    AccessTokenRevoked,
+    Device,
+    RevocationList,
+    SessionContext,
+    SessionManager,
+    SqliteFeed,
+    SqliteStorage,
+)
 from tokenwheel.cli import main
 from tokenwheel.testing import make_record
 
@@ -28,7 +36,12 @@ def service(path: Path) -> Iterator[SessionManager]:
     """A worker of the service, which runs all the time."""
     storage = SqliteStorage(path)
     with SessionManager(
-        SECRET, issuer="i", audience="a", storage=storage, revocations=RevocationList(SqliteFeed(path)), leeway=500
+        SECRET,
+        issuer="i",
+        audience="a",
+        storage=storage,
+        revocations=RevocationList(SqliteFeed(path)),
+        leeway=500,
     ) as manager:
         yield manager
     storage.close()
@@ -62,7 +75,9 @@ def test_list_shows_the_sessions_of_one_subject_the_oldest_first(
 def test_what_a_client_called_itself_reaches_no_terminal_as_a_command(
     service: SessionManager, path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    service.create(subject="ann", context=SessionContext("\x1b[2J", Device("\x1b]0;owned\x07\n", "\u202e")))
+    service.create(
+        subject="ann", context=SessionContext("\x1b[2J", Device("\x1b]0;owned\x07\n", "\u202e"))
+    )
     for form in ([], ["--json"]):
         assert run(path, "list", "ann", *form) == 0
         shown = capsys.readouterr().out
@@ -80,7 +95,10 @@ def test_end_ends_one_session_and_the_running_service_obeys_at_once(
     service.read(ended.access_token)
     capsys.readouterr()
     assert run(path, "end", "ann", ended.session_id) == 0
-    assert capsys.readouterr() == ("sessions ended: 1; every worker refuses their tokens from now on\n", "")
+    assert capsys.readouterr() == (
+        "sessions ended: 1; every worker refuses their tokens from now on\n",
+        "",
+    )
     with pytest.raises(AccessTokenRevoked):
         service.read(ended.access_token)
     service.read(kept.access_token)
@@ -89,19 +107,36 @@ def test_end_ends_one_session_and_the_running_service_obeys_at_once(
     assert capsys.readouterr().out == "the subject has no session of this id\n"
 
 
-def test_an_id_that_begins_with_a_dash_is_no_option(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_id_that_begins_with_a_dash_is_no_option(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     storage = SqliteStorage(path)
     for session_id in ("-AAAAAAAAAAAAAAA", "--all-AAAAAAAAAA", "----------------"):
-        storage.insert(make_record(subject="ann", ends_at=4_000_000_000)._replace(id=session_id), None, 0)
+        storage.insert(
+            make_record(subject="ann", ends_at=4_000_000_000)._replace(id=session_id), None, 0
+        )
         assert run(path, "end", "ann", session_id) == 0
         assert "sessions ended: 1" in capsys.readouterr().out
     storage.close()
 
 
-def test_end_all_ends_every_session_of_the_subject_from_another_process(service: SessionManager, path: Path) -> None:
+def test_end_all_ends_every_session_of_the_subject_from_another_process(
+    service: SessionManager, path: Path
+) -> None:
     opened = [service.create(subject="ann") for _ in range(3)]
     other = service.create(subject="bob")
-    command = [sys.executable, "-m", "tokenwheel", "sessions", "end", "ann", "--all", "--json", "--database", str(path)]
+    command = [
+        sys.executable,
+        "-m",
+        "tokenwheel",
+        "sessions",
+        "end",
+        "ann",
+        "--all",
+        "--json",
+        "--database",
+        str(path),
+    ]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (ran.returncode, json.loads(ran.stdout), ran.stderr) == (0, {"ended": 3}, "")
     for tokens in opened:
@@ -111,7 +146,9 @@ def test_end_all_ends_every_session_of_the_subject_from_another_process(service:
     assert run(path, "end", "ann", "--all") == 0
 
 
-def test_a_revocation_outlasts_whatever_leeway_the_service_has(service: SessionManager, path: Path) -> None:
+def test_a_revocation_outlasts_whatever_leeway_the_service_has(
+    service: SessionManager, path: Path
+) -> None:
     tokens = service.create(subject="ann")
     assert run(path, "end", "ann", tokens.session_id) == 0
     heard: list[Any] = []
@@ -121,7 +158,9 @@ def test_a_revocation_outlasts_whatever_leeway_the_service_has(service: SessionM
     assert heard[-1][1] >= tokens.access_expires_at + 500
 
 
-def test_count_tells_what_lives(service: SessionManager, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_count_tells_what_lives(
+    service: SessionManager, path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for _ in range(3):
         tokens = service.create(subject="ann")
     service.delete_one("ann", tokens.session_id)
@@ -131,10 +170,18 @@ def test_count_tells_what_lives(service: SessionManager, path: Path, capsys: pyt
     assert json.loads(capsys.readouterr().out) == {"sessions": 2, "revocations": 1}
 
 
-def test_the_feed_may_have_a_file_of_its_own(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_feed_may_have_a_file_of_its_own(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     apart = path.with_name("revocations.db")
     storage = SqliteStorage(path)
-    with SessionManager(SECRET, issuer="i", audience="a", storage=storage, revocations=RevocationList(SqliteFeed(apart))) as service:
+    with SessionManager(
+        SECRET,
+        issuer="i",
+        audience="a",
+        storage=storage,
+        revocations=RevocationList(SqliteFeed(apart)),
+    ) as service:
         tokens = service.create(subject="ann")
         assert run(path, "end", "ann", tokens.session_id, "--feed", str(apart)) == 0
         assert capsys.readouterr().err == ""
@@ -146,14 +193,18 @@ def test_the_feed_may_have_a_file_of_its_own(path: Path, capsys: pytest.CaptureF
     storage.close()
 
 
-def test_a_name_mistyped_makes_no_file_and_no_success(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_name_mistyped_makes_no_file_and_no_success(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for arguments in (["list", "ann"], ["end", "ann", "--all"], ["count"]):
         assert run(path, *arguments) == 1
         assert "no such database file" in capsys.readouterr().err
     assert list(path.parent.iterdir()) == []
 
 
-def test_a_file_of_another_kind_is_refused_and_left_as_it_is(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_of_another_kind_is_refused_and_left_as_it_is(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path.write_text("precious, and no database\n" * 99)
     assert run(path, "end", "ann", "--all") == 1
     assert "tokenwheel: " in capsys.readouterr().err

@@ -11,7 +11,14 @@ import pytest
 import redis
 
 from tests.servers import Node, empty, free_port, needs_server, serving, until
-from tokenwheel import AccessTokenRevoked, RedisFeed, RedisStorage, RevocationList, SessionContext, SessionManager
+from tokenwheel import (
+    AccessTokenRevoked,
+    RedisFeed,
+    RedisStorage,
+    RevocationList,
+    SessionContext,
+    SessionManager,
+)
 from tokenwheel.cli import main
 
 pytestmark = needs_server
@@ -21,7 +28,13 @@ SECRET = "a shared secret of at least 32 bytes, made up for these tests"
 
 def over(client: Any, **options: Any) -> SessionManager:
     revocations = RevocationList(RedisFeed(client, **options))
-    return SessionManager(SECRET, issuer="i", audience="a", storage=RedisStorage(client, **options), revocations=revocations)
+    return SessionManager(
+        SECRET,
+        issuer="i",
+        audience="a",
+        storage=RedisStorage(client, **options),
+        revocations=revocations,
+    )
 
 
 @pytest.fixture(params=["server", "cluster"])
@@ -34,7 +47,9 @@ def url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def service(url: str, request: pytest.FixtureRequest) -> Iterator[SessionManager]:
-    kind: Any = redis.RedisCluster if "cluster" in request.node.callspec.params.values() else redis.Redis
+    kind: Any = (
+        redis.RedisCluster if "cluster" in request.node.callspec.params.values() else redis.Redis
+    )
     client = kind.from_url(url)
     with over(client) as manager:
         yield manager
@@ -57,10 +72,15 @@ def test_the_sessions_of_a_running_service_are_listed_ended_and_counted(
     service: SessionManager, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hostile = "ann}:*"
-    first, second = (service.create(subject=hostile, context=SessionContext("203.0.113.7")) for _ in range(2))
+    first, second = (
+        service.create(subject=hostile, context=SessionContext("203.0.113.7")) for _ in range(2)
+    )
     other = service.create(subject="bob")
     assert run(url, "list", hostile, "--json") == 0
-    assert [one["id"] for one in json.loads(capsys.readouterr().out)] == [first.session_id, second.session_id]
+    assert [one["id"] for one in json.loads(capsys.readouterr().out)] == [
+        first.session_id,
+        second.session_id,
+    ]
     assert run(url, "count") == 0
     assert capsys.readouterr() == ("sessions: 3\nrevocations: 0\n", "")
 
@@ -77,9 +97,15 @@ def test_the_sessions_of_a_running_service_are_listed_ended_and_counted(
     assert service.read_all(hostile) == {}
 
 
-def test_services_that_share_a_server_are_told_apart_by_their_prefix(server: Node, capsys: pytest.CaptureFixture[str]) -> None:
+def test_services_that_share_a_server_are_told_apart_by_their_prefix(
+    server: Node, capsys: pytest.CaptureFixture[str]
+) -> None:
     empty(server)
-    with server.client() as client, over(client, prefix="shop") as shop, over(client, prefix="forum") as forum:
+    with (
+        server.client() as client,
+        over(client, prefix="shop") as shop,
+        over(client, prefix="forum") as forum,
+    ):
         ours, theirs = shop.create(subject="ann"), forum.create(subject="ann")
         assert run(server.url, "end", "ann", "--all", "--prefix", "shop") == 0
         until(lambda: is_refused(shop, ours.access_token))
@@ -89,7 +115,9 @@ def test_services_that_share_a_server_are_told_apart_by_their_prefix(server: Nod
         assert capsys.readouterr().out.endswith("the subject has no session\n")
 
 
-def test_a_server_that_is_not_there_is_said_and_nothing_seems_to_have_worked(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_server_that_is_not_there_is_said_and_nothing_seems_to_have_worked(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     for arguments in (["list", "ann"], ["end", "ann", "--all"], ["count"]):
         assert run(f"redis://127.0.0.1:{free_port()}/0", *arguments) == 1
         shown = capsys.readouterr()
@@ -97,8 +125,12 @@ def test_a_server_that_is_not_there_is_said_and_nothing_seems_to_have_worked(cap
         assert "server could not be reached" in shown.err
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1/0", "redis://127.0.0.1:port/0", "redis://127.0.0.1:99999999/0"])
-def test_what_is_no_url_of_a_server_is_refused(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1/0", "redis://127.0.0.1:port/0", "redis://127.0.0.1:99999999/0"]
+)
+def test_what_is_no_url_of_a_server_is_refused(
+    url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(url, "count") == 1
     assert "URL" in capsys.readouterr().err
 

@@ -12,9 +12,15 @@ import pytest
 from tokenwheel import testing
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / ".github").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / ".github").glob("*.md")),
+]
 
-pytestmark = pytest.mark.skipif(not (ROOT / "docs").exists(), reason="a wheel is tested without the pages beside it")
+pytestmark = pytest.mark.skipif(
+    not (ROOT / "docs").exists(), reason="a wheel is tested without the pages beside it"
+)
 
 
 def shown(name: str) -> Any:
@@ -59,7 +65,13 @@ def test_the_figures_of_the_readme_are_those_of_the_report() -> None:
 def test_every_test_that_is_named_exists(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     sources = [path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")]
-    existing = set(re.findall(r"^ *(?:async )?def (test_\w+)", "\n".join([*sources, inspect.getsource(testing)]), re.MULTILINE))
+    existing = set(
+        re.findall(
+            r"^ *(?:async )?def (test_\w+)",
+            "\n".join([*sources, inspect.getsource(testing)]),
+            re.MULTILINE,
+        )
+    )
     named = set(re.findall(r"(?<![\w/])test_\w+(?!\w|\.py)", text))
     assert sorted(named - existing) == []
     paths = re.findall(r"\btests/[\w/]+(?:\.py)?", text)

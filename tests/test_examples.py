@@ -20,13 +20,27 @@ class Client:
     def __init__(self) -> None:
         self.app = runpy.run_path(str(EXAMPLE))["app"]
 
-    def ask(self, method: str, path: str, body: Any = None, *, token: str = "", agent: str = "Firefox") -> tuple[int, Any]:
-        headers = [(b"user-agent", agent.encode()), *([(b"authorization", f"Bearer {token}".encode())] if token else [])]
-        scope = {"type": "http", "method": method, "path": path, "headers": headers, "client": ("203.0.113.7", 50_000)}
+    def ask(
+        self, method: str, path: str, body: Any = None, *, token: str = "", agent: str = "Firefox"
+    ) -> tuple[int, Any]:
+        headers = [
+            (b"user-agent", agent.encode()),
+            *([(b"authorization", f"Bearer {token}".encode())] if token else []),
+        ]
+        scope = {
+            "type": "http",
+            "method": method,
+            "path": path,
+            "headers": headers,
+            "client": ("203.0.113.7", 50_000),
+        }
         sent: list[dict[str, Any]] = []
 
         async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": body if isinstance(body, bytes) else json.dumps(body).encode()}
+            return {
+                "type": "http.request",
+                "body": body if isinstance(body, bytes) else json.dumps(body).encode(),
+            }
 
         async def send(message: dict[str, Any]) -> None:
             sent.append(message)
@@ -41,7 +55,9 @@ def client() -> Client:
 
 
 def log_in(client: Client, agent: str = "Firefox") -> dict[str, str]:
-    status, tokens = client.ask("POST", "/login", {"name": "ann", "password": PASSWORD}, agent=agent)
+    status, tokens = client.ask(
+        "POST", "/login", {"name": "ann", "password": PASSWORD}, agent=agent
+    )
     assert status == 200
     return dict(tokens)
 
@@ -56,7 +72,10 @@ def test_a_login_opens_a_session_and_a_logout_ends_it_at_once(client: Client) ->
 def test_a_refresh_needs_the_device_of_the_login(client: Client) -> None:
     tokens = log_in(client)
     body = {"refresh_token": tokens["refresh_token"]}
-    assert client.ask("POST", "/refresh", body, agent="curl") == (403, {"error": "context_mismatch"})
+    assert client.ask("POST", "/refresh", body, agent="curl") == (
+        403,
+        {"error": "context_mismatch"},
+    )
     status, fresh = client.ask("POST", "/refresh", body)
     assert status == 200
     assert client.ask("GET", "/me", token=fresh["access_token"])[0] == 200
@@ -74,7 +93,16 @@ def test_logging_out_everywhere_ends_every_device(client: Client) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"[]", b"{", b"{}", b"[" * 9_999, b" " * 99_999, b'{"name": "ann", "password": 1}', b'{"name": "ann", "password": "wrong"}'],
+    [
+        b"",
+        b"[]",
+        b"{",
+        b"{}",
+        b"[" * 9_999,
+        b" " * 99_999,
+        b'{"name": "ann", "password": 1}',
+        b'{"name": "ann", "password": "wrong"}',
+    ],
     ids=lambda body: repr(body[:40]),
 )
 def test_what_is_not_a_login_is_refused(client: Client, body: bytes) -> None:
@@ -83,7 +111,10 @@ def test_what_is_not_a_login_is_refused(client: Client, body: bytes) -> None:
 
 @pytest.mark.parametrize("name", ["nobody", ""])
 def test_nobody_logs_in_without_a_password(client: Client, name: str) -> None:
-    assert client.ask("POST", "/login", {"name": name, "password": ""}) == (400, {"error": "wrong_name_or_password"})
+    assert client.ask("POST", "/login", {"name": name, "password": ""}) == (
+        400,
+        {"error": "wrong_name_or_password"},
+    )
 
 
 def test_what_carries_no_token_or_leads_nowhere_is_refused(client: Client) -> None:

@@ -17,7 +17,22 @@ from cryptography.hazmat.primitives.asymmetric import ed448
 
 from tokenwheel import ConfigurationError, InvalidArgument, Key, KeySet
 
-ALGORITHMS = ["HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "ES256K", "EdDSA"]
+ALGORITHMS = [
+    "HS256",
+    "HS384",
+    "HS512",
+    "RS256",
+    "RS384",
+    "RS512",
+    "PS256",
+    "PS384",
+    "PS512",
+    "ES256",
+    "ES384",
+    "ES512",
+    "ES256K",
+    "EdDSA",
+]
 ASYMMETRIC = [name for name in ALGORITHMS if not name.startswith("HS")]
 
 RFC_7515_A1 = {
@@ -82,7 +97,9 @@ def generated() -> Callable[[str], Key]:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_a_key_verifies_what_it_signed_and_nothing_else(generated: Callable[[str], Key], algorithm: str) -> None:
+def test_a_key_verifies_what_it_signed_and_nothing_else(
+    generated: Callable[[str], Key], algorithm: str
+) -> None:
     key = generated(algorithm)
     signature = key.sign(b"message")
     assert key.verify(b"message", signature) is True
@@ -120,13 +137,22 @@ def test_pyjwt_and_a_key_agree(generated: Callable[[str], Key], algorithm: str) 
 )
 def test_the_examples_of_the_rfcs_verify(jwk: dict[str, str], algorithm: str, token: str) -> None:
     signed, _, signature = token.rpartition(".")
-    assert Key.from_jwk(jwk, algorithm).verify(signed.encode(), jwt.utils.base64url_decode(signature))
+    assert Key.from_jwk(jwk, algorithm).verify(
+        signed.encode(), jwt.utils.base64url_decode(signature)
+    )
 
 
-@pytest.mark.parametrize("jwk, algorithm, token", [(RFC_7515_A1, "HS256", RFC_7515_A1_TOKEN), (RFC_8037_PRIVATE, "EdDSA", RFC_8037_TOKEN)])
-def test_the_examples_of_the_rfcs_are_signed_alike(jwk: dict[str, str], algorithm: str, token: str) -> None:
+@pytest.mark.parametrize(
+    "jwk, algorithm, token",
+    [(RFC_7515_A1, "HS256", RFC_7515_A1_TOKEN), (RFC_8037_PRIVATE, "EdDSA", RFC_8037_TOKEN)],
+)
+def test_the_examples_of_the_rfcs_are_signed_alike(
+    jwk: dict[str, str], algorithm: str, token: str
+) -> None:
     signed, _, signature = token.rpartition(".")
-    assert Key.from_jwk(jwk, algorithm).sign(signed.encode()) == jwt.utils.base64url_decode(signature)
+    assert Key.from_jwk(jwk, algorithm).sign(signed.encode()) == jwt.utils.base64url_decode(
+        signature
+    )
 
 
 def test_the_thumbprint_is_that_of_rfc_8037_appendix_a_3() -> None:
@@ -134,7 +160,9 @@ def test_the_thumbprint_is_that_of_rfc_8037_appendix_a_3() -> None:
 
 
 @pytest.mark.parametrize("algorithm", ASYMMETRIC)
-def test_a_key_pair_goes_through_pem_and_jwk_and_back(generated: Callable[[str], Key], algorithm: str) -> None:
+def test_a_key_pair_goes_through_pem_and_jwk_and_back(
+    generated: Callable[[str], Key], algorithm: str
+) -> None:
     key = generated(algorithm)
     signature = key.sign(b"message")
     private = [
@@ -142,7 +170,11 @@ def test_a_key_pair_goes_through_pem_and_jwk_and_back(generated: Callable[[str],
         Key.from_jwk(key.to_jwk(private=True)),
         Key.from_jwk(json.dumps(key.to_jwk(private=True))),
     ]
-    public = [Key.from_pem(key.to_pem().decode(), algorithm), Key.from_jwk(key.to_jwk()), key.public()]
+    public = [
+        Key.from_pem(key.to_pem().decode(), algorithm),
+        Key.from_jwk(key.to_jwk()),
+        key.public(),
+    ]
     for one in private:
         assert one.can_sign
         assert key.verify(b"message", one.sign(b"message"))
@@ -158,7 +190,9 @@ def test_a_key_pair_goes_through_pem_and_jwk_and_back(generated: Callable[[str],
     assert private[1].kid == public[1].kid == public[2].kid == algorithm
     assert private[0].kid == public[0].kid
     assert set(key.to_jwk()) - {"crv", "e", "n", "x", "y"} == {"kty", "kid", "alg", "use"}
-    assert set(key.to_jwk(private=True)) - set(key.to_jwk()) == ({"d"} if "e" not in key.to_jwk() else {"d", "p", "q", "dp", "dq", "qi"})
+    assert set(key.to_jwk(private=True)) - set(key.to_jwk()) == (
+        {"d"} if "e" not in key.to_jwk() else {"d", "p", "q", "dp", "dq", "qi"}
+    )
 
 
 def test_an_ed448_key_pair_goes_through_pem_and_jwk_and_back() -> None:
@@ -168,7 +202,9 @@ def test_an_ed448_key_pair_goes_through_pem_and_jwk_and_back() -> None:
     key = Key.from_pem(pem, "EdDSA")
     published = key.to_jwk()
     assert (published["crv"], published["kid"]) == ("Ed448", key.kid)
-    assert Key.from_jwk(published).verify(b"message", Key.from_jwk(key.to_jwk(private=True)).sign(b"message"))
+    assert Key.from_jwk(published).verify(
+        b"message", Key.from_jwk(key.to_jwk(private=True)).sign(b"message")
+    )
 
 
 def test_a_shared_secret_goes_through_jwk_and_has_no_public_part() -> None:
@@ -182,7 +218,9 @@ def test_a_shared_secret_goes_through_jwk_and_has_no_public_part() -> None:
 def test_an_encrypted_pem_needs_its_password() -> None:
     key = Key.generate("ES256")
     pem = key._private.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"correct horse")
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"correct horse"),
     )
     assert Key.from_pem(pem, "ES256", password="correct horse").kid == key.kid
     for password in (None, "wrong", b"wrong"):
@@ -205,12 +243,21 @@ def test_a_key_cannot_be_changed_pickled_or_made_by_hand() -> None:
 
 
 def test_a_set_signs_with_the_first_key_that_can_unless_told() -> None:
-    public, first, second = Key.generate("ES256", kid="p").public(), Key.generate("ES256", kid="a"), Key.generate("EdDSA", kid="b")
+    public, first, second = (
+        Key.generate("ES256", kid="p").public(),
+        Key.generate("ES256", kid="a"),
+        Key.generate("EdDSA", kid="b"),
+    )
     assert KeySet(public, first, second).signing is first
     assert KeySet(public, first, second, signing="b").signing is second
     assert KeySet(public).signing is None
     keys = KeySet(public, first, second)
-    assert (len(keys), list(keys), "a" in keys, "z" in keys) == (3, [public, first, second], True, False)
+    assert (len(keys), list(keys), "a" in keys, "z" in keys) == (
+        3,
+        [public, first, second],
+        True,
+        False,
+    )
 
 
 def test_a_set_that_makes_no_sense_is_refused() -> None:
@@ -230,10 +277,17 @@ def test_a_set_that_makes_no_sense_is_refused() -> None:
 
 
 def test_jwks_gives_the_public_keys_and_nothing_private() -> None:
-    keys = KeySet(Key.generate("ES256", kid="a"), Key.from_secret("s" * 32), Key.generate("EdDSA", kid="b"))
+    keys = KeySet(
+        Key.generate("ES256", kid="a"), Key.from_secret("s" * 32), Key.generate("EdDSA", kid="b")
+    )
     published = keys.jwks()
-    assert [(one["kid"], one["alg"], one["use"]) for one in published["keys"]] == [("a", "ES256", "sig"), ("b", "EdDSA", "sig")]
-    assert not {"d", "p", "q", "dp", "dq", "qi", "k"} & {name for one in published["keys"] for name in one}
+    assert [(one["kid"], one["alg"], one["use"]) for one in published["keys"]] == [
+        ("a", "ES256", "sig"),
+        ("b", "EdDSA", "sig"),
+    ]
+    assert not {"d", "p", "q", "dp", "dq", "qi", "k"} & {
+        name for one in published["keys"] for name in one
+    }
     verifying = KeySet.from_jwks(json.dumps(published))
     assert verifying.signing is None
     assert [key.kid for key in verifying] == ["a", "b"]
@@ -242,7 +296,10 @@ def test_jwks_gives_the_public_keys_and_nothing_private() -> None:
 def test_the_constructors_of_a_set_make_one_key() -> None:
     key = Key.generate("ES256")
     assert KeySet.from_secret("s" * 32).signing is not None
-    for keys in (KeySet.from_pem(key.to_pem(private=True), "ES256"), KeySet.from_jwk(key.to_jwk(private=True))):
+    for keys in (
+        KeySet.from_pem(key.to_pem(private=True), "ES256"),
+        KeySet.from_jwk(key.to_jwk(private=True)),
+    ):
         assert [one.kid for one in keys] == [key.kid]
 
 
@@ -315,7 +372,10 @@ def test_a_change_that_makes_no_sense_is_refused_and_changes_nothing() -> None:
 def test_keys_added_by_many_threads_all_arrive() -> None:
     keys = KeySet(Key.from_secret("s" * 32))
     more = [Key.from_secret("t" * 32, kid=str(number)) for number in range(64)]
-    threads = [threading.Thread(target=lambda part=part: [keys.add(key) for key in more[part::8]]) for part in range(8)]  # type: ignore[misc]
+    threads = [
+        threading.Thread(target=lambda part=part: [keys.add(key) for key in more[part::8]])
+        for part in range(8)
+    ]  # type: ignore[misc]
     for thread in threads:
         thread.start()
     for thread in threads:

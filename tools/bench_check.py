@@ -89,7 +89,9 @@ def copy_commit(commit: str, folder: Path) -> None:
 
 
 def copy_working_tree(folder: Path) -> None:
-    for name in git("ls-files", "-z", "--cached", "--others", "--exclude-standard").decode().split("\0"):
+    for name in (
+        git("ls-files", "-z", "--cached", "--others", "--exclude-standard").decode().split("\0")
+    ):
         if name and (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
@@ -101,7 +103,9 @@ def install(source: Path, flags: str = "") -> Path:
     subprocess.run([sys.executable, "-m", "venv", "--clear", environment], check=True)
     python = environment / "bin" / "python"
     variables = {**os.environ, "TOKENWHEEL_IMPL": "native", "CFLAGS": flags}
-    if subprocess.run([python, "-m", "pip", "install", "-q", source], check=False, env=variables).returncode:
+    if subprocess.run(
+        [python, "-m", "pip", "install", "-q", source], check=False, env=variables
+    ).returncode:
         raise Unmeasured(f"{source} could not be built")
     return python
 
@@ -145,10 +149,16 @@ def compare(pythons: Sequence[Path], cases: Sequence[str], starts: int) -> dict[
                         which = (turn + number + start) % len(sides)
                         times[which].append(sides[which].time(case))
                 base = times[0][1:]  # the first round warms up
-                ratios = [median(one / other for one, other in zip(own[1:], base, strict=True)) for own in times[1:]]
+                ratios = [
+                    median(one / other for one, other in zip(own[1:], base, strict=True))
+                    for own in times[1:]
+                ]
                 medians[case].append([median(base), median(times[2][1:]), *ratios])
     columns = {case: list(zip(*rows, strict=True)) for case, rows in medians.items()}
-    return {case: Comparison(median(before), median(after), new, base) for case, (before, after, base, new) in columns.items()}
+    return {
+        case: Comparison(median(before), median(after), new, base)
+        for case, (before, after, base, new) in columns.items()
+    }
 
 
 def verdict(case: str, one: Comparison) -> str:
@@ -167,7 +177,9 @@ def report(comparisons: dict[str, Comparison]) -> list[str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tools.bench_check", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.bench_check", description=__doc__.partition("\n")[0]
+    )
     parser.add_argument("base", nargs="?", help="a commit")
     try:
         return check(commit_of(parser.parse_args().base))
@@ -178,7 +190,10 @@ def main() -> int:
 
 def check(base: str) -> int:
     """Builds, measures, tells; the exit status."""
-    print(f"the working tree against {git('show', '--no-patch', '--format=%h %s', base).decode().strip()}", flush=True)
+    print(
+        f"the working tree against {git('show', '--no-patch', '--format=%h %s', base).decode().strip()}",
+        flush=True,
+    )
     shutil.rmtree(BUILD, ignore_errors=True)
     sources = [BUILD / name for name in ("base", "base-again", "now")]
     for source in sources:
@@ -194,7 +209,11 @@ def check(base: str) -> int:
     if slower:
         print("once more, what seems slower:")
         slower = report(compare(pythons, slower, 2 * STARTS))
-    print(f"slower than the noise explains: {', '.join(slower)}" if slower else "nothing is slower than the noise explains")
+    print(
+        f"slower than the noise explains: {', '.join(slower)}"
+        if slower
+        else "nothing is slower than the noise explains"
+    )
     return 1 if slower else 0
 
 

@@ -16,12 +16,22 @@ PLATFORMS = {
 def main() -> int:
     good = True
     for platform, tags in PLATFORMS.items():
-        command = [sys.executable, "-m", "cibuildwheel", "--platform", platform, "--print-build-identifiers"]
+        command = [
+            sys.executable,
+            "-m",
+            "cibuildwheel",
+            "--platform",
+            platform,
+            "--print-build-identifiers",
+        ]
         listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
         promised = [f"{version}-{tag}" for version in VERSIONS for tag in tags]
         print(f"{platform}: {len(listed)} wheels: {' '.join(listed)}")
         if sorted(listed) != sorted(promised):
-            print(f"{platform}: these are not both promised and listed: {sorted({*listed} ^ {*promised})}", file=sys.stderr)
+            print(
+                f"{platform}: these are not both promised and listed: {sorted({*listed} ^ {*promised})}",
+                file=sys.stderr,
+            )
             good = False
     return 0 if good else 1
 

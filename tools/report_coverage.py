@@ -26,7 +26,10 @@ class Plugin(Cython.Coverage.Plugin):  # type: ignore[misc]
                 self._read_source_lines(str(c_file), filename)
                 for path, (_, _, lines) in self._c_files_map.items():
                     union[path] = union.get(path, {}) | lines
-            self._c_files_map = {path: (c_file, name, union[path]) for path, (c_file, name, _) in self._c_files_map.items()}
+            self._c_files_map = {
+                path: (c_file, name, union[path])
+                for path, (c_file, name, _) in self._c_files_map.items()
+            }
         return super().file_reporter(filename)
 
 

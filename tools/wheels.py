@@ -26,7 +26,11 @@ ASK = f"import platform, sys, sysconfig; print(platform.python_implementation(),
 
 def run(*command: str | Path, cwd: Path = ROOT, implementation: str = "") -> None:
     print("+", *command, flush=True)
-    kept = {name: value for name, value in os.environ.items() if name not in ("TOKENWHEEL_IMPL", "TOKENWHEEL_BUILD", "PYTHONPATH")}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("TOKENWHEEL_IMPL", "TOKENWHEEL_BUILD", "PYTHONPATH")
+    }
     subprocess.run(command, cwd=cwd, env={**kept, "TOKENWHEEL_IMPL": implementation}, check=True)
 
 
@@ -34,13 +38,20 @@ def interpreters() -> list[Path]:
     """One CPython of each version and each kind, free-threaded or not: the running one first, then PATH, then pyenv's."""
     folders = [Path(folder) for folder in os.environ["PATH"].split(os.pathsep)]
     folders += sorted((Path.home() / ".pyenv" / "versions").glob("*/bin"))
-    candidates = [Path(sys.executable), *(path for folder in folders for path in sorted(folder.glob("python3.*[0-9t]")))]
+    candidates = [
+        Path(sys.executable),
+        *(path for folder in folders for path in sorted(folder.glob("python3.*[0-9t]"))),
+    ]
     found: dict[str, Path] = {}
     for path in candidates:
         # A shim may stand for a version that isn't chosen: only what answers counts.
         answer = subprocess.run([path, "-c", ASK], capture_output=True, text=True, check=False)
         name, *version = answer.stdout.split() or [""]
-        if answer.returncode == 0 and name == "CPython" and (int(version[0]), int(version[1])) >= (3, 10):
+        if (
+            answer.returncode == 0
+            and name == "CPython"
+            and (int(version[0]), int(version[1])) >= (3, 10)
+        ):
             found.setdefault(answer.stdout, path)
     return list(found.values())
 
@@ -57,7 +68,9 @@ def only(paths: Iterable[Path]) -> Path:
     return path
 
 
-def check_contents(names: list[str], *, archive: Path, unwanted: tuple[str, ...], wanted: tuple[str, ...]) -> None:
+def check_contents(
+    names: list[str], *, archive: Path, unwanted: tuple[str, ...], wanted: tuple[str, ...]
+) -> None:
     stray = [name for name in names if name.endswith(unwanted)]
     missing = [ending for ending in wanted if not any(name.endswith(ending) for name in names)]
     if stray or missing:
@@ -68,18 +81,39 @@ def build_sdist() -> Path:
     run(sys.executable, "-m", "build", "--sdist", "--outdir", DIST)
     sdist = only(DIST.glob("*.tar.gz"))
     with tarfile.open(sdist) as archive:
-        check_contents(archive.getnames(), archive=sdist, unwanted=(".c", ".so", ".pyc"), wanted=(".pyx", ".pxd", ".pyi", "py.typed"))
+        check_contents(
+            archive.getnames(),
+            archive=sdist,
+            unwanted=(".c", ".so", ".pyc"),
+            wanted=(".pyx", ".pxd", ".pyi", "py.typed"),
+        )
     return sdist
 
 
 def build_wheel(python: Path, sdist: Path, work: Path, *, implementation: str) -> Path:
     raw = work / "raw"
-    run(python, "-m", "pip", "wheel", "-q", "--no-deps", "--no-binary", "tokenwheel", "-w", raw, sdist, implementation=implementation)
+    run(
+        python,
+        "-m",
+        "pip",
+        "wheel",
+        "-q",
+        "--no-deps",
+        "--no-binary",
+        "tokenwheel",
+        "-w",
+        raw,
+        sdist,
+        implementation=implementation,
+    )
     wheel = only(raw.glob("*.whl"))
     if implementation == "pure":
         unwanted, wanted = (".so", ".pyd", ".c", ".pyx"), ("py3-none-any.whl",)
     else:
-        unwanted, wanted = (".c", ".pyx", ".pxd"), (".pyd" if os.name == "nt" else ".so", ".pyi", "py.typed")
+        unwanted, wanted = (
+            (".c", ".pyx", ".pxd"),
+            (".pyd" if os.name == "nt" else ".so", ".pyi", "py.typed"),
+        )
     names = [wheel.name, *zipfile.ZipFile(wheel).namelist()]
     check_contents(names, archive=wheel, unwanted=unwanted, wanted=wanted)
     repaired = work / "repaired"

@@ -27,7 +27,10 @@ class FallingDue(Job):
         self.size = size
         self.operations = operations
         names: dict[str, Any] = {}
-        exec(f"def set(c, k, v, t): {self.container.set}\ndef get(c, k): return {self.container.hit}", names)
+        exec(
+            f"def set(c, k, v, t): {self.container.set}\ndef get(c, k): return {self.container.hit}",
+            names,
+        )
         self.set, self.get = names["set"], names["get"]
         self.fill_seconds = self.time_fill(self.size // 50) * 50
         gc.collect()
@@ -52,7 +55,9 @@ class FallingDue(Job):
         filled, full = perf_counter(), resident_bytes()
         assert filled < deadline, "filling took longer than the entries live"
         # Those with one lifetime for all hold the last entry until as long after it was set.
-        time.sleep((deadline if " t)" in self.container.set else filled + ahead) - perf_counter() + QUIET)
+        time.sleep(
+            (deadline if " t)" in self.container.set else filled + ahead) - perf_counter() + QUIET
+        )
         counted = self.use(cache)
         after = resident_bytes()
         counted["given_back"] = (full - after) / (full - before)

@@ -77,7 +77,9 @@ class Holding(Job):
         before = resident_bytes()
         self.entries = self.container.make(size, LIFETIME)
         for start in range(0, size, BATCH):
-            self.loops["set"](self.entries, self.make_entries(range(start, min(start + BATCH, size))))
+            self.loops["set"](
+                self.entries, self.make_entries(range(start, min(start + BATCH, size)))
+            )
         self.bytes_per_entry = (resident_bytes() - before) / size
         self.collection = statistics.median(time_collection() for _ in range(5))
         self.check()
@@ -85,18 +87,31 @@ class Holding(Job):
     def check(self) -> None:
         some = self.random.sample(range(self.size), 100)
         names = {"c": self.entries}
-        assert all(eval(self.container.hit, {**names, "k": self.make_key(number)}) for number in some)
-        assert not any(eval(self.container.hit, {**names, "k": self.make_key(-number - 1)}) for number in some)
+        assert all(
+            eval(self.container.hit, {**names, "k": self.make_key(number)}) for number in some
+        )
+        assert not any(
+            eval(self.container.hit, {**names, "k": self.make_key(-number - 1)}) for number in some
+        )
 
     def make_entries(self, numbers: Iterable[int]) -> list[tuple[str, int, Any]]:
         lifetime = self.container.lifetime
-        return [(self.make_key(number), number + 1_000, lifetime(LIFETIME + number % 977)) for number in numbers]
+        return [
+            (self.make_key(number), number + 1_000, lifetime(LIFETIME + number % 977))
+            for number in numbers
+        ]
 
     def facts(self) -> dict[str, float | str]:
-        statements: dict[str, float | str] = {name: getattr(self.container, name) or "" for name in ("set", "hit", "delete")}
+        statements: dict[str, float | str] = {
+            name: getattr(self.container, name) or "" for name in ("set", "hit", "delete")
+        }
         if self.size < SIZEABLE:
             return statements
-        return {"bytes_per_entry": self.bytes_per_entry, "gc_collect": self.collection, **statements}
+        return {
+            "bytes_per_entry": self.bytes_per_entry,
+            "gc_collect": self.collection,
+            **statements,
+        }
 
     def round(self) -> dict[str, float]:
         times: dict[str, list[float]] = {name: [] for name in self.loops}
@@ -105,7 +120,11 @@ class Holding(Job):
             for name, seconds in self.run_batch().items():
                 times[name].append(seconds)
                 spent += seconds * BATCH
-        return {name: statistics.median(several) for name, several in times.items() if name != "delete" or self.container.delete}
+        return {
+            name: statistics.median(several)
+            for name, several in times.items()
+            if name != "delete" or self.container.delete
+        }
 
     def run_batch(self) -> dict[str, float]:
         asked, places = (self.random.sample(range(self.size), BATCH) for _ in range(2))

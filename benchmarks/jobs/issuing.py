@@ -25,7 +25,9 @@ class Signing(Job):
         self.peer = peer
         file = json.loads(Path(tokens).read_text())
         self.material = Material(*(file[name] for name in Material._fields))
-        batches = {"create": self.create, "update": self.update}.get(peer.removesuffix("_pure"), self.sign)()
+        batches = {"create": self.create, "update": self.update}.get(
+            peer.removesuffix("_pure"), self.sign
+        )()
         self.make_batch = batches.__next__
         call, inputs = self.make_batch()
         check(call(inputs[0]))
@@ -42,7 +44,10 @@ class Signing(Job):
 
     def update(self) -> Iterator[Batch]:
         manager = make_manager(self.material)
-        held = [manager.create(CLAIMS, subject=f"uid{number}").refresh_token for number in range(SESSIONS)]
+        held = [
+            manager.create(CLAIMS, subject=f"uid{number}").refresh_token
+            for number in range(SESSIONS)
+        ]
 
         def update(number: int) -> Any:
             tokens = manager.update(held[number], CLAIMS)

@@ -15,7 +15,11 @@ class Job(ABC):
     @property
     def version(self) -> str:
         distribution = CONTENDERS[self.peer].distribution
-        return f"Python {platform.python_version()}" if distribution is None else importlib.metadata.version(distribution)
+        return (
+            f"Python {platform.python_version()}"
+            if distribution is None
+            else importlib.metadata.version(distribution)
+        )
 
     def facts(self) -> dict[str, float | str]:
         """What was found out besides times."""

@@ -43,7 +43,9 @@ class Lasting(Job):
                 self.update(place)
             held.append(self.bytes_held())
         names = ("bytes_per_session", "bytes_per_refreshed") if size > CALLS else ()
-        self.sizes = {name: (one - held[0]) / size for name, one in zip(names, held[1:], strict=False)}
+        self.sizes = {
+            name: (one - held[0]) / size for name, one in zip(names, held[1:], strict=False)
+        }
 
     def options(self) -> dict[str, Any]:
         if self.peer == "memory":
@@ -54,12 +56,19 @@ class Lasting(Job):
 
         synchronous: Any = self.peer.removeprefix("sqlite_").upper()
         feed = SqliteFeed(self.file, synchronous=synchronous)
-        return {"storage": SqliteStorage(self.file, synchronous=synchronous), "revocations": RevocationList(feed)}
+        return {
+            "storage": SqliteStorage(self.file, synchronous=synchronous),
+            "revocations": RevocationList(feed),
+        }
 
     def bytes_held(self) -> int:
         if self.server is not None:
             return self.server.bytes_held()
-        return sum(one.stat().st_size for one in self.file.parent.glob(f"{self.file.name}*") if not one.name.endswith("-shm"))
+        return sum(
+            one.stat().st_size
+            for one in self.file.parent.glob(f"{self.file.name}*")
+            if not one.name.endswith("-shm")
+        )
 
     def facts(self) -> dict[str, Any]:
         return {**self.sizes, **({} if self.server is None else {"server": self.server.version})}
@@ -100,9 +109,16 @@ class Replaying(Job):
         self.server = Valkey(cores) if peer.startswith("redis") else None
         self.before = self.bytes_held()
         end = time.time() + 86_400
-        feed: Any = SqliteFeed(self.file, synchronous="NORMAL") if self.server is None else RedisFeed(self.server.client())
+        feed: Any = (
+            SqliteFeed(self.file, synchronous="NORMAL")
+            if self.server is None
+            else RedisFeed(self.server.client())
+        )
         for start in range(0, size, AT_ONCE):
-            revocations = [Revocation(os.urandom(8).hex(), end, None) for _ in range(min(AT_ONCE, size - start))]
+            revocations = [
+                Revocation(os.urandom(8).hex(), end, None)
+                for _ in range(min(AT_ONCE, size - start))
+            ]
             if peer == "redis_fed":
                 publish_each(feed, revocations)
             else:
@@ -122,7 +138,9 @@ class Replaying(Job):
         from tokenwheel import RedisFeed, RevocationList, SqliteFeed
 
         start = time.perf_counter()
-        revocations = RevocationList(SqliteFeed(self.file) if self.server is None else RedisFeed(self.server.client()))
+        revocations = RevocationList(
+            SqliteFeed(self.file) if self.server is None else RedisFeed(self.server.client())
+        )
         spent = time.perf_counter() - start
         assert len(revocations) == self.size
         revocations.close()
@@ -160,9 +178,13 @@ class Fed(Job):
         from tokenwheel import RedisFeed, RevocationList, SqliteFeed
 
         if self.server is None:
-            return {"revocations": RevocationList(SqliteFeed(Path(self.folder.name, "revocations.db")))}
+            return {
+                "revocations": RevocationList(SqliteFeed(Path(self.folder.name, "revocations.db")))
+            }
         when_stale: Any = "refuse" if self.peer == "redis_fed_refusing" else "accept"
-        return {"revocations": RevocationList(RedisFeed(self.server.client(), when_stale=when_stale))}
+        return {
+            "revocations": RevocationList(RedisFeed(self.server.client(), when_stale=when_stale))
+        }
 
     def facts(self) -> dict[str, Any]:
         return {} if self.server is None else {"server": self.server.version}

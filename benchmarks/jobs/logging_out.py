@@ -41,28 +41,56 @@ Opened = tuple[str, str, str, str]  # subject, session id, access token, refresh
 class LoggingOut(Job):
     """One round is a whole run of the service; its times are those of all its logouts."""
 
-    def __init__(self, peer: str, *, tokens: str, cores: Sequence[int], nodes: int, logouts: int, seconds: float) -> None:
+    def __init__(
+        self,
+        peer: str,
+        *,
+        tokens: str,
+        cores: Sequence[int],
+        nodes: int,
+        logouts: int,
+        seconds: float,
+    ) -> None:
         self.peer = peer
         self.cores = cores
         self.server = Valkey(cores)
         manager = make_manager(Material.of(tokens), **self.server.options())
-        opened = [manager.create(APPLICATION, subject=f"uid{number}") for number in range(logouts + LIVING)]
+        opened = [
+            manager.create(APPLICATION, subject=f"uid{number}")
+            for number in range(logouts + LIVING)
+        ]
         manager.close()
-        sessions = [(f"uid{number}", one.session_id, one.access_token, one.refresh_token) for number, one in enumerate(opened)]
+        sessions = [
+            (f"uid{number}", one.session_id, one.access_token, one.refresh_token)
+            for number, one in enumerate(opened)
+        ]
         self.ending = [one[1] for one in sessions[:logouts]]
         path = FOLDER / "sessions.json"
         path.write_text(json.dumps({"ending": sessions[:logouts], "living": sessions[logouts:]}))
-        options = {"tokens": tokens, "cores": cores, "port": self.server.port, "seconds": seconds, "sessions": str(path)}
+        options = {
+            "tokens": tokens,
+            "cores": cores,
+            "port": self.server.port,
+            "seconds": seconds,
+            "sessions": str(path),
+        }
         self.threads = ThreadPoolExecutor(nodes)  # Each waits for the answers of one node.
         places = [[number, nodes] for number in range(nodes)]
-        self.nodes = list(self.threads.map(lambda place: Worker(peer, "logging_out:Node", {**options, "place": place}), places))
+        self.nodes = list(
+            self.threads.map(
+                lambda place: Worker(peer, "logging_out:Node", {**options, "place": place}), places
+            )
+        )
 
     def facts(self) -> dict[str, Any]:
         return {"server": self.server.version, "logouts": len(self.ending)}
 
     def round(self) -> dict[str, float]:
         started, spent = time.monotonic(), self.server.cpu_seconds()
-        told: list[dict[str, Any]] = [one["seconds"] for one in self.threads.map(lambda node: node.ask({"round": 0}), self.nodes)]
+        told: list[dict[str, Any]] = [
+            one["seconds"]
+            for one in self.threads.map(lambda node: node.ask({"round": 0}), self.nodes)
+        ]
         elapsed = time.monotonic() - started
         spent = self.server.cpu_seconds() - spent + sum(node["cpu"] for node in told)
         for node in self.nodes:
@@ -82,14 +110,32 @@ class LoggingOut(Job):
 def find_wait(session_id: str, told: Sequence[dict[str, Any]]) -> float:
     """Seconds from when one node's ``delete_one`` had returned until the last of the others refused; 0 where all did before."""
     [ender] = [node for node in told if session_id in node["returned"]]
-    return max(0, *(node["refused"][session_id] - ender["returned"][session_id] for node in told if node is not ender)) / 1e9
+    return (
+        max(
+            0,
+            *(
+                node["refused"][session_id] - ender["returned"][session_id]
+                for node in told
+                if node is not ender
+            ),
+        )
+        / 1e9
+    )
 
 
 class Node(Job):
     """One node under load, all of it at moments drawn beforehand: reads, sessions opened and refreshed, and its share of the logouts."""
 
     def __init__(
-        self, peer: str, *, tokens: str, cores: Sequence[int], port: int, seconds: float, sessions: str, place: tuple[int, int]
+        self,
+        peer: str,
+        *,
+        tokens: str,
+        cores: Sequence[int],
+        port: int,
+        seconds: float,
+        sessions: str,
+        place: tuple[int, int],
     ) -> None:
         import redis
 
@@ -122,7 +168,11 @@ class Node(Job):
                 super().start(take)
 
         client = redis.Redis(port=port)
-        self.manager = make_manager(Material.of(tokens), storage=RedisStorage(client), revocations=RevocationList(Feed(client)))
+        self.manager = make_manager(
+            Material.of(tokens),
+            storage=RedisStorage(client),
+            revocations=RevocationList(Feed(client)),
+        )
         for _, session_id, token, _ in [*self.ending, *self.living]:
             assert self.manager.read(token)["sid"] == session_id
         self.tokens = {one[1]: one[2] for one in self.ending}
@@ -132,10 +182,14 @@ class Node(Job):
     def draw_schedule(self, seconds: float) -> list[tuple[float, str]]:
         chance = self.random
         first = chance.random() / READ_BATCHES
-        moments = [(first + number / READ_BATCHES, "read") for number in range(int(seconds * READ_BATCHES))]
+        moments = [
+            (first + number / READ_BATCHES, "read") for number in range(int(seconds * READ_BATCHES))
+        ]
         for name, rate in (("create", CREATES), ("update", UPDATES)):
             moments += [(chance.random() * seconds, name) for _ in range(int(seconds * rate))]
-        moments += [(LEAD + chance.random() * (seconds - 2 * LEAD), "log_out") for _ in self.own_ending]
+        moments += [
+            (LEAD + chance.random() * (seconds - 2 * LEAD), "log_out") for _ in self.own_ending
+        ]
         return sorted(moments)
 
     def round(self) -> dict[str, Any]:
@@ -173,9 +227,13 @@ class Node(Job):
             if self.random.random() < TO_ENDING:
                 _, session_id, token, _ = self.random.choice(self.ending)
                 has_ended = session_id in self.refused or session_id in self.returned
-                assert not (self.is_accepted(token) and has_ended), "accepted after the logout was heard"
+                assert not (self.is_accepted(token) and has_ended), (
+                    "accepted after the logout was heard"
+                )
             else:
-                assert self.is_accepted(self.random.choice(self.living)[2]), "refused, and nobody had logged out"
+                assert self.is_accepted(self.random.choice(self.living)[2]), (
+                    "refused, and nobody had logged out"
+                )
 
     def create(self) -> None:
         self.manager.create(APPLICATION, subject="somebody")

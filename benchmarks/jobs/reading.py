@@ -31,7 +31,9 @@ def find_unchecked(call: Any, bad: dict[str, str]) -> list[str]:
 
 
 class Reading(Job):
-    def __init__(self, peer: str, *, tokens: str, make: Callable[[Material], Verify | Bare] | None = None) -> None:
+    def __init__(
+        self, peer: str, *, tokens: str, make: Callable[[Material], Verify | Bare] | None = None
+    ) -> None:
         self.peer = peer
         self.make = make or VERIFIERS[peer]
         file = json.loads(Path(tokens).read_text())
@@ -53,7 +55,9 @@ class Reading(Job):
     def forget(self) -> None:
         """A new verifier, which has seen no token."""
         made = self.make(self.material)
-        self.prepare, self.call = (made.prepare, made.call) if isinstance(made, Bare) else (None, made)
+        self.prepare, self.call = (
+            (made.prepare, made.call) if isinstance(made, Bare) else (None, made)
+        )
 
     @abstractmethod
     def get_ready(self) -> None: ...
@@ -127,5 +131,8 @@ class Zipf(Reading):
     def round(self) -> dict[str, float]:
         lookups = self.LOOKUPS if self.peer in REMEMBERING else self.LOOKUPS // 10
         asked = self.random.choices(self.raw, cum_weights=self.weights, k=lookups)
-        spent = [time_calls(self.call, [one.decode() for one in asked[start : start + BATCH]]) for start in range(0, lookups, BATCH)]
+        spent = [
+            time_calls(self.call, [one.decode() for one in asked[start : start + BATCH]])
+            for start in range(0, lookups, BATCH)
+        ]
         return {"read": statistics.mean(spent)}

@@ -52,7 +52,9 @@ class Calls(Remote):
         self.trips: dict[str, float] = {}
         self.cpu: dict[str, float] = {}
         for name, call, inputs in self.steps(COUNTED_CALLS):
-            self.trips[name], self.cpu[name] = (total / len(inputs) for total in self.count(call, inputs))
+            self.trips[name], self.cpu[name] = (
+                total / len(inputs) for total in self.count(call, inputs)
+            )
 
     def facts(self) -> dict[str, Any]:
         return {**super().facts(), "round_trips": self.trips, "server_seconds": self.cpu}
@@ -101,7 +103,11 @@ class Calls(Remote):
         yield "ping", lambda _: self.client.ping(), subjects
         yield "create", create, subjects
         claims = [manager.read(held[subject].access_token) for subject in subjects]
-        yield "read", manager.read, [held[subject].access_token.encode().decode() for subject in subjects]
+        yield (
+            "read",
+            manager.read,
+            [held[subject].access_token.encode().decode() for subject in subjects],
+        )
         yield "update", update, subjects
         refreshed = [manager.read(held[subject].access_token) for subject in subjects]
         assert [one.session_id for one in refreshed] == [one.session_id for one in claims]
@@ -149,12 +155,16 @@ class FullSpeed(Remote):
         def delete(subject: str) -> None:
             assert manager.delete_one(subject, opened[subject].session_id)
 
-        return {call.__name__: self.time_threads(call, subjects) for call in (create, update, delete)}
+        return {
+            call.__name__: self.time_threads(call, subjects) for call in (create, update, delete)
+        }
 
     def time_threads(self, call: Callable[[str], None], inputs: Sequence[str]) -> float:
         count = THREADS[self.peer]
         shares = [inputs[number::count] for number in range(count)]
         start = perf_counter()
-        for _ in self.threads.map(lambda share: [call(one) for one in share], shares):  # What a thread raises comes out here.
+        for _ in self.threads.map(
+            lambda share: [call(one) for one in share], shares
+        ):  # What a thread raises comes out here.
             pass
         return (perf_counter() - start) / len(inputs)

@@ -97,7 +97,9 @@ def make_theine(size: int, lifetime: float) -> Any:
 EXPIRING_CACHE = Container(make_tokenwheel, "c.set(k, v, t)", "c.get(k)", "del c[k]")
 REVOCATION_LIST = Container(make_revocation_list, "c.revoke(k, t)", "c.is_revoked(k)", None)
 DICT = Container(lambda size, lifetime: {}, "c[k] = v", "c.get(k)", "del c[k]")
-BY_HAND = Container(lambda size, lifetime: DictByHand(), "c.set(k, v, t)", "c.get(k)", "c.delete(k)")
+BY_HAND = Container(
+    lambda size, lifetime: DictByHand(), "c.set(k, v, t)", "c.get(k)", "c.delete(k)"
+)
 
 CACHES: dict[str, Container] = {
     "tokenwheel": EXPIRING_CACHE,
@@ -105,12 +107,20 @@ CACHES: dict[str, Container] = {
     "dict": DICT,
     "dict_by_hand": BY_HAND,
     "cachebox_vttl": Container(make_vttl, "c.insert(k, v, t)", "c.get(k)", "del c[k]"),
-    "cachebox_ttl": Container(make_cachebox_ttl, "c[k] = v", "c.get(k)", "del c[k]", slow_delete=True),
+    "cachebox_ttl": Container(
+        make_cachebox_ttl, "c[k] = v", "c.get(k)", "del c[k]", slow_delete=True
+    ),
     "rust_py_cache": Container(make_rust_py_cache, "c.set(k, v, t)", "c.get(k)", "c.delete(k)"),
     "moka": Container(make_moka, "c.set(k, v, t)", "c.get(k)", "c.remove(k)"),
     "cachetools_ttl": Container(make_cachetools_ttl, "c[k] = v", "c.get(k)", "del c[k]"),
     "cachetools_tlru": Container(make_cachetools_tlru, "c[k] = v", "c.get(k)", "del c[k]"),
-    "theine": Container(make_theine, "c.set(k, v, t)", "c.get(k)[0]", "c.delete(k)", lambda seconds: timedelta(seconds=seconds)),
+    "theine": Container(
+        make_theine,
+        "c.set(k, v, t)",
+        "c.get(k)[0]",
+        "c.delete(k)",
+        lambda seconds: timedelta(seconds=seconds),
+    ),
 }
 REVOCATION_LISTS: dict[str, Container] = {
     "tokenwheel": REVOCATION_LIST,

@@ -54,7 +54,13 @@ def read_key(material: Material) -> Any:
 def make_manager(material: Material, **options: Any) -> Any:
     from tokenwheel import KeySet, SessionManager
 
-    options = {"issuer": ISSUER, "audience": AUDIENCE, "accept_audience": ACCEPTED, "access_ttl": LIFETIME, **options}
+    options = {
+        "issuer": ISSUER,
+        "audience": AUDIENCE,
+        "accept_audience": ACCEPTED,
+        "access_ttl": LIFETIME,
+        **options,
+    }
     return SessionManager(KeySet(read_key(material)), **options)
 
 
@@ -73,8 +79,20 @@ def tokenwheel_roomy(material: Material) -> Verify:
     from tokenwheel import RevocationList
     from tokenwheel._native.verifier import Verifier
 
-    options = {"issuer": ISSUER, "audience": (ACCEPTED,), "leeway": 0, "largest_leeway": 60, "clock": time.time}
-    read: Verify = Verifier([read_key(material)], cache_size=2**31 - 1, cache_bytes=2**40, revocations=RevocationList(), **options).verify
+    options = {
+        "issuer": ISSUER,
+        "audience": (ACCEPTED,),
+        "leeway": 0,
+        "largest_leeway": 60,
+        "clock": time.time,
+    }
+    read: Verify = Verifier(
+        [read_key(material)],
+        cache_size=2**31 - 1,
+        cache_bytes=2**40,
+        revocations=RevocationList(),
+        **options,
+    ).verify
     return read
 
 
@@ -84,7 +102,9 @@ def pyjwt(material: Material) -> Verify:
     # Loaded once; given as text, PyJWT would parse the PEM at every call.
     key = jwt.get_algorithm_by_name(material.algorithm).prepare_key(material.verifying)
     algorithms = [material.algorithm]
-    return lambda token: jwt.decode(token, key, algorithms=algorithms, audience=ACCEPTED, issuer=ISSUER)
+    return lambda token: jwt.decode(
+        token, key, algorithms=algorithms, audience=ACCEPTED, issuer=ISSUER
+    )
 
 
 def pyjwt_dict(material: Material) -> Verify:
@@ -113,7 +133,11 @@ def joserfc(material: Material) -> Verify:
     kind = {"HS": "oct", "RS": "RSA", "ES": "EC", "Ed": "OKP"}[material.algorithm[:2]]
     key = jwk.import_key(material.verifying, kind)
     names = ["Ed25519" if material.algorithm == "EdDSA" else material.algorithm, material.algorithm]
-    required = {"exp": {"essential": True}, "iss": {"essential": True, "value": ISSUER}, "aud": {"essential": True, "value": ACCEPTED}}
+    required = {
+        "exp": {"essential": True},
+        "iss": {"essential": True, "value": ISSUER},
+        "aud": {"essential": True, "value": ACCEPTED},
+    }
 
     def decode(token: str) -> dict[str, Any]:
         claims: dict[str, Any] = jwt.decode(token, key, algorithms=names).claims
@@ -128,7 +152,9 @@ def python_jose(material: Material) -> Verify:
 
     key = jwk.construct(material.verifying, material.algorithm)
     algorithms = [material.algorithm]
-    return lambda token: jwt.decode(token, key, algorithms=algorithms, audience=ACCEPTED, issuer=ISSUER)
+    return lambda token: jwt.decode(
+        token, key, algorithms=algorithms, audience=ACCEPTED, issuer=ISSUER
+    )
 
 
 def webtoken(material: Material) -> Verify:
@@ -141,7 +167,12 @@ def webtoken(material: Material) -> Verify:
 def oxyjwt(material: Material) -> Verify:
     from oxyjwt import DecodingKey, decode
 
-    load = {"HS": DecodingKey.from_secret, "RS": DecodingKey.from_rsa_pem, "ES": DecodingKey.from_ec_pem, "Ed": DecodingKey.from_ed_pem}
+    load = {
+        "HS": DecodingKey.from_secret,
+        "RS": DecodingKey.from_rsa_pem,
+        "ES": DecodingKey.from_ec_pem,
+        "Ed": DecodingKey.from_ed_pem,
+    }
     key = load[material.algorithm[:2]](material.verifying)
     algorithms = [material.algorithm]
     return lambda token: decode(token, key, algorithms=algorithms, audience=ACCEPTED, issuer=ISSUER)
@@ -151,7 +182,9 @@ def ryjwt(material: Material) -> Verify:
     from ryjwt import PublicKey, SecretKey
 
     make = PublicKey if material.secret is None else SecretKey
-    decode: Verify = make(material.verifying, algorithms=[material.algorithm], audience=ACCEPTED, issuer=ISSUER).decode
+    decode: Verify = make(
+        material.verifying, algorithms=[material.algorithm], audience=ACCEPTED, issuer=ISSUER
+    ).decode
     return decode
 
 
@@ -188,7 +221,11 @@ def cryptography(material: Material) -> Bare:
         if material.algorithm == "ES256":
             halves = (int.from_bytes(half, "big") for half in (signature[:32], signature[32:]))
             return encode_dss_signature(*halves), message, ec.ECDSA(hashes.SHA256())
-        return (signature, message, padding.PKCS1v15(), hashes.SHA256()) if material.algorithm == "RS256" else (signature, message)
+        return (
+            (signature, message, padding.PKCS1v15(), hashes.SHA256())
+            if material.algorithm == "RS256"
+            else (signature, message)
+        )
 
     verify = key.verify
     return Bare(prepare, lambda parts: verify(*parts))
@@ -229,7 +266,10 @@ def sign_by_hand(material: Material) -> Issue:
 
     def create(number: int) -> tuple[str, str]:
         refresh_token = secrets.token_urlsafe(24)
-        sessions[refresh_token[:16]] = hashlib.sha256(refresh_token.encode()).digest(), time.time() + 2_592_000
+        sessions[refresh_token[:16]] = (
+            hashlib.sha256(refresh_token.encode()).digest(),
+            time.time() + 2_592_000,
+        )
         return encode(number), refresh_token
 
     return create
@@ -247,7 +287,12 @@ def sign_with_joserfc(material: Material) -> Issue:
 def sign_with_oxyjwt(material: Material) -> Issue:
     from oxyjwt import EncodingKey, encode
 
-    load = {"HS": EncodingKey.from_secret, "RS": EncodingKey.from_rsa_pem, "ES": EncodingKey.from_ec_pem, "Ed": EncodingKey.from_ed_pem}
+    load = {
+        "HS": EncodingKey.from_secret,
+        "RS": EncodingKey.from_rsa_pem,
+        "ES": EncodingKey.from_ec_pem,
+        "Ed": EncodingKey.from_ed_pem,
+    }
     key = load[material.algorithm[:2]](material.signing)
     return lambda _: encode(make_payload(), key, algorithm=material.algorithm)
 
@@ -262,7 +307,15 @@ def sign_with_ryjwt(material: Material) -> Issue:
 
 def make_payload() -> dict[str, Any]:
     now = int(time.time())
-    return {"sub": "uid1", "anc": "Ab3xY", **APPLICATION, "iss": ISSUER, "aud": AUDIENCE, "iat": now, "exp": now + LIFETIME}
+    return {
+        "sub": "uid1",
+        "anc": "Ab3xY",
+        **APPLICATION,
+        "iss": ISSUER,
+        "aud": AUDIENCE,
+        "iat": now,
+        "exp": now + LIFETIME,
+    }
 
 
 SIGNERS: dict[str, Callable[[Material], Issue]] = {

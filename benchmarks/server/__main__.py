@@ -29,7 +29,10 @@ TOKENS = (1, 1_000)
 
 def issue_tokens(secret: str) -> list[str]:
     manager = SessionManager(secret, issuer=ISSUER, audience=AUDIENCE, access_ttl=86_400)
-    return [manager.create({"role": "user", "name": "John"}, subject=f"uid{number}").access_token for number in range(max(TOKENS))]
+    return [
+        manager.create({"role": "user", "name": "John"}, subject=f"uid{number}").access_token
+        for number in range(max(TOKENS))
+    ]
 
 
 def check(case: str, server: Server, tokens: list[str]) -> None:
@@ -54,23 +57,44 @@ def measure(case: str, server: Server, load: list[str]) -> Round:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.server", description=__doc__.partition("\n")[0])
-    parser.add_argument("--starts", type=int, default=4, help="how often the servers are started anew (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=6, help="rounds after each start (default: %(default)s)")
-    parser.add_argument("--seconds", type=int, default=1, help="of load in a round, for each case (default: %(default)s)")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.server", description=__doc__.partition("\n")[0]
+    )
     parser.add_argument(
-        "--cases", default="", metavar="TEXT", help="only cases whose name holds this, and what they are compared with; writes no report"
+        "--starts",
+        type=int,
+        default=4,
+        help="how often the servers are started anew (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=6, help="rounds after each start (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--seconds",
+        type=int,
+        default=1,
+        help="of load in a round, for each case (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--cases",
+        default="",
+        metavar="TEXT",
+        help="only cases whose name holds this, and what they are compared with; writes no report",
     )
     arguments = parser.parse_args()
 
     wrk = find_program("wrk")
-    missing = sorted({case.needs for case in CASES.values() if case.needs and find_spec(case.needs) is None})
+    missing = sorted(
+        {case.needs for case in CASES.values() if case.needs and find_spec(case.needs) is None}
+    )
     chosen = [name for name in CASES if arguments.cases in name]
     chosen += [REFERENCES[CASES[name].family] for name in chosen]
     cases = [name for name, case in CASES.items() if name in chosen and case.needs not in missing]
     secret = secrets.token_urlsafe(32)
     tokens = issue_tokens(secret)
-    rounds: dict[tuple[str, int], list[Round]] = {(case, count): [] for count in TOKENS for case in cases}
+    rounds: dict[tuple[str, int], list[Round]] = {
+        (case, count): [] for count in TOKENS for case in cases
+    }
     with tempfile.TemporaryDirectory() as folder:
         files = {count: Path(folder, f"{count}.txt") for count in TOKENS}
         for count, path in files.items():
@@ -83,7 +107,11 @@ def main() -> None:
                 for number in range(arguments.rounds):
                     for case, count in list(rounds)[:: -1 if number % 2 else 1]:
                         rounds[case, count].append(
-                            measure(case, servers[case], command(wrk, servers[case].url, arguments.seconds, files[count]))
+                            measure(
+                                case,
+                                servers[case],
+                                command(wrk, servers[case].url, arguments.seconds, files[count]),
+                            )
                         )
             print(f"start {start + 1} of {arguments.starts} measured", file=sys.stderr)
     setting = {

@@ -25,7 +25,10 @@ SECRET_VARIABLE = "TOKENWHEEL_BENCHMARK_SECRET"
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
-OK = ({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]}, {"type": "http.response.body", "body": b"ok"})
+OK = (
+    {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]},
+    {"type": "http.response.body", "body": b"ok"},
+)
 REFUSED = (
     {"type": "http.response.start", "status": 401, "headers": [(b"content-length", b"0")]},
     {"type": "http.response.body", "body": b""},
@@ -42,7 +45,10 @@ class Verifier(NamedTuple):
 def tokenwheel_verifier(secret: str, **options: Any) -> Verifier:
     from tokenwheel import InvalidAccessToken, SessionManager
 
-    return Verifier(SessionManager(secret, issuer=ISSUER, audience=ACCEPTED, **options).read, (InvalidAccessToken,))
+    return Verifier(
+        SessionManager(secret, issuer=ISSUER, audience=ACCEPTED, **options).read,
+        (InvalidAccessToken,),
+    )
 
 
 def forgetful_verifier(secret: str) -> Verifier:
@@ -61,7 +67,10 @@ def pyjwt_verifier(secret: str) -> Verifier:
 def ryjwt_verifier(secret: str) -> Verifier:
     import ryjwt
 
-    return Verifier(ryjwt.SecretKey(secret, algorithms=["HS256"], issuer=ISSUER, audience=ACCEPTED).decode, (ryjwt.InvalidTokenError,))
+    return Verifier(
+        ryjwt.SecretKey(secret, algorithms=["HS256"], issuer=ISSUER, audience=ACCEPTED).decode,
+        (ryjwt.InvalidTokenError,),
+    )
 
 
 def no_verifier(_: str) -> Verifier:
@@ -160,16 +169,66 @@ CASES = {
             lambda s: bare_verifying(no_verifier(s)),
             verifies=False,
         ),
-        Case("bare-tokenwheel", "bare ASGI", "tokenwheel", lambda s: bare_verifying(tokenwheel_verifier(s))),
-        Case("bare-forgetful", "bare ASGI", "tokenwheel, remembering none", lambda s: bare_verifying(forgetful_verifier(s))),
-        Case("bare-ryjwt", "bare ASGI", "ryjwt", lambda s: bare_verifying(ryjwt_verifier(s)), needs="ryjwt"),
-        Case("bare-pyjwt", "bare ASGI", "PyJWT", lambda s: bare_verifying(pyjwt_verifier(s)), needs="jwt"),
-        Case("fastapi-nothing", "FastAPI", "a dependency that does nothing", lambda _: fastapi(nothing), verifies=False),
+        Case(
+            "bare-tokenwheel",
+            "bare ASGI",
+            "tokenwheel",
+            lambda s: bare_verifying(tokenwheel_verifier(s)),
+        ),
+        Case(
+            "bare-forgetful",
+            "bare ASGI",
+            "tokenwheel, remembering none",
+            lambda s: bare_verifying(forgetful_verifier(s)),
+        ),
+        Case(
+            "bare-ryjwt",
+            "bare ASGI",
+            "ryjwt",
+            lambda s: bare_verifying(ryjwt_verifier(s)),
+            needs="ryjwt",
+        ),
+        Case(
+            "bare-pyjwt",
+            "bare ASGI",
+            "PyJWT",
+            lambda s: bare_verifying(pyjwt_verifier(s)),
+            needs="jwt",
+        ),
+        Case(
+            "fastapi-nothing",
+            "FastAPI",
+            "a dependency that does nothing",
+            lambda _: fastapi(nothing),
+            verifies=False,
+        ),
         Case("fastapi", "FastAPI", "no dependency", lambda _: fastapi(), verifies=False),
-        Case("fastapi-tokenwheel", "FastAPI", "tokenwheel in a dependency", lambda s: fastapi_verifying(tokenwheel_verifier(s))),
-        Case("fastapi-around", "FastAPI", "tokenwheel in a middleware", lambda s: fastapi_behind_middleware(tokenwheel_verifier(s))),
-        Case("fastapi-ryjwt", "FastAPI", "ryjwt in a dependency", lambda s: fastapi_verifying(ryjwt_verifier(s)), needs="ryjwt"),
-        Case("fastapi-pyjwt", "FastAPI", "PyJWT in a dependency", lambda s: fastapi_verifying(pyjwt_verifier(s)), needs="jwt"),
+        Case(
+            "fastapi-tokenwheel",
+            "FastAPI",
+            "tokenwheel in a dependency",
+            lambda s: fastapi_verifying(tokenwheel_verifier(s)),
+        ),
+        Case(
+            "fastapi-around",
+            "FastAPI",
+            "tokenwheel in a middleware",
+            lambda s: fastapi_behind_middleware(tokenwheel_verifier(s)),
+        ),
+        Case(
+            "fastapi-ryjwt",
+            "FastAPI",
+            "ryjwt in a dependency",
+            lambda s: fastapi_verifying(ryjwt_verifier(s)),
+            needs="ryjwt",
+        ),
+        Case(
+            "fastapi-pyjwt",
+            "FastAPI",
+            "PyJWT in a dependency",
+            lambda s: fastapi_verifying(pyjwt_verifier(s)),
+            needs="jwt",
+        ),
     ]
 }
 # The case that the others of a family are compared with.
@@ -179,7 +238,14 @@ REFERENCES = {"bare ASGI": "bare", "FastAPI": "fastapi-nothing"}
 def main() -> None:
     name, descriptor = sys.argv[1:]
     application = CASES[name].make(os.environ[SECRET_VARIABLE])
-    config = uvicorn.Config(application, loop="uvloop", http="httptools", lifespan="off", access_log=False, log_level="warning")
+    config = uvicorn.Config(
+        application,
+        loop="uvloop",
+        http="httptools",
+        lifespan="off",
+        access_log=False,
+        log_level="warning",
+    )
     uvicorn.Server(config).run(sockets=[socket.socket(fileno=int(descriptor))])
 
 

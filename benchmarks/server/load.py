@@ -31,7 +31,15 @@ class Measured(NamedTuple):
 
 def command(wrk: str | None, url: str, seconds: int, tokens: Path) -> list[str]:
     if wrk is None:
-        return [sys.executable, "-m", "benchmarks.server.load", url, str(CONNECTIONS), str(seconds), str(tokens)]
+        return [
+            sys.executable,
+            "-m",
+            "benchmarks.server.load",
+            url,
+            str(CONNECTIONS),
+            str(seconds),
+            str(tokens),
+        ]
     script = str(Path(__file__).with_name("load.lua"))
     return [wrk, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", script, url, "--", str(tokens)]
 
@@ -43,7 +51,9 @@ def measured(output: str) -> Measured:
 class Client(asyncio.Protocol):
     """One connection, with one request on its way. An answer may arrive in two pieces: the first counts."""
 
-    def __init__(self, requests: cycle[bytes], latencies: list[float], failures: list[bytes]) -> None:
+    def __init__(
+        self, requests: cycle[bytes], latencies: list[float], failures: list[bytes]
+    ) -> None:
         self.requests, self.latencies, self.failures = requests, latencies, failures
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -64,14 +74,21 @@ class Client(asyncio.Protocol):
 
 
 async def generate(url: str, connections: int, seconds: float, tokens: list[str]) -> Measured:
-    requests = cycle([f"GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n".encode() for token in tokens])
+    requests = cycle(
+        [
+            f"GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+            for token in tokens
+        ]
+    )
     latencies: list[float] = []
     failures: list[bytes] = []
     address = urlsplit(url)
     loop = asyncio.get_running_loop()
     started = time.perf_counter()
     opened = [
-        await loop.create_connection(lambda: Client(requests, latencies, failures), address.hostname, address.port)
+        await loop.create_connection(
+            lambda: Client(requests, latencies, failures), address.hostname, address.port
+        )
         for _ in range(connections)
     ]
     await asyncio.sleep(seconds)
@@ -79,11 +96,24 @@ async def generate(url: str, connections: int, seconds: float, tokens: list[str]
     for transport, _ in opened:
         transport.abort()
     latencies.sort()
-    return Measured(len(latencies), took, len(failures), latencies[len(latencies) // 2] * 1e6, latencies[len(latencies) * 99 // 100] * 1e6)
+    return Measured(
+        len(latencies),
+        took,
+        len(failures),
+        latencies[len(latencies) // 2] * 1e6,
+        latencies[len(latencies) * 99 // 100] * 1e6,
+    )
 
 
 if __name__ == "__main__":
     import uvloop
 
     url, connections, seconds, file = sys.argv[1:]
-    print("JSON", json.dumps(uvloop.run(generate(url, int(connections), float(seconds), Path(file).read_text().split()))._asdict()))
+    print(
+        "JSON",
+        json.dumps(
+            uvloop.run(
+                generate(url, int(connections), float(seconds), Path(file).read_text().split())
+            )._asdict()
+        ),
+    )

@@ -19,7 +19,9 @@ def bars(values: Sequence[tuple[str, str, float]]) -> str:
         members = list(group)
         largest = max(value for _, _, value in members)
         y += ROW
-        parts.append(f'<text class="family" x="0" y="{y - 7}">{escape(family)}, requests per second</text>')
+        parts.append(
+            f'<text class="family" x="0" y="{y - 7}">{escape(family)}, requests per second</text>'
+        )
         for _, title, value in members:
             y += ROW
             length = value / largest * WIDTH
@@ -31,4 +33,8 @@ def bars(values: Sequence[tuple[str, str, float]]) -> str:
             ]
         y += ROW // 2
     size = f'viewBox="0 0 {LEFT + WIDTH + FIGURE} {y}" width="{LEFT + WIDTH + FIGURE}"'
-    return f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">\n<style>{STYLE}</style>\n' + "\n".join(parts) + "\n</svg>\n"
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">\n<style>{STYLE}</style>\n'
+        + "\n".join(parts)
+        + "\n</svg>\n"
+    )

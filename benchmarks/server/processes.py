@@ -30,7 +30,13 @@ class Server:
         with socket.create_server(("127.0.0.1", 0), backlog=256) as listening:
             self.url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "benchmarks.server.application", case, str(listening.fileno())],
+                [
+                    sys.executable,
+                    "-m",
+                    "benchmarks.server.application",
+                    case,
+                    str(listening.fileno()),
+                ],
                 pass_fds=[listening.fileno()],
                 env={**os.environ, SECRET_VARIABLE: secret},
             )
@@ -38,7 +44,9 @@ class Server:
 
     def status(self, token: str = "") -> int:
         """What it answers to a request with this token."""
-        request = urllib.request.Request(self.url, headers={"Authorization": f"Bearer {token}"} if token else {})
+        request = urllib.request.Request(
+            self.url, headers={"Authorization": f"Bearer {token}"} if token else {}
+        )
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
                 return int(answer.status)

@@ -55,8 +55,16 @@ class Goal(NamedTuple):
 
 # No slower, in the second, means within what rounds of a few seconds can tell apart.
 GOALS = [
-    Goal("bare ASGI with tokenwheel, against the application that verifies nothing", "bare-tokenwheel", 0.97),
-    Goal("FastAPI with tokenwheel in a dependency, against a dependency that does nothing", "fastapi-tokenwheel", 0.99),
+    Goal(
+        "bare ASGI with tokenwheel, against the application that verifies nothing",
+        "bare-tokenwheel",
+        0.97,
+    ),
+    Goal(
+        "FastAPI with tokenwheel in a dependency, against a dependency that does nothing",
+        "fastapi-tokenwheel",
+        0.99,
+    ),
 ]
 
 PAGE = """### Seen from outside: what verification costs a server
@@ -91,13 +99,22 @@ def summarise(rounds: Rounds) -> list[Line]:
     for (name, tokens), own in rounds.items():
         family, title = CASES[name].family, CASES[name].title
         reference = rounds[REFERENCES[family], tokens]
-        shares = [one.requests_per_second / other.requests_per_second for one, other in zip(own, reference, strict=True)]
+        shares = [
+            one.requests_per_second / other.requests_per_second
+            for one, other in zip(own, reference, strict=True)
+        ]
         low, high = median_interval(shares)
         cpu = [one.cpu_us for one in own if one.cpu_us is not None]
         lines.append(
             Line(
                 *(name, family, title, tokens, median(one.requests_per_second for one in own)),
-                *(median(shares), low, high, median(one.p50_us for one in own), median(one.p99_us for one in own)),
+                *(
+                    median(shares),
+                    low,
+                    high,
+                    median(one.p50_us for one in own),
+                    median(one.p99_us for one in own),
+                ),
                 cpu_us=median(cpu) if cpu else None,
             )
         )
@@ -106,7 +123,12 @@ def summarise(rounds: Rounds) -> list[Line]:
 
 def judge(lines: Sequence[Line]) -> list[dict[str, Any]]:
     return [
-        {"what": f"{goal.what}, {tokens_in_words(line.tokens)}", "goal": goal.share, "reached": line.share, "met": line.share >= goal.share}
+        {
+            "what": f"{goal.what}, {tokens_in_words(line.tokens)}",
+            "goal": goal.share,
+            "reached": line.share,
+            "met": line.share >= goal.share,
+        }
         for goal in GOALS
         for line in lines
         if line.case == goal.case
@@ -118,7 +140,10 @@ def tokens_in_words(tokens: int) -> str:
 
 
 def environment() -> dict[str, Any]:
-    cpu = next((line.partition(":")[2].strip() for line in cpu_lines() if line.startswith("model name")), platform.machine())
+    cpu = next(
+        (line.partition(":")[2].strip() for line in cpu_lines() if line.startswith("model name")),
+        platform.machine(),
+    )
     packages = {name: found for name in PACKAGES if (found := version_of(name))}
     return {
         "date": datetime.now(timezone.utc).date().isoformat(),
@@ -160,15 +185,24 @@ def table(lines: Sequence[Line], family: str, tokens: int) -> list[str]:
 
 def markdown(lines: Sequence[Line], where: Mapping[str, Any], setting: Mapping[str, Any]) -> str:
     goals = [
-        f"| {one['what']} | {one['goal']:.0%} | {one['reached']:.1%} | {'met' if one['met'] else '**not met**'} |" for one in judge(lines)
+        f"| {one['what']} | {one['goal']:.0%} | {one['reached']:.1%} | {'met' if one['met'] else '**not met**'} |"
+        for one in judge(lines)
     ]
-    tables = [row for family, tokens in dict.fromkeys((line.family, line.tokens) for line in lines) for row in table(lines, family, tokens)]
+    tables = [
+        row
+        for family, tokens in dict.fromkeys((line.family, line.tokens) for line in lines)
+        for row in table(lines, family, tokens)
+    ]
     return PAGE.format(
         **{**where, **setting},
         connections=CONNECTIONS,
         versions=", ".join(f"{name} {number}" for name, number in where["packages"].items()),
-        cores="the server on one core and the load on another" if setting["pinned"] else "neither side pinned to a core",
-        left_out="".join(f"Left out, as it could not be installed: {name}.\n" for name in setting["missing"]),
+        cores="the server on one core and the load on another"
+        if setting["pinned"]
+        else "neither side pinned to a core",
+        left_out="".join(
+            f"Left out, as it could not be installed: {name}.\n" for name in setting["missing"]
+        ),
         goals="\n".join(goals),
         tables="\n".join(tables),
     )
@@ -180,10 +214,21 @@ def write_report(rounds: Rounds, setting: Mapping[str, Any], *, save: bool) -> N
     print(page)
     if save:
         REPORT.mkdir(exist_ok=True)
-        data = {"environment": where, "setting": setting, "goals": judge(lines), "lines": [line._asdict() for line in lines]}
+        data = {
+            "environment": where,
+            "setting": setting,
+            "goals": judge(lines),
+            "lines": [line._asdict() for line in lines],
+        }
         (REPORT / "server.json").write_text(json.dumps(data, indent=1) + "\n")
         (REPORT / "server.md").write_text(page)
         most = max(line.tokens for line in lines)
         (REPORT / "server.svg").write_text(
-            bars([(line.family, line.title, line.requests_per_second) for line in lines if line.tokens == most])
+            bars(
+                [
+                    (line.family, line.title, line.requests_per_second)
+                    for line in lines
+                    if line.tokens == most
+                ]
+            )
         )

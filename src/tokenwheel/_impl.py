@@ -33,12 +33,16 @@ __all__ = [
 def _choose() -> Literal["native", "pure"]:
     wanted = os.environ.get("TOKENWHEEL_IMPL", "")
     if wanted not in ("", "native", "pure"):
-        raise ConfigurationError("the environment variable TOKENWHEEL_IMPL must be 'native', 'pure' or unset")
+        raise ConfigurationError(
+            "the environment variable TOKENWHEEL_IMPL must be 'native', 'pure' or unset"
+        )
     if wanted == "pure":
         return "pure"
     built = importlib.util.find_spec("tokenwheel._native.verifier") is not None
     if wanted == "native" and not built:
-        raise ConfigurationError("TOKENWHEEL_IMPL is 'native', and this installation has no compiled extension")
+        raise ConfigurationError(
+            "TOKENWHEEL_IMPL is 'native', and this installation has no compiled extension"
+        )
     return "native" if built else "pure"
 
 

@@ -88,7 +88,13 @@ class RefreshTokenReuse:
     session: Session
 
 
-Event = SessionCreated | SessionRefreshed | SessionInvalidated | AllSessionsInvalidated | RefreshTokenReuse
+Event = (
+    SessionCreated
+    | SessionRefreshed
+    | SessionInvalidated
+    | AllSessionsInvalidated
+    | RefreshTokenReuse
+)
 Listener = Callable[[Any], Any]
 
 _SUBSCRIPTIONS: dict[type[Any], SessionEvent] = {
@@ -106,7 +112,9 @@ class Listeners:
     __slots__ = ("_by_event",)
 
     def __init__(self) -> None:
-        self._by_event: dict[SessionEvent, tuple[Listener, ...]] = {}  # Only events that somebody listens to.
+        self._by_event: dict[
+            SessionEvent, tuple[Listener, ...]
+        ] = {}  # Only events that somebody listens to.
 
     def add(self, event: SessionEvent, listener: Listener) -> None:
         self._by_event[event] = (*self._by_event.get(event, ()), listener)

@@ -10,7 +10,13 @@ import threading
 from typing import Protocol
 from weakref import WeakKeyDictionary, WeakSet
 
-__all__ = ["Pausable", "Renewable", "hold_lock_during_fork", "pause_during_fork", "renew_after_fork"]
+__all__ = [
+    "Pausable",
+    "Renewable",
+    "hold_lock_during_fork",
+    "pause_during_fork",
+    "renew_after_fork",
+]
 
 
 class Renewable(Protocol):

@@ -63,9 +63,19 @@ class AccessTokens:
     def check_signing(self) -> None:
         """Raises :class:`ConfigurationError` where none of the keys can sign."""
         if self._signer is None:
-            raise ConfigurationError("keys has only public keys: this manager reads, deletes and restricts, and cannot issue tokens")
+            raise ConfigurationError(
+                "keys has only public keys: this manager reads, deletes and restricts, and cannot issue tokens"
+            )
 
-    def issue(self, subject: str, session_id: str, generation: int, issued_at: int, expires_at: int, claims: Mapping[str, Any]) -> str:
+    def issue(
+        self,
+        subject: str,
+        session_id: str,
+        generation: int,
+        issued_at: int,
+        expires_at: int,
+        claims: Mapping[str, Any],
+    ) -> str:
         """A signed access token. Times in Unix seconds.
 
         Raises :class:`InvalidArgument` where the claims make a token of more than 8 KiB, which nobody would accept.
@@ -73,7 +83,12 @@ class AccessTokens:
         signer = self._signer
         if signer is None:
             raise ConfigurationError("keys has only public keys: no access token can be issued")
-        payload: dict[str, Any] = {"iss": self._issuer, "aud": self._audience, "sub": subject, "sid": session_id}
+        payload: dict[str, Any] = {
+            "iss": self._issuer,
+            "aud": self._audience,
+            "sub": subject,
+            "sid": session_id,
+        }
         if generation:
             payload["gen"] = generation
         payload["iat"] = issued_at
@@ -81,5 +96,7 @@ class AccessTokens:
         payload.update(claims)
         token = signer.sign(orjson.dumps(payload))
         if len(token) > MAX_TOKEN_LENGTH:
-            raise InvalidArgument(f"claims make an access token of {len(token)} bytes, and at most {MAX_TOKEN_LENGTH} are accepted")
+            raise InvalidArgument(
+                f"claims make an access token of {len(token)} bytes, and at most {MAX_TOKEN_LENGTH} are accepted"
+            )
         return token

@@ -98,7 +98,9 @@ class SessionRecord(NamedTuple):
         context = self.context
         device = context.device
         if device is not None and device.extra:
-            device = Device(device.name, device.type, deepcopy(device.extra))  # What its receiver does to it must not reach the storage.
+            device = Device(
+                device.name, device.type, deepcopy(device.extra)
+            )  # What its receiver does to it must not reach the storage.
         return Session(
             self.id,
             self.subject,

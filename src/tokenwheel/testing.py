@@ -52,7 +52,9 @@ _HOSTILE_SUBJECTS = (
 )
 
 
-def make_record(number: int = 1, *, subject: str = "uid1", ends_at: int = int(NOW) + 1000, **changes: Any) -> SessionRecord:
+def make_record(
+    number: int = 1, *, subject: str = "uid1", ends_at: int = int(NOW) + 1000, **changes: Any
+) -> SessionRecord:
     """A session as a manager would store it; the same number gives the same id."""
     record = SessionRecord(
         version=1,
@@ -148,7 +150,11 @@ class StorageContract(_Contract):
         return self.wait(self.storage.read(record.id, now))
 
     def ids(self, subject: str, now: float = NOW) -> list[str]:
-        return sorted(record.id for record in self.wait(self.storage.read_all(subject, now)) if record.ends_at > now)
+        return sorted(
+            record.id
+            for record in self.wait(self.storage.read_all(subject, now))
+            if record.ends_at > now
+        )
 
     def replace(self, record: SessionRecord, now: float = NOW) -> Any:
         return self.wait(self.storage.replace(record, now))
@@ -166,7 +172,13 @@ class StorageContract(_Contract):
             salt=b"\x80" * 16,
             rotated_at=NOW - 0.25,
             context=SessionContext(
-                "::1", Device("Pixel 😀", "phone", {"os": {"name": "Android", "versions": [15, 16.5, None, True]}}), "Chișinău"
+                "::1",
+                Device(
+                    "Pixel 😀",
+                    "phone",
+                    {"os": {"name": "Android", "versions": [15, 16.5, None, True]}},
+                ),
+                "Chișinău",
             ),
         )
         for record in (self.record(1), full):
@@ -246,7 +258,9 @@ class StorageContract(_Contract):
             record = self.record(number)
             self.insert(record)
             rivals = [following(record, generation=generation) for generation in range(8)]
-            won = self.race([lambda rival=rival: self.storage.replace(rival, NOW) for rival in rivals])  # type: ignore[misc]
+            won = self.race(
+                [lambda rival=rival: self.storage.replace(rival, NOW) for rival in rivals]
+            )  # type: ignore[misc]
             assert sorted(won) == [False] * 7 + [True]
             assert self.read(record) == rivals[won.index(True)]
 
@@ -255,16 +269,25 @@ class StorageContract(_Contract):
             record = self.record(number, subject=str(number))
             self.insert(record)
             changed = following(record)
-            replaced, deleted = self.race([lambda: self.storage.replace(changed, NOW), lambda: self.storage.delete([record], NOW)])
+            replaced, deleted = self.race(
+                [
+                    lambda: self.storage.replace(changed, NOW),
+                    lambda: self.storage.delete([record], NOW),
+                ]
+            )
             assert (replaced, list(deleted)) in [(True, []), (False, [record.id])]
             assert self.read(record) == (changed if replaced else None)
 
     def test_a_limit_holds_under_racing_logins(self) -> None:
         for turn in range(10):
             records = [self.record(turn * 100 + number, subject=str(turn)) for number in range(8)]
-            added = self.race([lambda record=record: self.storage.insert(record, 3, NOW) for record in records])  # type: ignore[misc]
+            added = self.race(
+                [lambda record=record: self.storage.insert(record, 3, NOW) for record in records]
+            )  # type: ignore[misc]
             assert sum(added) == 3
-            assert self.ids(str(turn)) == sorted(record.id for record, one in zip(records, added, strict=True) if one)
+            assert self.ids(str(turn)) == sorted(
+                record.id for record, one in zip(records, added, strict=True) if one
+            )
 
 
 class FeedContract(_Contract):
@@ -312,13 +335,18 @@ class FeedContract(_Contract):
     def test_what_one_publishes_the_other_has_heard_after_its_next_poll(self) -> None:
         self.listen(self.one)
         heard = self.listen(self.other)
-        news = [Revocation("A" * 16, 4_000_000_000.0, None), Revocation("B" * 16, 4_000_000_000.5, 7)]
+        news = [
+            Revocation("A" * 16, 4_000_000_000.0, None),
+            Revocation("B" * 16, 4_000_000_000.5, 7),
+        ]
         self.wait(self.one.publish(news))
         assert self.hears(self.other, heard, news)
 
     def test_who_starts_late_hears_what_still_lives(self) -> None:
         self.listen(self.one)
-        news = [Revocation(f"{number:016d}", 4_000_000_000.0, number or None) for number in range(100)]
+        news = [
+            Revocation(f"{number:016d}", 4_000_000_000.0, number or None) for number in range(100)
+        ]
         for one in news:
             self.wait(self.one.publish([one]))
         assert set(self.listen(self.other)) >= set(news)
@@ -327,7 +355,10 @@ class FeedContract(_Contract):
         self.listen(self.one)
         heard = self.listen(self.other)
         for number in range(10):
-            before, news = _number_of(self.other), Revocation(f"{number:016d}", 4_000_000_000.0, None)
+            before, news = (
+                _number_of(self.other),
+                Revocation(f"{number:016d}", 4_000_000_000.0, None),
+            )
             self.wait(self.one.publish([news]))
             assert before is None or _number_of(self.other) != before or not self.is_immediate
             assert self.hears(self.other, heard, [news])

@@ -225,7 +225,9 @@ def test_a_deletion_that_fails_anywhere_leaves_no_session_gone_with_its_tokens_a
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("step", range(3))
-def test_a_restriction_that_fails_anywhere_can_be_repeated_and_the_next_refresh_is_good(when: str, step: int) -> None:
+def test_a_restriction_that_fails_anywhere_can_be_repeated_and_the_next_refresh_is_good(
+    when: str, step: int
+) -> None:
     bench = Bench()
     tokens = bench.create()
     setattr(bench, when, fail_at(step))
@@ -239,7 +241,9 @@ def test_a_restriction_that_fails_anywhere_can_be_repeated_and_the_next_refresh_
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("step", range(3))
-def test_a_refresh_that_fails_anywhere_can_be_repeated_with_the_same_token(when: str, step: int) -> None:
+def test_a_refresh_that_fails_anywhere_can_be_repeated_with_the_same_token(
+    when: str, step: int
+) -> None:
     bench = Bench()
     tokens = bench.create()
     setattr(bench, when, fail_at(step))
@@ -257,7 +261,9 @@ def test_a_login_that_fails_stores_nothing_or_a_session_nobody_holds() -> None:
     assert bench.storage.read_all("uid1", bench.clock.now) == []
 
 
-def test_an_eviction_that_fails_anywhere_leaves_nobody_with_a_live_token_of_an_ended_session() -> None:
+def test_an_eviction_that_fails_anywhere_leaves_nobody_with_a_live_token_of_an_ended_session() -> (
+    None
+):
     for when in ("before", "after"):
         for step in range(5):
             bench = Bench(max_sessions=1, when_full="evict_oldest")
@@ -326,7 +332,13 @@ def test_a_deletion_revokes_for_as_long_as_a_token_issued_meanwhile_can_live() -
     bench = Bench()
     tokens = bench.create()
     issued: list[SessionTokens] = []
-    interfere(bench, DELETE, lambda: issued.append(bench.run(bench.flow.update(tokens.refresh_token, None, None, None, 5000))))
+    interfere(
+        bench,
+        DELETE,
+        lambda: issued.append(
+            bench.run(bench.flow.update(tokens.refresh_token, None, None, None, 5000))
+        ),
+    )
     assert bench.run(bench.flow.delete_one("uid1", tokens.session_id)) is True
     assert bench.steps == [READ, REVOKE, DELETE, READ, REVOKE, DELETE]
     bench.clock.advance(4000)
@@ -352,7 +364,13 @@ def test_what_is_done_at_once_is_done_again_where_another_was_faster() -> None:
     bench.run(bench.flow.restrict_all("uid1"))
     assert bench.steps == [READ_ALL, RESTRICT, READ, RESTRICT]
     assert not bench.accepts(issued[0])
-    interfere(bench, END, lambda: issued.append(bench.run(bench.flow.update(issued[0].refresh_token, None, None, None, 5000))))
+    interfere(
+        bench,
+        END,
+        lambda: issued.append(
+            bench.run(bench.flow.update(issued[0].refresh_token, None, None, None, 5000))
+        ),
+    )
     assert bench.run(bench.flow.delete_one("uid1", tokens.session_id)) is True
     assert bench.steps == [READ, END, READ, END]
     bench.clock.advance(4000)
@@ -368,7 +386,13 @@ def test_a_session_deleted_by_another_meanwhile_counts_for_the_other() -> None:
         bench = Bench()
         tokens = bench.create()
         answers: list[Any] = []
-        interfere(bench, DELETE, lambda bench=bench, tokens=tokens, answers=answers: answers.append(bench.run(call(bench, tokens))))  # type: ignore[misc]
+        interfere(
+            bench,
+            DELETE,
+            lambda bench=bench, tokens=tokens, answers=answers: answers.append(
+                bench.run(call(bench, tokens))
+            ),
+        )  # type: ignore[misc]
         assert not bench.run(call(bench, tokens))
         assert answers[0] == 1
         assert not bench.accepts(tokens)

@@ -48,8 +48,12 @@ def sessions() -> Callable[[], Any]:
 
 def reads() -> Callable[[], Any]:
     manager = SessionManager(SECRET, issuer="i", audience="a", verified_cache_size=64)
-    tokens = [manager.create({"n": n, "roles": [{}]}, subject="uid1").access_token for n in range(200)]
-    turn = itertools.cycle([*tokens, *(token[:-3] for token in tokens), *(["".join(tokens[0])] * 400)])
+    tokens = [
+        manager.create({"n": n, "roles": [{}]}, subject="uid1").access_token for n in range(200)
+    ]
+    turn = itertools.cycle(
+        [*tokens, *(token[:-3] for token in tokens), *(["".join(tokens[0])] * 400)]
+    )
 
     def once() -> None:
         try:
@@ -62,7 +66,9 @@ def reads() -> Callable[[], Any]:
 
 def caches() -> Callable[[], Any]:
     clock = FakeClock(0.0)
-    cache: ExpiringCache[Any, Any] = ExpiringCache(500, ttl=5, on_remove=lambda key, value, reason: None, clock=clock)
+    cache: ExpiringCache[Any, Any] = ExpiringCache(
+        500, ttl=5, on_remove=lambda key, value, reason: None, clock=clock
+    )
     numbers = itertools.count()
 
     def once() -> None:
@@ -90,15 +96,24 @@ def revocations() -> Callable[[], Any]:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-@pytest.mark.parametrize("kind, times", [(sessions, 400), (reads, 20_000), (caches, 20_000), (revocations, 20_000)])
-def test_memory_is_flat_over_many_operations(kind: Callable[[], Callable[[], Any]], times: int) -> None:
+@pytest.mark.parametrize(
+    "kind, times", [(sessions, 400), (reads, 20_000), (caches, 20_000), (revocations, 20_000)]
+)
+def test_memory_is_flat_over_many_operations(
+    kind: Callable[[], Callable[[], Any]], times: int
+) -> None:
     grew_by(kind, times)
 
 
 @pytest.mark.long
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-@pytest.mark.parametrize("kind, times", [(sessions, 100_000), (reads, 3_000_000), (caches, 3_500_000), (revocations, 3_500_000)])
-def test_memory_is_flat_over_ten_million_operations(kind: Callable[[], Callable[[], Any]], times: int) -> None:
+@pytest.mark.parametrize(
+    "kind, times",
+    [(sessions, 100_000), (reads, 3_000_000), (caches, 3_500_000), (revocations, 3_500_000)],
+)
+def test_memory_is_flat_over_ten_million_operations(
+    kind: Callable[[], Callable[[], Any]], times: int
+) -> None:
     grew_by(kind, times)
 
 

@@ -19,13 +19,17 @@ PURE = ["pure", "tokenwheel._pure.cache", "tokenwheel._pure.tokens"]
 NATIVE = ["native", "tokenwheel._native.cache", "tokenwheel._native.tokens"]
 
 
-def ask(script: str, wanted: str | None, *, path: Path | None = None) -> subprocess.CompletedProcess[str]:
+def ask(
+    script: str, wanted: str | None, *, path: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if name != "TOKENWHEEL_IMPL"}
     if wanted is not None:
         environment["TOKENWHEEL_IMPL"] = wanted
     package = path or Path(tokenwheel.__file__).parent.parent
     script = f"import sys; sys.path.insert(0, {str(package)!r}); {script}"
-    return subprocess.run([sys.executable, "-c", script], env=environment, check=False, capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-c", script], env=environment, check=False, capture_output=True, text=True
+    )
 
 
 def without_extensions(folder: Path) -> Path:
@@ -48,7 +52,8 @@ def test_unset_takes_the_compiled_one_where_it_was_built(unset: str | None) -> N
 
 
 @pytest.mark.skipif(
-    not NATIVE_IS_BUILT and os.environ.get("TOKENWHEEL_IMPL") == "pure", reason="the pure implementation alone is installed"
+    not NATIVE_IS_BUILT and os.environ.get("TOKENWHEEL_IMPL") == "pure",
+    reason="the pure implementation alone is installed",
 )
 def test_native_is_chosen_when_asked_for() -> None:
     assert ask(CHOICE, "native").stdout.split() == NATIVE
@@ -64,9 +69,13 @@ def test_asking_for_native_where_nothing_was_built_fails_loudly(tmp_path: Path) 
     assert "ConfigurationError: TOKENWHEEL_IMPL is 'native'" in answer.stderr
 
 
-def test_an_extension_that_cannot_be_loaded_is_an_error_and_never_a_silent_fallback(tmp_path: Path) -> None:
+def test_an_extension_that_cannot_be_loaded_is_an_error_and_never_a_silent_fallback(
+    tmp_path: Path,
+) -> None:
     suffix = importlib.machinery.EXTENSION_SUFFIXES[0]
-    (without_extensions(tmp_path) / "tokenwheel" / "_native" / f"verifier{suffix}").write_bytes(b"not an extension")
+    (without_extensions(tmp_path) / "tokenwheel" / "_native" / f"verifier{suffix}").write_bytes(
+        b"not an extension"
+    )
     answer = ask(CHOICE, None, path=tmp_path)
     assert (answer.returncode, answer.stdout) == (1, "")
 
@@ -75,4 +84,7 @@ def test_an_extension_that_cannot_be_loaded_is_an_error_and_never_a_silent_fallb
 def test_any_other_choice_is_refused_by_name(wanted: str) -> None:
     answer = ask(CHOICE, wanted)
     assert answer.returncode == 1
-    assert "ConfigurationError: the environment variable TOKENWHEEL_IMPL must be 'native', 'pure' or unset" in answer.stderr
+    assert (
+        "ConfigurationError: the environment variable TOKENWHEEL_IMPL must be 'native', 'pure' or unset"
+        in answer.stderr
+    )

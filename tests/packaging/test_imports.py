@@ -25,7 +25,9 @@ def imported_names(path: Path) -> set[str]:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             base = ".".join(
-                [*package[: len(package) - node.level + 1], *filter(None, [node.module])] if node.level else [node.module or ""]
+                [*package[: len(package) - node.level + 1], *filter(None, [node.module])]
+                if node.level
+                else [node.module or ""]
             )
             names |= {base} | {f"{base}.{alias.name}" for alias in node.names}
     return names
@@ -40,13 +42,20 @@ def test_only_impl_imports_an_implementation() -> None:
         name
         for name, path in MODULES.items()
         if not name.startswith(("_native/", "_pure/"))
-        and (reaches(imported_names(path), "tokenwheel._native") or reaches(imported_names(path), "tokenwheel._pure"))
+        and (
+            reaches(imported_names(path), "tokenwheel._native")
+            or reaches(imported_names(path), "tokenwheel._pure")
+        )
     }
     assert importers == {"_impl.py"}
 
 
 def test_neither_implementation_imports_the_other() -> None:
-    crossing = [name for name, path in MODULES.items() if name.startswith("_pure/") and reaches(imported_names(path), "tokenwheel._native")]
+    crossing = [
+        name
+        for name, path in MODULES.items()
+        if name.startswith("_pure/") and reaches(imported_names(path), "tokenwheel._native")
+    ]
     assert crossing == []
 
 
@@ -57,8 +66,17 @@ def test_the_session_flow_does_no_input_or_output_and_reads_no_clock(module: str
 
 def test_importing_tokenwheel_imports_no_optional_dependency() -> None:
     script = f"import sys, tokenwheel; print(*sorted({{name.partition('.')[0] for name in sys.modules}} & set({OPTIONAL!r})))"
-    assert subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout.split() == []
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", script], check=True, capture_output=True, text=True
+        ).stdout.split()
+        == []
+    )
 
 
 def test_every_module_says_what_belongs_in_it() -> None:
-    assert [name for name, path in MODULES.items() if not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))] == []
+    assert [
+        name
+        for name, path in MODULES.items()
+        if not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    ] == []

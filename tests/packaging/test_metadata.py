@@ -15,7 +15,11 @@ def test_the_version_is_the_distributions() -> None:
 def test_the_required_dependencies_are_these_three() -> None:
     required = distribution("tokenwheel").requires or []
     always = [requirement for requirement in required if "extra ==" not in requirement]
-    assert sorted(requirement.partition(">=")[0] for requirement in always) == ["PyJWT", "cryptography", "orjson"]
+    assert sorted(requirement.partition(">=")[0] for requirement in always) == [
+        "PyJWT",
+        "cryptography",
+        "orjson",
+    ]
     assert distribution("tokenwheel").metadata.get_all("Provides-Extra") == ["redis"]
 
 
@@ -32,12 +36,20 @@ def test_the_command_runs_the_same_function_as_the_module() -> None:
 def test_the_types_are_installed_with_the_package() -> None:
     package = Path(tokenwheel.__file__).parent
     assert (package / "py.typed").is_file()
-    assert {path.stem for path in package.glob("_native/*.pyi")} == {"cache", "revocations", "signer", "tokens", "verifier"}
+    assert {path.stem for path in package.glob("_native/*.pyi")} == {
+        "cache",
+        "revocations",
+        "signer",
+        "tokens",
+        "verifier",
+    }
 
 
 def test_every_compiled_module_has_a_pure_twin() -> None:
     package = Path(tokenwheel.__file__).parent
-    assert {path.stem for path in package.glob("_native/*.pyi")} - {path.stem for path in package.glob("_pure/*.py")} == set()
+    assert {path.stem for path in package.glob("_native/*.pyi")} - {
+        path.stem for path in package.glob("_pure/*.py")
+    } == set()
 
 
 def test_every_public_name_is_there() -> None:

@@ -56,7 +56,10 @@ def why_not() -> str:
 
 def compile_faults(folder: Path) -> Path:
     library = folder / "faults.so"
-    subprocess.run([str(COMPILER), "-shared", "-fPIC", "-O1", "-o", str(library), str(SOURCE), "-ldl"], check=True)
+    subprocess.run(
+        [str(COMPILER), "-shared", "-fPIC", "-O1", "-o", str(library), str(SOURCE), "-ldl"],
+        check=True,
+    )
     return library
 
 
@@ -69,11 +72,19 @@ class Victim:
         with control.open("r+b") as file:
             self._control = memoryview(mmap.mmap(file.fileno(), 5 * 8)).cast("q")
         self._connection, theirs = Pipe()
-        environment = {**os.environ, "LD_PRELOAD": str(library), "FAULTS_CONTROL": str(control), "FAULTS_FOLDER": str(folder)}
+        environment = {
+            **os.environ,
+            "LD_PRELOAD": str(library),
+            "FAULTS_CONTROL": str(control),
+            "FAULTS_FOLDER": str(folder),
+        }
         environment["PYTHONPATH"] = os.pathsep.join(sys.path)
         command = "from tests.processes.faults import obey; import sys; obey(int(sys.argv[1]))"
         self._process = subprocess.Popen(
-            [sys.executable, "-c", command, str(theirs.fileno())], pass_fds=[theirs.fileno()], env=environment, cwd=ROOT
+            [sys.executable, "-c", command, str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            env=environment,
+            cwd=ROOT,
         )
         theirs.close()
 
@@ -93,7 +104,11 @@ class Victim:
     @contextmanager
     def suffering(self, fault: Fault, at: int = 1) -> Iterator[None]:
         self._control[:] = memoryview(bytes(40)).cast("q")
-        self._control[0], self._control[2], self._control[3] = fault.error, fault.for_ever, fault.kinds
+        self._control[0], self._control[2], self._control[3] = (
+            fault.error,
+            fault.for_ever,
+            fault.kinds,
+        )
         self._control[1] = at
         try:
             yield

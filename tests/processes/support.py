@@ -57,7 +57,9 @@ def managed(path: Path, **options: Any) -> Iterator[SessionManager]:
 def _over(storage: SqliteStorage, path: Path, options: dict[str, Any]) -> SessionManager:
     feed = SqliteFeed(path, **{**OPTIONS, **options})
     try:
-        return SessionManager(SECRET, issuer="i", audience="a", storage=storage, revocations=RevocationList(feed))
+        return SessionManager(
+            SECRET, issuer="i", audience="a", storage=storage, revocations=RevocationList(feed)
+        )
     except BaseException:
         feed.close()
         raise
@@ -65,9 +67,20 @@ def _over(storage: SqliteStorage, path: Path, options: dict[str, Any]) -> Sessio
 
 def make_server_manager(client: Any, clock: Callable[[], float] = time.time, **options: Any) -> Any:
     """A manager whose sessions and revocations are on the server that the client leads to; async where the client is."""
-    storage, revocations = RedisStorage(client), RevocationList(RedisFeed(client, clock=clock), clock=clock)
+    storage, revocations = (
+        RedisStorage(client),
+        RevocationList(RedisFeed(client, clock=clock), clock=clock),
+    )
     kind = AsyncSessionManager if storage.is_async else SessionManager
-    return kind(SECRET, issuer="i", audience="a", storage=storage, revocations=revocations, clock=clock, **options)
+    return kind(
+        SECRET,
+        issuer="i",
+        audience="a",
+        storage=storage,
+        revocations=revocations,
+        clock=clock,
+        **options,
+    )
 
 
 class Service:
@@ -192,7 +205,13 @@ def run_apart(target: Callable[..., None], *arguments: Any) -> None:
     assert process.exitcode == 0
 
 
-def run_together(method: str, count: int, target: Callable[..., None], *arguments: Any, give_up: Callable[[], None]) -> None:
+def run_together(
+    method: str,
+    count: int,
+    target: Callable[..., None],
+    *arguments: Any,
+    give_up: Callable[[], None],
+) -> None:
     """Runs so many processes, told their number first, until all have ended well; gives up when one has not."""
     context: Any = multiprocessing.get_context(method)
     processes = {process.sentinel: process for process in start(context, count, target, *arguments)}
@@ -208,7 +227,9 @@ def run_together(method: str, count: int, target: Callable[..., None], *argument
 
 
 def start(context: Any, count: int, target: Callable[..., None], *arguments: Any) -> list[Any]:
-    processes = [context.Process(target=target, args=(number, *arguments)) for number in range(count)]
+    processes = [
+        context.Process(target=target, args=(number, *arguments)) for number in range(count)
+    ]
     for process in processes:
         process.start()
     return processes

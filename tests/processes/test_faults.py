@@ -38,7 +38,9 @@ pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "not skippe
 AMID = [NO_SPACE, NO_SPACE_ONCE, WRITE_ERROR, DISK_ERROR, READ_ERROR, BUSY, BUSY_ONCE]
 NUMBERS = itertools.count()
 AT_START = [NO_SPACE, DISK_ERROR, NOT_OPENED, READ_ONLY]
-SLOW = [fault for fault in AMID if fault not in AT_START]  # SQLite asks again and again before it gives up, or a publication waits.
+SLOW = [
+    fault for fault in AMID if fault not in AT_START
+]  # SQLite asks again and again before it gives up, or a publication waits.
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +63,12 @@ def path(place: Path) -> Path:
 
 
 @pytest.mark.parametrize("fault", AMID, ids=str)
-@pytest.mark.parametrize("name", ["create", "update", "restrict_one", "restrict_all", "delete_one", "delete_all"])
-def test_an_operation_fails_as_a_whole_and_can_be_made_again(victim: Victim, path: Path, fault: Fault, name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["create", "update", "restrict_one", "restrict_all", "delete_one", "delete_all"]
+)
+def test_an_operation_fails_as_a_whole_and_can_be_made_again(
+    victim: Victim, path: Path, fault: Fault, name: str
+) -> None:
     with managed(path) as other:
         assert victim.open(path, timeout=0) == ""
         for at in itertools.count(1):
@@ -94,21 +100,27 @@ def test_an_operation_fails_as_a_whole_and_can_be_made_again(victim: Victim, pat
         assert victim.leave() == ""
 
 
-def look_at_create(manager: SessionManager, before: SessionTokens, answer: SessionTokens | None, is_done: bool) -> None:
+def look_at_create(
+    manager: SessionManager, before: SessionTokens, answer: SessionTokens | None, is_done: bool
+) -> None:
     assert len(manager.read_all("ann")) >= 1 + is_done
     if answer is not None:
         assert not refuses(manager, answer.access_token)
         assert manager.update(answer.refresh_token).session_id in manager.read_all("ann")
 
 
-def look_at_update(manager: SessionManager, before: SessionTokens, answer: SessionTokens | None, is_done: bool) -> None:
+def look_at_update(
+    manager: SessionManager, before: SessionTokens, answer: SessionTokens | None, is_done: bool
+) -> None:
     assert not refuses(manager, manager.update(before.refresh_token).access_token)
     if answer is not None:
         assert not refuses(manager, answer.access_token)
         assert manager.update(before.refresh_token).refresh_token == answer.refresh_token
 
 
-def look_at_restrict(manager: SessionManager, before: SessionTokens, answer: None, is_done: bool) -> None:
+def look_at_restrict(
+    manager: SessionManager, before: SessionTokens, answer: None, is_done: bool
+) -> None:
     has_risen = manager.read_all("ann")[before.session_id].generation > 0
     assert has_risen or not is_done
     assert refuses(manager, before.access_token) or not has_risen
@@ -116,7 +128,9 @@ def look_at_restrict(manager: SessionManager, before: SessionTokens, answer: Non
         assert not refuses(manager, manager.update(before.refresh_token).access_token)
 
 
-def look_at_delete(manager: SessionManager, before: SessionTokens, answer: int | None, is_done: bool) -> None:
+def look_at_delete(
+    manager: SessionManager, before: SessionTokens, answer: int | None, is_done: bool
+) -> None:
     is_gone = before.session_id not in manager.read_all("ann")
     assert is_gone or not is_done
     assert refuses(manager, before.access_token) or not is_gone
@@ -132,8 +146,12 @@ LOOK_AT: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("fault", [*AT_START, *(pytest.param(fault, marks=pytest.mark.long) for fault in SLOW)], ids=str)
-def test_a_life_from_making_the_file_to_closing_it_keeps_what_it_answered(victim: Victim, place: Path, fault: Fault) -> None:
+@pytest.mark.parametrize(
+    "fault", [*AT_START, *(pytest.param(fault, marks=pytest.mark.long) for fault in SLOW)], ids=str
+)
+def test_a_life_from_making_the_file_to_closing_it_keeps_what_it_answered(
+    victim: Victim, place: Path, fault: Fault
+) -> None:
     """Every call that is met by an error may be refused; what was answered is so, and the file can be used by who comes then."""
     for at in itertools.count(1):
         path = place / f"{next(NUMBERS)}.db"
@@ -156,7 +174,9 @@ def test_a_life_from_making_the_file_to_closing_it_keeps_what_it_answered(victim
             there = anew.read_all("ann")
             for tokens in opened:
                 is_there = tokens.session_id in there
-                assert is_there is (tokens.session_id not in ended) or refuses(anew, tokens.access_token)
+                assert is_there is (tokens.session_id not in ended) or refuses(
+                    anew, tokens.access_token
+                )
                 assert refuses(anew, tokens.access_token) or tokens.session_id not in ended
             assert anew.create(subject="ann").session_id in anew.read_all("ann")
         check_file(path)

@@ -11,7 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from tokenwheel import AccessTokenRevoked, ConfigurationError, SqliteFeed, SqliteStorage, StorageUnavailable
+from tokenwheel import (
+    AccessTokenRevoked,
+    ConfigurationError,
+    SqliteFeed,
+    SqliteStorage,
+    StorageUnavailable,
+)
 from tokenwheel.database import VERSION
 
 from .support import managed
@@ -24,7 +30,9 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "sessions.db"
 
 
-def test_a_database_that_another_process_keeps_locked_is_unavailable_until_it_is_free(path: Path) -> None:
+def test_a_database_that_another_process_keeps_locked_is_unavailable_until_it_is_free(
+    path: Path,
+) -> None:
     with managed(path, timeout=0.05) as manager:
         tokens = manager.create(subject="ann")
         holder = sqlite3.connect(path, isolation_level=None)
@@ -44,9 +52,13 @@ def test_a_database_that_another_process_keeps_locked_is_unavailable_until_it_is
             manager.read(tokens.access_token)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there, a file in use can be neither deleted nor replaced")
+@pytest.mark.skipif(
+    sys.platform == "win32", reason="there, a file in use can be neither deleted nor replaced"
+)
 @pytest.mark.parametrize("becomes", ["deleted", "replaced"])
-def test_who_has_a_file_open_that_is_deleted_or_replaced_says_so_and_makes_none(path: Path, becomes: str) -> None:
+def test_who_has_a_file_open_that_is_deleted_or_replaced_says_so_and_makes_none(
+    path: Path, becomes: str
+) -> None:
     with managed(path.with_name("other.db")) as other:
         other.create(subject="bob")
     put_there = path.with_name("other.db").read_bytes()
@@ -87,7 +99,9 @@ def look_at(path: Path) -> None:
 
 
 @pytest.mark.parametrize("times", [300, pytest.param(10_000, marks=pytest.mark.long)])
-def test_a_damaged_file_is_refused_or_read_and_never_touched(path: Path, whole: bytes, times: int) -> None:
+def test_a_damaged_file_is_refused_or_read_and_never_touched(
+    path: Path, whole: bytes, times: int
+) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")  # noqa: T201
     chance = random.Random(seed)
@@ -95,8 +109,12 @@ def test_a_damaged_file_is_refused_or_read_and_never_touched(path: Path, whole: 
     for _ in range(times):
         damaged = bytearray(whole)
         for _ in range(chance.choice([1, 1, 8])):
-            damaged[chance.choice([chance.randrange(100), chance.randrange(len(whole))])] ^= 1 << chance.randrange(8)
-        damaged[18:20] = whole[18:20]  # These say that there is a write-ahead log, which is set again where it is not so.
+            damaged[chance.choice([chance.randrange(100), chance.randrange(len(whole))])] ^= (
+                1 << chance.randrange(8)
+            )
+        damaged[18:20] = whole[
+            18:20
+        ]  # These say that there is a write-ahead log, which is set again where it is not so.
         path.write_bytes(damaged)
         try:
             look_at(path)
@@ -106,7 +124,9 @@ def test_a_damaged_file_is_refused_or_read_and_never_touched(path: Path, whole: 
 
 
 @pytest.mark.parametrize("length", [15, 16, 99, 100, 101, 4095, 4096, 4097, 12_288])
-def test_a_file_that_was_cut_short_is_refused_and_never_touched(path: Path, whole: bytes, length: int) -> None:
+def test_a_file_that_was_cut_short_is_refused_and_never_touched(
+    path: Path, whole: bytes, length: int
+) -> None:
     path.write_bytes(whole[:length])
     with pytest.raises(REFUSED):
         look_at(path)
@@ -142,9 +162,13 @@ def later_version(path: Path) -> None:
     connection.close()
 
 
-@pytest.mark.parametrize("make", [foreign_table, foreign_number, foreign_version, text, later_version])
+@pytest.mark.parametrize(
+    "make", [foreign_table, foreign_number, foreign_version, text, later_version]
+)
 @pytest.mark.parametrize("kind", [SqliteStorage, SqliteFeed])
-def test_a_file_that_is_not_for_this_library_is_refused_and_never_touched(path: Path, make: object, kind: type) -> None:
+def test_a_file_that_is_not_for_this_library_is_refused_and_never_touched(
+    path: Path, make: object, kind: type
+) -> None:
     make(path)  # type: ignore[operator]
     before = path.read_bytes()
     with pytest.raises(StorageUnavailable if make is text else ConfigurationError):

@@ -17,7 +17,9 @@ from .support import Worker, make_manager, managed, run_apart, serve
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 
 
-def test_what_a_child_does_after_its_parent_closed_is_found_by_those_that_come(tmp_path: Path) -> None:
+def test_what_a_child_does_after_its_parent_closed_is_found_by_those_that_come(
+    tmp_path: Path,
+) -> None:
     run_apart(close_before_the_child_does, tmp_path / "sessions.db")
 
 

@@ -87,13 +87,28 @@ def watch_until_killed(path: Path, chance: random.Random) -> list[str]:
 
 def work_on(path: Path, chance: random.Random, pipe: int) -> None:
     def tell(*words: Any) -> None:
-        os.write(pipe, json.dumps(words).encode() + b"\n")  # in one piece, as long as a pipe takes 4096 bytes at once
+        os.write(
+            pipe, json.dumps(words).encode() + b"\n"
+        )  # in one piece, as long as a pipe takes 4096 bytes at once
 
     manager = make_manager(path)
-    life = chance.getrandbits(32)  # Subjects of its own, so that delete_all ends none but those it knows.
+    life = chance.getrandbits(
+        32
+    )  # Subjects of its own, so that delete_all ends none but those it knows.
     mine: list[tuple[str, str, str]] = []  # subject, session, refresh token
     while True:
-        kind = chance.choice(["create", "create", "update", "update", "update", "restrict_one", "delete_one", "delete_all"])
+        kind = chance.choice(
+            [
+                "create",
+                "create",
+                "update",
+                "update",
+                "update",
+                "restrict_one",
+                "delete_one",
+                "delete_all",
+            ]
+        )
         if kind == "create" or not mine:
             tokens = manager.create(subject=f"{life} {chance.randrange(6)}")
             subject = str(manager.read(tokens.access_token)["sub"])
@@ -115,7 +130,9 @@ def work_on(path: Path, chance: random.Random, pipe: int) -> None:
             tell("restricted", subject, session_id)
             mine.append((subject, session_id, refresh_token))
         else:
-            manager.delete_one(subject, session_id) if kind == "delete_one" else manager.delete_all(subject)
+            manager.delete_one(subject, session_id) if kind == "delete_one" else manager.delete_all(
+                subject
+            )
             tell("ended", subject, ended)
 
 
@@ -163,14 +180,20 @@ def check_one(manager: SessionManager, session_id: str, one: Known, when: str) -
     elif one.cut_off not in ("delete_one", "delete_all"):
         assert is_there, f"{when}: a session was lost while it was in {one.cut_off or 'use'}"
     if not is_there:
-        assert all(refuses(manager, token) for token in one.good), f"{when}: a session is gone and its tokens live"
+        assert all(refuses(manager, token) for token in one.good), (
+            f"{when}: a session is gone and its tokens live"
+        )
         with pytest.raises(SessionNotFound):
             manager.update(one.refresh_token)
         one.has_ended = True
         return
     if one.cut_off in ("", "update"):
-        assert not any(refuses(manager, token) for token in one.good), f"{when}: a token is refused that nobody revoked"
-    elif one.cut_off == "restrict_one":  # Cut off, it may leave tokens refused; called again, it is whole.
+        assert not any(refuses(manager, token) for token in one.good), (
+            f"{when}: a token is refused that nobody revoked"
+        )
+    elif (
+        one.cut_off == "restrict_one"
+    ):  # Cut off, it may leave tokens refused; called again, it is whole.
         manager.restrict_one({"sub": one.subject, "sid": session_id})
         one.refused, one.good = one.refused + one.good, []
     else:
@@ -178,7 +201,9 @@ def check_one(manager: SessionManager, session_id: str, one: Known, when: str) -
         one.refused, one.good, one.has_ended = one.refused + one.good, [], True
         assert all(refuses(manager, token) for token in one.refused)
         return
-    tokens = manager.update(one.refresh_token)  # Where an update was cut off it may be the one before the current, within its grace.
+    tokens = manager.update(
+        one.refresh_token
+    )  # Where an update was cut off it may be the one before the current, within its grace.
     assert not refuses(manager, tokens.access_token), f"{when}: a token is not good at once"
     one.good.append(tokens.access_token)
     one.refresh_token, one.cut_off = tokens.refresh_token, ""

@@ -28,12 +28,16 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has
 STARTED = [
     "spawned",
     pytest.param("forked", marks=needs_fork),
-    pytest.param("preloaded", marks=needs_fork),  # The manager was there before the fork, as with `gunicorn --preload`.
+    pytest.param(
+        "preloaded", marks=needs_fork
+    ),  # The manager was there before the fork, as with `gunicorn --preload`.
 ]
 
 
 @pytest.mark.parametrize("started", STARTED)
-def test_no_worker_accepts_a_token_after_a_logout_returned_in_another(started: str, tmp_path: Path) -> None:
+def test_no_worker_accepts_a_token_after_a_logout_returned_in_another(
+    started: str, tmp_path: Path
+) -> None:
     run_apart(read_and_end, started, tmp_path, 120)
 
 
@@ -44,7 +48,9 @@ def test_no_worker_accepts_a_token_over_thousands_of_logouts(started: str, tmp_p
 
 
 @pytest.mark.parametrize("started", STARTED)
-def test_what_another_worker_issues_right_after_is_good_at_once(started: str, tmp_path: Path) -> None:
+def test_what_another_worker_issues_right_after_is_good_at_once(
+    started: str, tmp_path: Path
+) -> None:
     run_apart(end_and_issue, started, tmp_path, 40)
 
 
@@ -52,7 +58,9 @@ def read_and_end(started: str, folder: Path, sessions: int) -> None:
     path = folder / "sessions.db"
     manager = make_manager(path)
     opened = [manager.create(subject="ann") for _ in range(sessions)]
-    (folder / "sessions.json").write_text(json.dumps([(one.session_id, one.access_token) for one in opened]))
+    (folder / "sessions.json").write_text(
+        json.dumps([(one.session_id, one.access_token) for one in opened])
+    )
     board = Board(folder / "board")
     preloaded = manager if started == "preloaded" else None
 
@@ -85,7 +93,9 @@ def read_or_end(number: int, folder: Path, preloaded: SessionManager | None) -> 
                 if ended >= turn:
                     break
             else:
-                assert ended < turn, f"worker {number} accepted the token of session {turn} after its logout had returned"
+                assert ended < turn, (
+                    f"worker {number} accepted the token of session {turn} after its logout had returned"
+                )
                 board[SEEN + number] = turn
 
 
@@ -96,7 +106,11 @@ def end_and_issue(started: str, folder: Path, rounds: int) -> None:
     workers, processes = [], []
     for _ in range(WORKERS):
         ours, theirs = context.Pipe()
-        process = context.Process(target=obey, args=(folder, manager if started == "preloaded" else None, theirs), daemon=True)
+        process = context.Process(
+            target=obey,
+            args=(folder, manager if started == "preloaded" else None, theirs),
+            daemon=True,
+        )
         process.start()
         workers.append(Worker(ours))
         processes.append(process)

@@ -19,7 +19,26 @@ from tokenwheel.server.names import slot_of_subject
 
 from .support import Service, refuses
 
-HOSTILE = ["a", "a@b", "a:*", "*", "?", "[a]", "{a}", "{}a", "}{", "a b", " a", "A", "'; --", "a\n", "ä", "a\u0308", "😀", "é" * 255]
+HOSTILE = [
+    "a",
+    "a@b",
+    "a:*",
+    "*",
+    "?",
+    "[a]",
+    "{a}",
+    "{}a",
+    "}{",
+    "a b",
+    " a",
+    "A",
+    "'; --",
+    "a\n",
+    "ä",
+    "a\u0308",
+    "😀",
+    "é" * 255,
+]
 SUBJECTS = [*HOSTILE, *(f"subject {number}" for number in range(30))]
 NAMES = Names(PREFIX)
 
@@ -34,7 +53,9 @@ def library(request: pytest.FixtureRequest) -> Any:
 @pytest.fixture(scope="module")
 def moved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequence[Node]]:
     """A cluster whose slots may lie anywhere, and which keeps what it was told."""
-    with clustered(tmp_path_factory.mktemp("moved"), "--appendonly", "yes", "--appendfsync", "always") as nodes:
+    with clustered(
+        tmp_path_factory.mktemp("moved"), "--appendonly", "yes", "--appendfsync", "always"
+    ) as nodes:
         yield nodes
 
 
@@ -43,7 +64,9 @@ def over(library: Any, nodes: Sequence[Node]) -> Service:
     return Service(lambda: library.RedisCluster(host="127.0.0.1", port=nodes[0].port))
 
 
-def test_the_sessions_of_many_subjects_live_and_end_on_every_node(library: Any, cluster: Sequence[Node]) -> None:
+def test_the_sessions_of_many_subjects_live_and_end_on_every_node(
+    library: Any, cluster: Sequence[Node]
+) -> None:
     with over(library, cluster) as service:
         nodes = [service.join() for _ in range(3)]
         refused, good, live = [], [], {}
@@ -53,7 +76,9 @@ def test_the_sessions_of_many_subjects_live_and_end_on_every_node(library: Any, 
             good.append(kept.access_token)
             live[subject] = {kept.session_id}
         for node in nodes:
-            service.wait_until(lambda: all(refuses(node, token) for token in refused), "that every node has heard")
+            service.wait_until(
+                lambda: all(refuses(node, token) for token in refused), "that every node has heard"
+            )
             assert not any(refuses(node, token) for token in good)
             assert {subject: set(node.read_all(subject)) for subject in SUBJECTS} == live
         late = service.join()
@@ -65,8 +90,12 @@ def live_and_end(subject: str, one: Any, other: Any, third: Any) -> tuple[list[s
     """All that can become of sessions, each step on another node; the tokens that are refused in the end, and what is left."""
     stolen, restricted, kept = (one.create({"n": 1}, subject=subject) for _ in range(3))
     for node in (one, other, third):
-        assert [node.read(tokens.access_token).subject for tokens in (stolen, restricted, kept)] == [subject] * 3
-        assert node.read_all(subject).keys() == {tokens.session_id for tokens in (stolen, restricted, kept)}
+        assert [
+            node.read(tokens.access_token).subject for tokens in (stolen, restricted, kept)
+        ] == [subject] * 3
+        assert node.read_all(subject).keys() == {
+            tokens.session_id for tokens in (stolen, restricted, kept)
+        }
 
     second = other.update(stolen.refresh_token)
     retried = third.update(stolen.refresh_token, subject=subject)
@@ -80,7 +109,9 @@ def live_and_end(subject: str, one: Any, other: Any, third: Any) -> tuple[list[s
 
     other.restrict_one(one.read(restricted.access_token))
     refreshed = third.update(restricted.refresh_token)
-    assert [node.read(refreshed.access_token).session_id for node in (one, other, third)] == [restricted.session_id] * 3
+    assert [node.read(refreshed.access_token).session_id for node in (one, other, third)] == [
+        restricted.session_id
+    ] * 3
     one.restrict_all(subject)
     anew = third.update(kept.refresh_token)
     assert third.delete_one(subject, restricted.session_id) is True
@@ -91,49 +122,73 @@ def live_and_end(subject: str, one: Any, other: Any, third: Any) -> tuple[list[s
 
 
 @pytest.mark.parametrize("first", ["index", "session"])
-def test_no_session_is_overlooked_while_a_slot_moves(library: Any, first: str, moved: Sequence[Node]) -> None:
+def test_no_session_is_overlooked_while_a_slot_moves(
+    library: Any, first: str, moved: Sequence[Node]
+) -> None:
     with over(library, moved) as service:
         one, other, third = (service.join() for _ in range(3))
-        opened = {tokens.session_id: tokens for tokens in (one.create(subject="ann") for _ in range(4))}
+        opened = {
+            tokens.session_id: tokens for tokens in (one.create(subject="ann") for _ in range(4))
+        }
         with moving(moved, slot_of_subject("ann"), early=first_key(first, opened)):
             assert ids_or_failure(other) in (opened.keys(), None)
-            for tokens in opened.values():  # A session that may be here or there is found in either place.
+            for (
+                tokens
+            ) in opened.values():  # A session that may be here or there is found in either place.
                 assert third.read(tokens.access_token).session_id == tokens.session_id
         assert service.insist(lambda: third.read_all("ann")).keys() == opened.keys()
         assert service.insist(lambda: one.delete_all("ann")) == len(opened)
 
 
 @pytest.mark.parametrize("first", ["index", "session"])
-def test_a_logout_everywhere_ends_every_session_while_a_slot_moves(library: Any, first: str, moved: Sequence[Node]) -> None:
+def test_a_logout_everywhere_ends_every_session_while_a_slot_moves(
+    library: Any, first: str, moved: Sequence[Node]
+) -> None:
     with over(library, moved) as service:
         one, other, third = nodes = [service.join() for _ in range(3)]
-        opened = {tokens.session_id: tokens for tokens in (one.create(subject="ann") for _ in range(4))}
+        opened = {
+            tokens.session_id: tokens for tokens in (one.create(subject="ann") for _ in range(4))
+        }
         has_returned = False
-        with moving(moved, slot_of_subject("ann"), early=first_key(first, opened)), suppress(StorageUnavailable):
+        with (
+            moving(moved, slot_of_subject("ann"), early=first_key(first, opened)),
+            suppress(StorageUnavailable),
+        ):
             other.delete_all("ann")
             has_returned = True
         if not has_returned:
             service.insist(lambda: other.delete_all("ann"))
         for node in nodes:
-            service.wait_until(lambda: all(refuses(node, tokens.access_token) for tokens in opened.values()), "that every node has heard")
+            service.wait_until(
+                lambda: all(refuses(node, tokens.access_token) for tokens in opened.values()),
+                "that every node has heard",
+            )
         for tokens in opened.values():
             with pytest.raises(SessionNotFound):
                 service.insist(lambda: third.update(tokens.refresh_token))
 
 
-def test_logouts_are_heard_while_and_after_the_stream_moves(library: Any, moved: Sequence[Node]) -> None:
+def test_logouts_are_heard_while_and_after_the_stream_moves(
+    library: Any, moved: Sequence[Node]
+) -> None:
     with over(library, moved) as service:
         nodes = [service.join() for _ in range(3)]
-        before, meanwhile, after = (nodes[0].create(subject=subject) for subject in ("ann", "bob", "cid"))
+        before, meanwhile, after = (
+            nodes[0].create(subject=subject) for subject in ("ann", "bob", "cid")
+        )
         for node in nodes:
-            assert not any(refuses(node, tokens.access_token) for tokens in (before, meanwhile, after))
+            assert not any(
+                refuses(node, tokens.access_token) for tokens in (before, meanwhile, after)
+            )
         nodes[0].delete_one("ann", before.session_id)
         with moving(moved, key_slot(NAMES.stream.encode())):
             service.insist(lambda: nodes[1].delete_one("bob", meanwhile.session_id))
         service.insist(lambda: nodes[2].delete_one("cid", after.session_id))
         for node in (*nodes, service.insist(service.join)):
             for tokens in (before, meanwhile, after):
-                service.wait_until(lambda: refuses(node, tokens.access_token), "that every node has heard")
+                service.wait_until(
+                    lambda: refuses(node, tokens.access_token), "that every node has heard"
+                )
 
 
 def test_sessions_and_revocations_outlive_a_server_of_the_cluster_that_is_killed_and_started_again(
@@ -150,7 +205,10 @@ def test_sessions_and_revocations_outlive_a_server_of_the_cluster_that_is_killed
                 assert service.insist(lambda: node.delete_one(subject, tokens.session_id)) is True
                 refused.append(tokens.access_token)
             for node in nodes:
-                service.wait_until(lambda: all(refuses(node, token) for token in refused), "that every node has heard")
+                service.wait_until(
+                    lambda: all(refuses(node, token) for token in refused),
+                    "that every node has heard",
+                )
 
         end_some()
         keeper = owner_of(key_slot(NAMES.stream.encode()), moved)
@@ -193,11 +251,19 @@ def moving(servers: Sequence[Node], slot: int, *, early: bytes | None = None) ->
 
         def migrate(*keys: Any) -> None:
             if keys:
-                source.execute_command("MIGRATE", "127.0.0.1", ordered[1].port, "", 0, 5_000, "KEYS", *keys)
+                source.execute_command(
+                    "MIGRATE", "127.0.0.1", ordered[1].port, "", 0, 5_000, "KEYS", *keys
+                )
 
         target.execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", from_id)
         source.execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", to_id)
-        migrate(*(source.execute_command("CLUSTER", "GETKEYSINSLOT", slot, 100) if early is None else [early]))
+        migrate(
+            *(
+                source.execute_command("CLUSTER", "GETKEYSINSLOT", slot, 100)
+                if early is None
+                else [early]
+            )
+        )
         try:
             yield
         finally:

@@ -13,7 +13,16 @@ import redis
 import redis.asyncio
 import redis.sentinel
 
-from tests.servers import Node, Proxy, needs_server, no_retry, proxied, replicated, serving, wait_for_replica
+from tests.servers import (
+    Node,
+    Proxy,
+    needs_server,
+    no_retry,
+    proxied,
+    replicated,
+    serving,
+    wait_for_replica,
+)
 from tokenwheel.server.scripts import DELETE, INSERT, LOOK, PUBLISH, READ_ALL, REPLACE
 
 from .support import Service, refuses
@@ -28,17 +37,29 @@ def library(request: pytest.FixtureRequest) -> Any:
     return redis if request.param == "blocking" else redis.asyncio
 
 
-def test_a_logout_holds_before_and_after_a_failover_on_every_node(library: Any, tmp_path: Path) -> None:
-    with replicated(tmp_path) as (primary, replica, sentinel), under_sentinel(library, sentinel) as service:
+def test_a_logout_holds_before_and_after_a_failover_on_every_node(
+    library: Any, tmp_path: Path
+) -> None:
+    with (
+        replicated(tmp_path) as (primary, replica, sentinel),
+        under_sentinel(library, sentinel) as service,
+    ):
         nodes = [service.join() for _ in range(3)]
         one, other, third = nodes
         before, after, kept, restricted = (one.create(subject="ann") for _ in range(4))
         for node in nodes:
-            assert {node.read(tokens.access_token)["sub"] for tokens in (before, after, kept, restricted)} == {"ann"}
+            assert {
+                node.read(tokens.access_token)["sub"]
+                for tokens in (before, after, kept, restricted)
+            } == {"ann"}
         assert one.delete_one("ann", before.session_id) is True
         wait_for_replica(primary)
         with replica.client() as client:
-            assert not any(client.script_exists(*(script.sha for script in (INSERT, READ_ALL, REPLACE, DELETE, PUBLISH, LOOK))))
+            assert not any(
+                client.script_exists(
+                    *(script.sha for script in (INSERT, READ_ALL, REPLACE, DELETE, PUBLISH, LOOK))
+                )
+            )
 
         primary.kill()
         for node in nodes:  # `read` needs no server.
@@ -47,13 +68,25 @@ def test_a_logout_holds_before_and_after_a_failover_on_every_node(library: Any, 
         service.insist(lambda: third.restrict_one({"sub": "ann", "sid": restricted.session_id}))
         refused = [tokens.access_token for tokens in (before, after, restricted)]
         for node in nodes:
-            service.wait_until(lambda: all(refuses(node, token) for token in refused), "that every node has heard")
-        good = [service.insist(call) for call in (lambda: one.update(restricted.refresh_token), lambda: one.create(subject="ann"))]
+            service.wait_until(
+                lambda: all(refuses(node, token) for token in refused), "that every node has heard"
+            )
+        good = [
+            service.insist(call)
+            for call in (
+                lambda: one.update(restricted.refresh_token),
+                lambda: one.create(subject="ann"),
+            )
+        ]
         nodes.append(service.join())
         for node in nodes:
             assert all(refuses(node, token) for token in refused)
-            assert [node.read(tokens.access_token)["sid"] for tokens in good] == [tokens.session_id for tokens in good]
-        assert service.insist(lambda: other.read_all("ann")).keys() == {tokens.session_id for tokens in (kept, *good)}
+            assert [node.read(tokens.access_token)["sid"] for tokens in good] == [
+                tokens.session_id for tokens in good
+            ]
+        assert service.insist(lambda: other.read_all("ann")).keys() == {
+            tokens.session_id for tokens in (kept, *good)
+        }
 
 
 def test_nodes_put_back_what_the_new_primary_never_got(library: Any, tmp_path: Path) -> None:
@@ -68,21 +101,31 @@ def test_nodes_put_back_what_the_new_primary_never_got(library: Any, tmp_path: P
             nodes[1].restrict_one({"sub": "ann", "sid": kept.session_id})
             refused = [tokens.access_token for tokens in (told, lost, kept)]
             for node in nodes:
-                service.wait_until(lambda: all(refuses(node, token) for token in refused), "that every node has heard")
+                service.wait_until(
+                    lambda: all(refuses(node, token) for token in refused),
+                    "that every node has heard",
+                )
         nodes.append(service.insist(service.join))
         for node in nodes:
-            service.wait_until(lambda: all(refuses(node, token) for token in refused), "that they put back what they know")
+            service.wait_until(
+                lambda: all(refuses(node, token) for token in refused),
+                "that they put back what they know",
+            )
         assert all(refuses(service.join(), token) for token in refused)
 
 
-def test_a_node_that_only_ends_sessions_puts_back_what_nobody_else_had_heard(library: Any, tmp_path: Path) -> None:
+def test_a_node_that_only_ends_sessions_puts_back_what_nobody_else_had_heard(
+    library: Any, tmp_path: Path
+) -> None:
     with two_servers(tmp_path) as (primary, replica, proxy), over(library, proxy) as service:
         node = service.join()
         lost = node.create(subject="ann")
         with falling_behind(primary, replica, proxy):
             assert node.delete_one("ann", lost.session_id) is True
         late = service.insist(service.join)
-        service.wait_until(lambda: refuses(late, lost.access_token), "that the node puts back what it knows")
+        service.wait_until(
+            lambda: refuses(late, lost.access_token), "that the node puts back what it knows"
+        )
         assert refuses(service.join(), lost.access_token)
 
 
@@ -90,7 +133,9 @@ def test_a_node_that_only_ends_sessions_puts_back_what_nobody_else_had_heard(lib
 def under_sentinel(library: Any, node: Node) -> Iterator[Service]:
     """Nodes which ask the sentinel who the primary is."""
     sentinel = library.sentinel.Sentinel([("127.0.0.1", node.port)], **OPTIONS)
-    with Service(lambda: sentinel.master_for("service", retry=no_retry(library), **OPTIONS)) as service:
+    with Service(
+        lambda: sentinel.master_for("service", retry=no_retry(library), **OPTIONS)
+    ) as service:
         for client in sentinel.sentinels:
             service.close_later(client)
         yield service

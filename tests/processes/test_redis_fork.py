@@ -23,10 +23,15 @@ from .support import Driven, employed, make_server_manager, refuses, run_apart, 
 
 CHILDREN = 3
 
-pytestmark = [needs_server, pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")]
+pytestmark = [
+    needs_server,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork"),
+]
 
 
-def test_nothing_runs_before_the_first_read_and_then_each_process_follows_by_itself(server: Node) -> None:
+def test_nothing_runs_before_the_first_read_and_then_each_process_follows_by_itself(
+    server: Node,
+) -> None:
     empty(server)
     run_apart(fork_first, server.port)
 
@@ -34,7 +39,9 @@ def test_nothing_runs_before_the_first_read_and_then_each_process_follows_by_its
 def fork_first(port: int) -> None:
     with watching(port) as watch, made(port) as parent, ExitStack() as stack:
         assert parent.threads() == 1
-        children = [stack.enter_context(employed(serve, parent, method="fork")) for _ in range(CHILDREN)]
+        children = [
+            stack.enter_context(employed(serve, parent, method="fork")) for _ in range(CHILDREN)
+        ]
         everyone = [parent, *children]
         assert [one.threads() for one in everyone] == [1] * len(everyone)
         see_that_all_obey(everyone)
@@ -51,11 +58,19 @@ def read_and_fork(port: int) -> None:
     with watching(port) as watch, made(port) as parent, ExitStack() as stack:
         told, theirs, ours = (parent.create(subject="ann") for _ in range(3))
         parent.delete_one("ann", told.session_id)
-        assert [refuses(parent, tokens.access_token) for tokens in (told, theirs, ours)] == [True, False, False]
+        assert [refuses(parent, tokens.access_token) for tokens in (told, theirs, ours)] == [
+            True,
+            False,
+            False,
+        ]
         assert parent.threads() == 2
-        children = [stack.enter_context(employed(serve, parent, method="fork")) for _ in range(CHILDREN)]
+        children = [
+            stack.enter_context(employed(serve, parent, method="fork")) for _ in range(CHILDREN)
+        ]
         assert children[0].delete_one("ann", theirs.session_id) is True
-        assert refuses(parent, theirs.access_token)  # The first read after the fork takes in what came meanwhile.
+        assert refuses(
+            parent, theirs.access_token
+        )  # The first read after the fork takes in what came meanwhile.
         assert parent.delete_one("ann", ours.session_id) is True
         for child in children[1:]:
             assert all(refuses(child, tokens.access_token) for tokens in (told, theirs, ours))
@@ -63,21 +78,27 @@ def read_and_fork(port: int) -> None:
         watch.see_connections(2 * (1 + CHILDREN))
 
 
-def test_a_fork_while_other_threads_read_and_news_comes_in_leaves_a_child_that_works(server: Node) -> None:
+def test_a_fork_while_other_threads_read_and_news_comes_in_leaves_a_child_that_works(
+    server: Node,
+) -> None:
     empty(server)
     run_apart(fork_amid_reads, server.port)
 
 
 def fork_amid_reads(port: int) -> None:
     """The threads leave the client alone: redis-py 8.1 has locks of its own that a child may find taken, such as that of its events."""
-    sys.setswitchinterval(1e-6)  # seconds: so that a fork finds a thread anywhere, and not only where it waits
+    sys.setswitchinterval(
+        1e-6
+    )  # seconds: so that a fork finds a thread anywhere, and not only where it waits
     stop = threading.Event()
     with made(port, verified_cache_size=4) as parent, employed(end_sessions, parent, method="fork"):
         good = [parent.create(subject="bob").access_token for _ in range(16)]
 
         def work() -> None:
             while not stop.is_set():
-                for token in good:  # Each has to be verified, since four others were remembered in between.
+                for (
+                    token
+                ) in good:  # Each has to be verified, since four others were remembered in between.
                     parent.read(token)
 
         threads = [threading.Thread(target=work, daemon=True) for _ in range(2)]
@@ -97,7 +118,9 @@ def end_sessions(manager: Any, _: Connection) -> None:
         manager.delete_one("cid", manager.create(subject="cid").session_id)
 
 
-def test_an_async_manager_made_before_the_fork_serves_on_the_loop_of_each_child(server: Node) -> None:
+def test_an_async_manager_made_before_the_fork_serves_on_the_loop_of_each_child(
+    server: Node,
+) -> None:
     empty(server)
     run_apart(fork_for_loops, server.port)
 
@@ -105,7 +128,10 @@ def test_an_async_manager_made_before_the_fork_serves_on_the_loop_of_each_child(
 def fork_for_loops(port: int) -> None:
     manager = make_server_manager(redis.asyncio.Redis(port=port))
     with watching(port) as watch, ExitStack() as stack:
-        children = [stack.enter_context(employed(serve_on_loop, manager, method="fork")) for _ in range(CHILDREN)]
+        children = [
+            stack.enter_context(employed(serve_on_loop, manager, method="fork"))
+            for _ in range(CHILDREN)
+        ]
         see_that_all_obey(children)
         watch.see_connections(2 * CHILDREN)
 
@@ -115,7 +141,11 @@ def serve_on_loop(manager: AsyncSessionManager, connection: Connection) -> None:
         loop = asyncio.get_running_loop()
 
         def wait(answer: Any) -> Any:
-            return asyncio.run_coroutine_threadsafe(answer, loop).result() if inspect.isawaitable(answer) else answer
+            return (
+                asyncio.run_coroutine_threadsafe(answer, loop).result()
+                if inspect.isawaitable(answer)
+                else answer
+            )
 
         async with manager:
             await asyncio.to_thread(serve, Driven(manager, wait), connection)

@@ -29,7 +29,11 @@ pytestmark = needs_server
 @pytest.fixture(params=["alone", "cluster"])
 def place(request: pytest.FixtureRequest) -> tuple[str, int]:
     """Of which kind the server is, and a port of it."""
-    nodes: Sequence[Node] = [request.getfixturevalue("server")] if request.param == "alone" else request.getfixturevalue("cluster")
+    nodes: Sequence[Node] = (
+        [request.getfixturevalue("server")]
+        if request.param == "alone"
+        else request.getfixturevalue("cluster")
+    )
     empty(*nodes)
     return request.param, nodes[0].port
 
@@ -38,7 +42,9 @@ def test_of_a_hundred_logins_at_once_three_succeed(place: tuple[str, int], tmp_p
     run_apart(log_in_and_watch, place, "reject", tmp_path)
 
 
-def test_a_hundred_logins_at_once_leave_the_last_three(place: tuple[str, int], tmp_path: Path) -> None:
+def test_a_hundred_logins_at_once_leave_the_last_three(
+    place: tuple[str, int], tmp_path: Path
+) -> None:
     run_apart(log_in_and_watch, place, "evict_oldest", tmp_path)
 
 
@@ -52,7 +58,11 @@ def log_in_and_watch(place: tuple[str, int], when_full: str, folder: Path) -> No
         while any(process.is_alive() for process in processes):
             assert len(manager.read_all(SUBJECT)) <= MOST
         assert [process.exitcode for process in processes] == [0] * PROCESSES
-        opened = dict(one for number in range(PROCESSES) for one in json.loads((folder / str(number)).read_text()))
+        opened = dict(
+            one
+            for number in range(PROCESSES)
+            for one in json.loads((folder / str(number)).read_text())
+        )
         live = manager.read_all(SUBJECT)
         assert len(live) == MOST
         assert live.keys() <= opened.keys()
@@ -61,10 +71,15 @@ def log_in_and_watch(place: tuple[str, int], when_full: str, folder: Path) -> No
             if session_id in live:
                 assert manager.read(token)["sid"] == session_id
             else:
-                until(lambda: refuses(manager, token), "that the tokens of an evicted session are refused")
+                until(
+                    lambda: refuses(manager, token),
+                    "that the tokens of an evicted session are refused",
+                )
 
 
-def log_in(number: int, place: tuple[str, int], when_full: str, folder: Path, gate: threading.Barrier) -> None:
+def log_in(
+    number: int, place: tuple[str, int], when_full: str, folder: Path, gate: threading.Barrier
+) -> None:
     """This process's share of the logins, each in a thread; what each opened goes into a file."""
     share = range(number, LOGINS, PROCESSES)
     with connect(place) as client, make_manager(client, when_full) as manager:
@@ -78,12 +93,18 @@ def log_in(number: int, place: tuple[str, int], when_full: str, folder: Path, ga
 
         with ThreadPoolExecutor(len(share)) as pool:
             opened = [tokens for tokens in pool.map(once, share) if tokens is not None]
-        (folder / str(number)).write_text(json.dumps([(tokens.session_id, tokens.access_token) for tokens in opened]))
+        (folder / str(number)).write_text(
+            json.dumps([(tokens.session_id, tokens.access_token) for tokens in opened])
+        )
 
 
 def connect(place: tuple[str, int]) -> Any:
     kind, port = place
-    return redis.Redis(port=port) if kind == "alone" else redis.RedisCluster(host="127.0.0.1", port=port)
+    return (
+        redis.Redis(port=port)
+        if kind == "alone"
+        else redis.RedisCluster(host="127.0.0.1", port=port)
+    )
 
 
 def make_manager(client: Any, when_full: str) -> SessionManager:

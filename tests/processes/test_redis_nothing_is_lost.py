@@ -65,8 +65,19 @@ def publish_amid_faults(options: list[str], folder: Path, count: int) -> None:
 
     with ExitStack() as stack:
         server = stack.enter_context(serving(folder / "server", *options))
-        dropped, severed, delayed, truncated = (stack.enter_context(proxied(server.port)) for _ in range(4))
-        ports = [server.port, dropped.port, severed.port, delayed.port, truncated.port, server.port, severed.port, truncated.port]
+        dropped, severed, delayed, truncated = (
+            stack.enter_context(proxied(server.port)) for _ in range(4)
+        )
+        ports = [
+            server.port,
+            dropped.port,
+            severed.port,
+            delayed.port,
+            truncated.port,
+            server.port,
+            severed.port,
+            truncated.port,
+        ]
         steady, *others = [stack.enter_context(joined(port)) for port in ports]
         behind, publishers = others[:-PUBLISHERS], others[-PUBLISHERS:]
         for node in (steady, *behind):
@@ -118,12 +129,16 @@ def listen(port: int, connection: Connection) -> None:
 
 class Listening:
     def __init__(self, port: int) -> None:
-        self._feed = RedisFeed(redis.Redis(port=port, retry=no_retry(), socket_timeout=1), max_staleness=STALENESS)
+        self._feed = RedisFeed(
+            redis.Redis(port=port, retry=no_retry(), socket_timeout=1), max_staleness=STALENESS
+        )
         self._revocations = RevocationList(self._feed)
 
     def publish(self, publisher: int, count: int, path: Path) -> None:
         """Begins with this publisher's share of the revocations."""
-        threading.Thread(target=self._publish, args=(publisher, count, Board(path)), daemon=True).start()
+        threading.Thread(
+            target=self._publish, args=(publisher, count, Board(path)), daemon=True
+        ).start()
 
     def _publish(self, publisher: int, count: int, board: Board) -> None:
         for done, number in enumerate(range(publisher, count, PUBLISHERS), 1):

@@ -13,7 +13,13 @@ import redis
 import redis.asyncio
 
 from tests.servers import Node, empty, needs_server, serving, until
-from tokenwheel import AsyncSessionManager, RedisFeed, RevocationList, SessionNotFound, SessionTokens
+from tokenwheel import (
+    AsyncSessionManager,
+    RedisFeed,
+    RevocationList,
+    SessionNotFound,
+    SessionTokens,
+)
 from tokenwheel.revocation.feed import Revocation, pack
 from tokenwheel.server import PREFIX, Names
 
@@ -27,11 +33,17 @@ pytestmark = needs_server
 
 
 @pytest.mark.parametrize("restarts_server", [False, True], ids=["alone", "with its server"])
-def test_a_service_that_is_started_anew_refuses_what_was_revoked_from_its_first_read(restarts_server: bool, tmp_path: Path) -> None:
+def test_a_service_that_is_started_anew_refuses_what_was_revoked_from_its_first_read(
+    restarts_server: bool, tmp_path: Path
+) -> None:
     with serving(tmp_path, "--appendonly", "yes", "--appendfsync", "always") as server:
         with ExitStack() as stack:
-            one, other, third = (stack.enter_context(employed(work, server.port)) for _ in range(WORKERS))
-            deleted, ended, restricted, kept = (one.create(subject=subject) for subject in ("ann", "bob", "cid", "dan"))
+            one, other, third = (
+                stack.enter_context(employed(work, server.port)) for _ in range(WORKERS)
+            )
+            deleted, ended, restricted, kept = (
+                one.create(subject=subject) for subject in ("ann", "bob", "cid", "dan")
+            )
             assert one.delete_one("ann", deleted.session_id) is True
             assert other.delete_all("bob") == 1
             third.restrict_one({"sub": "cid", "sid": restricted.session_id})
@@ -39,11 +51,18 @@ def test_a_service_that_is_started_anew_refuses_what_was_revoked_from_its_first_
         if restarts_server:  # The workers were killed; so is it.
             server.kill()
             server.start()
-        refused, good = [one.access_token for one in (deleted, ended, restricted)], [refreshed, kept]
+        refused, good = (
+            [one.access_token for one in (deleted, ended, restricted)],
+            [refreshed, kept],
+        )
         with ExitStack() as stack:
-            for worker in (stack.enter_context(employed(work, server.port)) for _ in range(WORKERS)):
+            for worker in (
+                stack.enter_context(employed(work, server.port)) for _ in range(WORKERS)
+            ):
                 assert all(refuses(worker, token) for token in refused)
-                assert [worker.read(tokens.access_token)["sid"] for tokens in good] == [tokens.session_id for tokens in good]
+                assert [worker.read(tokens.access_token)["sid"] for tokens in good] == [
+                    tokens.session_id for tokens in good
+                ]
             for tokens in (deleted, ended):
                 with pytest.raises(SessionNotFound):
                     worker.update(tokens.refresh_token)
@@ -58,7 +77,9 @@ async def read_anew(port: int, refused: list[str], good: list[SessionTokens]) ->
         manager: AsyncSessionManager = make_server_manager(client)
         async with manager:
             assert all(refuses(manager, token) for token in refused)
-            assert [manager.read(tokens.access_token)["sid"] for tokens in good] == [tokens.session_id for tokens in good]
+            assert [manager.read(tokens.access_token)["sid"] for tokens in good] == [
+                tokens.session_id for tokens in good
+            ]
 
 
 def work(port: int, connection: Connection) -> None:
@@ -66,7 +87,9 @@ def work(port: int, connection: Connection) -> None:
         serve(manager, connection)
 
 
-def test_a_service_starts_anew_where_much_that_was_over_has_been_trimmed(server: Node, tmp_path: Path) -> None:
+def test_a_service_starts_anew_where_much_that_was_over_has_been_trimmed(
+    server: Node, tmp_path: Path
+) -> None:
     empty(server)
     board = Board(tmp_path / "board")
     live = [f"{number:016d}" for number in range(2_000)]  # several times what is read at once
@@ -85,6 +108,9 @@ def test_a_service_starts_anew_where_much_that_was_over_has_been_trimmed(server:
 
 def begin(port: int, path: Path, live: list[str], _: Connection) -> None:
     board = Board(path)
-    with redis.Redis(port=port) as client, closing(RevocationList(RedisFeed(client))) as revocations:
+    with (
+        redis.Redis(port=port) as client,
+        closing(RevocationList(RedisFeed(client))) as revocations,
+    ):
         board[KNOWN] = sum(revocations.is_revoked(session_id) for session_id in live)
         board[BEGUN] = 1

@@ -32,7 +32,9 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the commands ar
 
 
 def shown(language: str, containing: str) -> str:
-    blocks = re.findall(rf"^```{language}\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    blocks = re.findall(
+        rf"^```{language}\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
     (found,) = (block for block in blocks if containing in block)
     return str(found)
 
@@ -45,12 +47,17 @@ def application(over: str = "SqliteFeed(") -> str:
     if over == "RedisFeed(":
         (place,) = (number for number, line in enumerate(lines) if line == "app = FastAPI()")
         lines[place : place + 1] = [shown("python", "lifespan=")]
-    return "\n".join(lines) + '\n\n@app.get("/worker")\nasync def worker():\n    return __import__("os").getpid()\n'
+    return (
+        "\n".join(lines)
+        + '\n\n@app.get("/worker")\nasync def worker():\n    return __import__("os").getpid()\n'
+    )
 
 
 def ask(port: int, method: str, path: str, body: Any = None, token: str = "") -> tuple[int, Any]:
     request = urllib.request.Request(
-        f"http://127.0.0.1:{port}{path}", method=method, data=None if body is None else json.dumps(body).encode()
+        f"http://127.0.0.1:{port}{path}",
+        method=method,
+        data=None if body is None else json.dumps(body).encode(),
     )
     request.add_header("Content-Type", "application/json")
     if token:
@@ -78,7 +85,11 @@ def serving(command: str, folder: Path, port: int) -> Iterator[None]:
     where = ["--port", str(port)] if name == "uvicorn" else ["--bind", f"127.0.0.1:{port}"]
     with (folder / "log").open("a") as log:
         server = subprocess.Popen(
-            [sys.executable, "-m", name, *arguments, *where], cwd=folder, stdout=log, stderr=log, start_new_session=True
+            [sys.executable, "-m", name, *arguments, *where],
+            cwd=folder,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
     try:
         while True:
@@ -111,11 +122,17 @@ def test_the_readmes_workers_over_a_server_all_obey_a_logout_and_those_that_star
     program: str, server: Node, tmp_path: Path
 ) -> None:
     empty(server)
-    command = prepare(program, application("RedisFeed(").replace("localhost:6379", f"127.0.0.1:{server.port}"), tmp_path)
+    command = prepare(
+        program,
+        application("RedisFeed(").replace("localhost:6379", f"127.0.0.1:{server.port}"),
+        tmp_path,
+    )
     port = free_port()
     with serving(command, tmp_path, port):
         for _ in range(3):
-            status, tokens = ask(port, "POST", "/login", {"name": "ann", "password": "correct horse"})
+            status, tokens = ask(
+                port, "POST", "/login", {"name": "ann", "password": "correct horse"}
+            )
             assert status == 200, tokens
             access = tokens["access_token"]
             assert statuses(port, access) == {200}
@@ -125,20 +142,30 @@ def test_the_readmes_workers_over_a_server_all_obey_a_logout_and_those_that_star
     with serving(command, tmp_path, port):
         assert statuses(port, access) == {401}
         assert ask(port, "POST", "/refresh", {"refresh_token": kept["refresh_token"]})[0] == 200
-        ended = shlex.split(shown("sh", "redis://").replace(" ann ", " bob ").replace("localhost:6379", f"127.0.0.1:{server.port}"))
-        subprocess.run([sys.executable, "-m", *ended], cwd=tmp_path, check=True, capture_output=True)
+        ended = shlex.split(
+            shown("sh", "redis://")
+            .replace(" ann ", " bob ")
+            .replace("localhost:6379", f"127.0.0.1:{server.port}")
+        )
+        subprocess.run(
+            [sys.executable, "-m", *ended], cwd=tmp_path, check=True, capture_output=True
+        )
         until(lambda: statuses(port, kept["access_token"]) == {401})
 
 
 @pytest.mark.parametrize("server", ["uvicorn", "gunicorn"])
-def test_the_readmes_workers_obey_a_logout_at_once_and_after_a_restart(server: str, tmp_path: Path) -> None:
+def test_the_readmes_workers_obey_a_logout_at_once_and_after_a_restart(
+    server: str, tmp_path: Path
+) -> None:
     command, port = prepare(server, application(), tmp_path), free_port()
     with serving(command, tmp_path, port):
         workers: set[int] = set()
         while len(workers) < 2:  # They start one after the other.
             workers |= {worker for _, worker in ask_often(port, "/worker")}
         for _ in range(5):
-            status, tokens = ask(port, "POST", "/login", {"name": "ann", "password": "correct horse"})
+            status, tokens = ask(
+                port, "POST", "/login", {"name": "ann", "password": "correct horse"}
+            )
             assert status == 200, tokens
             access = tokens["access_token"]
             assert statuses(port, access) == {200}
@@ -150,5 +177,7 @@ def test_the_readmes_workers_obey_a_logout_at_once_and_after_a_restart(server: s
         assert ask(port, "GET", "/me", token=kept["access_token"])[0] == 200
         assert ask(port, "POST", "/refresh", {"refresh_token": kept["refresh_token"]})[0] == 200
         ended = shlex.split(shown("sh", "sessions list").splitlines()[1].replace(" ann ", " bob "))
-        subprocess.run([sys.executable, "-m", *ended], cwd=tmp_path, check=True, capture_output=True)
+        subprocess.run(
+            [sys.executable, "-m", *ended], cwd=tmp_path, check=True, capture_output=True
+        )
         assert statuses(port, kept["access_token"]) == {401}

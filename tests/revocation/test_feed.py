@@ -92,12 +92,16 @@ def clock() -> FakeClock:
     return FakeClock(1_700_000_000.0)
 
 
-def test_a_logout_in_one_process_is_refused_by_the_next_read_in_another_and_in_one_that_starts_late(clock: FakeClock) -> None:
+def test_a_logout_in_one_process_is_refused_by_the_next_read_in_another_and_in_one_that_starts_late(
+    clock: FakeClock,
+) -> None:
     log, storage = Log(), MemoryStorage()
 
     def process() -> SessionManager:
         revocations = RevocationList(LogFeed(log), clock=clock)
-        return SessionManager(SECRET, issuer="i", audience="a", storage=storage, revocations=revocations, clock=clock)
+        return SessionManager(
+            SECRET, issuer="i", audience="a", storage=storage, revocations=revocations, clock=clock
+        )
 
     one, other = process(), process()
     deleted, restricted = one.create(subject="uid1"), one.create(subject="uid2")
@@ -113,9 +117,13 @@ def test_a_logout_in_one_process_is_refused_by_the_next_read_in_another_and_in_o
         assert manager.read(fresh.access_token).subject == "uid2"
 
 
-def test_a_feed_that_fails_leaves_the_session_there_and_refused_here_and_the_call_can_be_repeated(clock: FakeClock) -> None:
+def test_a_feed_that_fails_leaves_the_session_there_and_refused_here_and_the_call_can_be_repeated(
+    clock: FakeClock,
+) -> None:
     feed = LogFeed(Log())
-    manager = SessionManager(SECRET, issuer="i", audience="a", revocations=RevocationList(feed, clock=clock), clock=clock)
+    manager = SessionManager(
+        SECRET, issuer="i", audience="a", revocations=RevocationList(feed, clock=clock), clock=clock
+    )
     tokens = manager.create(subject="uid1")
     feed.broken = True
     with pytest.raises(StorageUnavailable, match="feed") as caught:
@@ -133,7 +141,11 @@ def test_an_async_manager_awaits_its_feed(clock: FakeClock) -> None:
     async def main() -> AwaitedFeed:
         feed = AwaitedFeed(Log())
         async with AsyncSessionManager(
-            SECRET, issuer="i", audience="a", revocations=RevocationList(feed, clock=clock), clock=clock
+            SECRET,
+            issuer="i",
+            audience="a",
+            revocations=RevocationList(feed, clock=clock),
+            clock=clock,
         ) as manager:
             tokens = await manager.create(subject="uid1")
             await manager.delete_one("uid1", tokens.session_id)
@@ -162,7 +174,12 @@ def test_a_feed_that_cannot_replay_or_must_be_awaited_is_said_clearly(clock: Fak
     with pytest.raises(StorageUnavailable):
         RevocationList(broken, clock=clock)
     with pytest.raises(ConfigurationError, match="revocations must not be async"):
-        SessionManager(SECRET, issuer="i", audience="a", revocations=RevocationList(AwaitedFeed(Log()), clock=clock))
+        SessionManager(
+            SECRET,
+            issuer="i",
+            audience="a",
+            revocations=RevocationList(AwaitedFeed(Log()), clock=clock),
+        )
     alone = RevocationList(AwaitedFeed(Log()), clock=clock)
     with pytest.raises(ConfigurationError, match="await"):
         alone.revoke(ONE, 60)
@@ -173,29 +190,45 @@ def test_a_feed_that_cannot_replay_or_must_be_awaited_is_said_clearly(clock: Fak
 
 def test_a_list_closes_its_feed_with_the_manager(clock: FakeClock) -> None:
     feed = LogFeed(Log())
-    with SessionManager(SECRET, issuer="i", audience="a", revocations=RevocationList(feed, clock=clock)):
+    with SessionManager(
+        SECRET, issuer="i", audience="a", revocations=RevocationList(feed, clock=clock)
+    ):
         pass
     assert feed.closed == 1
     RevocationList().close()
 
 
-IDS = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", min_size=16, max_size=16)
+IDS = st.text(
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", min_size=16, max_size=16
+)
 
 
-@given(revocation=st.builds(Revocation, IDS, st.floats(0, 1e11), st.one_of(st.none(), st.integers(1, 2**32 - 2))))
+@given(
+    revocation=st.builds(
+        Revocation, IDS, st.floats(0, 1e11), st.one_of(st.none(), st.integers(1, 2**32 - 2))
+    )
+)
 def test_a_message_comes_back_as_it_went_in(revocation: Revocation) -> None:
     message = pack(revocation)
     assert len(message) == 25
     assert unpack(message) == revocation
 
 
-@given(message=st.one_of(st.binary(max_size=40), st.binary(min_size=24, max_size=24).map(lambda rest: b"\x01" + rest)))
-def test_whatever_else_arrives_is_a_clear_error_or_a_revocation_that_a_list_can_take(message: bytes) -> None:
+@given(
+    message=st.one_of(
+        st.binary(max_size=40), st.binary(min_size=24, max_size=24).map(lambda rest: b"\x01" + rest)
+    )
+)
+def test_whatever_else_arrives_is_a_clear_error_or_a_revocation_that_a_list_can_take(
+    message: bytes,
+) -> None:
     try:
         revocation = unpack(message)
     except InvalidArgument:
         return
-    RevocationList(clock=FakeClock(0.0)).revoke_until(revocation.session_id, revocation.expires_at, before=revocation.before)
+    RevocationList(clock=FakeClock(0.0)).revoke_until(
+        revocation.session_id, revocation.expires_at, before=revocation.before
+    )
 
 
 @pytest.mark.parametrize(
@@ -217,7 +250,9 @@ def test_what_no_list_could_take_is_not_put_into_a_message(revocation: Any) -> N
         pack(Revocation(*revocation))
 
 
-@pytest.mark.parametrize("message", [b"", b"\x02" + bytes(24), bytes(25), bytearray(25), "x" * 25, None])
+@pytest.mark.parametrize(
+    "message", [b"", b"\x02" + bytes(24), bytes(25), bytearray(25), "x" * 25, None]
+)
 def test_what_is_no_message_of_this_version_is_refused(message: Any) -> None:
     with pytest.raises(InvalidArgument):
         unpack(message)

@@ -12,7 +12,13 @@ from typing import Any
 import pytest
 
 from tests.support import FakeClock
-from tokenwheel import ConfigurationError, InvalidArgument, Revocation, RevocationList, StorageUnavailable
+from tokenwheel import (
+    ConfigurationError,
+    InvalidArgument,
+    Revocation,
+    RevocationList,
+    StorageUnavailable,
+)
 from tokenwheel._impl import RevocationTable
 from tokenwheel.revocation.feed import pack, unpack
 
@@ -52,7 +58,11 @@ def clock() -> FakeClock:
 def test_a_list_without_a_feed_refuses_what_it_revoked(clock: FakeClock) -> None:
     revocations = RevocationList(clock=clock)
     revocations.revoke(ONE, 60, before=2)
-    assert [revocations.is_revoked(ONE, generation) for generation in range(3)] == [True, True, False]
+    assert [revocations.is_revoked(ONE, generation) for generation in range(3)] == [
+        True,
+        True,
+        False,
+    ]
     assert not revocations.is_revoked(OTHER)
     assert revocations.stats().entries == 1
     clock.advance(60)
@@ -63,17 +73,26 @@ def test_a_list_without_a_feed_refuses_what_it_revoked(clock: FakeClock) -> None
 
 
 def test_what_lived_before_the_start_is_refused_by_the_first_lookup(clock: FakeClock) -> None:
-    revocations = RevocationList(Feed(live=[Revocation(ONE, clock.now + 60, None), Revocation(OTHER, clock.now - 1, None)]), clock=clock)
+    revocations = RevocationList(
+        Feed(live=[Revocation(ONE, clock.now + 60, None), Revocation(OTHER, clock.now - 1, None)]),
+        clock=clock,
+    )
     assert revocations.is_revoked(ONE)
     assert not revocations.is_revoked(OTHER)
 
 
-@pytest.mark.parametrize("error", [ConnectionError("no route to host"), StorageUnavailable("the feed is behind")])
-def test_where_the_feed_fails_the_caller_hears_of_it_and_the_session_is_refused_here(clock: FakeClock, error: Exception) -> None:
+@pytest.mark.parametrize(
+    "error", [ConnectionError("no route to host"), StorageUnavailable("the feed is behind")]
+)
+def test_where_the_feed_fails_the_caller_hears_of_it_and_the_session_is_refused_here(
+    clock: FakeClock, error: Exception
+) -> None:
     revocations = RevocationList(Feed(error=error), clock=clock)
     with pytest.raises(StorageUnavailable) as caught:
         revocations.revoke(ONE, 60)
-    assert (caught.value if isinstance(error, StorageUnavailable) else caught.value.__cause__) is error
+    assert (
+        caught.value if isinstance(error, StorageUnavailable) else caught.value.__cause__
+    ) is error
     assert revocations.is_revoked(ONE)
 
 
@@ -96,7 +115,9 @@ def test_what_the_feed_brings_is_not_published_again(clock: FakeClock) -> None:
 
 
 @pytest.mark.parametrize("ahead", [-300.0, 300.0])
-def test_a_list_whose_clock_differs_keeps_an_entry_until_it_is_over_by_both(clock: FakeClock, ahead: float) -> None:
+def test_a_list_whose_clock_differs_keeps_an_entry_until_it_is_over_by_both(
+    clock: FakeClock, ahead: float
+) -> None:
     feed = Feed()
     callers = FakeClock(clock.now - ahead)
     revocations = RevocationList(feed, clock=clock)

@@ -39,14 +39,21 @@ def node(tmp_path: Any) -> Iterator[Node]:
 
 def manager_over(client: Any, clock: FakeClock, timer: FakeClock, **options: Any) -> SessionManager:
     feed = RedisFeed(client, max_staleness=10, timer=timer, **options)
-    return SessionManager(SECRET, issuer="i", audience="a", revocations=RevocationList(feed, clock=clock), clock=clock)
+    return SessionManager(
+        SECRET, issuer="i", audience="a", revocations=RevocationList(feed, clock=clock), clock=clock
+    )
 
 
 @pytest.mark.parametrize("when_stale", ["accept", "refuse"])
 @pytest.mark.parametrize("fault", ["kill", "freeze"])
-def test_past_max_staleness_a_node_goes_on_or_refuses_every_token_as_was_chosen(node: Node, when_stale: Any, fault: str) -> None:
+def test_past_max_staleness_a_node_goes_on_or_refuses_every_token_as_was_chosen(
+    node: Node, when_stale: Any, fault: str
+) -> None:
     clock, timer = FakeClock(1_700_000_000.0), FakeClock(50.0)
-    with node.client() as client, manager_over(client, clock, timer, when_stale=when_stale) as manager:
+    with (
+        node.client() as client,
+        manager_over(client, clock, timer, when_stale=when_stale) as manager,
+    ):
         tokens = manager.create(subject="ann")
         manager.read(tokens.access_token)
         getattr(node, fault)()
@@ -77,7 +84,9 @@ def is_accepted(manager: SessionManager, token: str) -> bool:
     return True
 
 
-def test_a_node_that_is_connected_again_has_missed_nothing(node: Node, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_node_that_is_connected_again_has_missed_nothing(
+    node: Node, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.WARNING, "tokenwheel")
     with node.client(retry=None) as client:
         one, other = (RevocationList(RedisFeed(client)) for _ in range(2))
@@ -113,7 +122,10 @@ def test_a_closed_feed_that_refuses_when_stale_does_so_still(node: Node) -> None
 
 
 def test_a_server_that_is_not_there_is_said_when_the_list_is_made() -> None:
-    with redis.Redis(port=free_port(), retry=None) as client, pytest.raises(StorageUnavailable) as caught:
+    with (
+        redis.Redis(port=free_port(), retry=None) as client,
+        pytest.raises(StorageUnavailable) as caught,
+    ):
         RevocationList(RedisFeed(client))
     assert isinstance(caught.value.__cause__, redis.exceptions.ConnectionError)
 
@@ -138,7 +150,11 @@ def test_an_option_that_makes_no_sense_is_refused(options: dict[str, Any]) -> No
 
 def async_manager(client: Any, **options: Any) -> AsyncSessionManager:
     return AsyncSessionManager(
-        SECRET, issuer="i", audience="a", storage=RedisStorage(client), revocations=RevocationList(RedisFeed(client, **options))
+        SECRET,
+        issuer="i",
+        audience="a",
+        storage=RedisStorage(client),
+        revocations=RevocationList(RedisFeed(client, **options)),
     )
 
 
@@ -221,7 +237,10 @@ def test_a_manager_serves_one_event_loop_after_another(server: Node) -> None:
 def test_an_async_manager_says_so_where_the_server_is_not_there() -> None:
     async def main() -> None:
         async with redis.asyncio.Redis(port=free_port(), retry=None) as client:
-            for call in (lambda: async_manager(client).__aenter__(), lambda: async_manager(client).create(subject="ann")):
+            for call in (
+                lambda: async_manager(client).__aenter__(),
+                lambda: async_manager(client).create(subject="ann"),
+            ):
                 with pytest.raises(StorageUnavailable):
                     await call()
 
@@ -231,7 +250,10 @@ def test_an_async_manager_says_so_where_the_server_is_not_there() -> None:
 def test_an_async_node_that_is_cut_off_finds_back(node: Node) -> None:
     async def main() -> None:
         async with redis.asyncio.Redis(port=node.port) as client:
-            one, other = async_manager(client, max_staleness=1), async_manager(client, when_stale="refuse", max_staleness=1)
+            one, other = (
+                async_manager(client, max_staleness=1),
+                async_manager(client, when_stale="refuse", max_staleness=1),
+            )
             async with one, other:
                 tokens = await one.create(subject="ann")
                 other.read(tokens.access_token)

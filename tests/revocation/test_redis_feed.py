@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tests.clients import Asyncio, AsyncioCluster, AsyncioOfValkey, Blocking, BlockingCluster, Decoding, OfValkey
+from tests.clients import (
+    Asyncio,
+    AsyncioCluster,
+    AsyncioOfValkey,
+    Blocking,
+    BlockingCluster,
+    Decoding,
+    OfValkey,
+)
 from tests.servers import Node, empty, needs_server
 from tokenwheel import RedisFeed
 from tokenwheel.testing import FeedContract

@@ -55,7 +55,9 @@ def entry(*revocations: Revocation, ends: int = 2**45) -> dict[Any, Any]:
     return {"r": b"".join(map(pack, revocations)), "e": ends}
 
 
-def test_what_one_node_revokes_all_refuse_and_one_that_joins_late_from_its_first_lookup(join: Join) -> None:
+def test_what_one_node_revokes_all_refuse_and_one_that_joins_late_from_its_first_lookup(
+    join: Join,
+) -> None:
     one, other = join(), join()
     one.revoke(ONE, 900, before=3)
     until(lambda: other.is_revoked(ONE, 2))
@@ -94,14 +96,20 @@ def test_many_at_once_take_few_entries_and_few_round_trips(client: redis.Redis, 
 
 def test_what_is_over_is_trimmed_beside_what_comes(client: redis.Redis, join: Join) -> None:
     for number in range(200):
-        client.xadd(STREAM, entry(Revocation(ONE, FAR, None), ends=1_000), id=f"1-{number}" if number else "0-1")
+        client.xadd(
+            STREAM,
+            entry(Revocation(ONE, FAR, None), ends=1_000),
+            id=f"1-{number}" if number else "0-1",
+        )
     one = join()
     for number in range(4):
         one.revoke(f"{number:016d}", 900)
     assert client.xlen(STREAM) == 4
 
 
-def test_one_that_lives_long_is_not_trimmed_and_keeps_no_others(client: redis.Redis, join: Join) -> None:
+def test_one_that_lives_long_is_not_trimmed_and_keeps_no_others(
+    client: redis.Redis, join: Join
+) -> None:
     client.xadd(STREAM, entry(Revocation(TWO, FAR, None)), id="1-1")
     for number in range(2, 20):
         client.xadd(STREAM, entry(Revocation(THREE, FAR, None), ends=1_000), id=f"1-{number}")
@@ -114,7 +122,9 @@ def test_one_that_lives_long_is_not_trimmed_and_keeps_no_others(client: redis.Re
     assert (feed_of(one).stats().replays, feed_of(late).stats().replays) == (0, 0)
 
 
-def test_the_stream_of_a_service_that_is_no_more_goes_by_itself(client: redis.Redis, join: Join) -> None:
+def test_the_stream_of_a_service_that_is_no_more_goes_by_itself(
+    client: redis.Redis, join: Join
+) -> None:
     one = join()
     one.revoke(ONE, 900)
     short = client.pttl(STREAM)
@@ -174,17 +184,23 @@ def test_a_stream_that_is_lost_is_noticed_and_made_good_by_those_who_knew(
     assert any("put back" in one for one in caplog.messages)
 
 
-def test_a_stream_that_was_replaced_by_another_is_read_from_its_start(client: redis.Redis, join: Join) -> None:
+def test_a_stream_that_was_replaced_by_another_is_read_from_its_start(
+    client: redis.Redis, join: Join
+) -> None:
     one = join()
     one.revoke(ONE, 900)
     until(lambda: feed_of(one).stats().entries == 1)
     client.delete(STREAM)
-    client.xadd(STREAM, entry(Revocation(TWO, FAR, None)), id="1-1")  # of an earlier time, as on a server whose clock is behind
+    client.xadd(
+        STREAM, entry(Revocation(TWO, FAR, None)), id="1-1"
+    )  # of an earlier time, as on a server whose clock is behind
     until(lambda: one.is_revoked(TWO))
     until(lambda: _joining(client).is_revoked(ONE))
 
 
-def test_a_stream_rolled_back_and_written_on_is_read_from_its_start(client: redis.Redis, join: Join) -> None:
+def test_a_stream_rolled_back_and_written_on_is_read_from_its_start(
+    client: redis.Redis, join: Join
+) -> None:
     """As by a failover to a replica that lacked the last entry: the next one takes its very place."""
     one = join()
     one.revoke(ONE, 900)
@@ -200,7 +216,9 @@ def test_a_stream_rolled_back_and_written_on_is_read_from_its_start(client: redi
     until(lambda: _joining(client).is_revoked(TWO))
 
 
-def test_what_was_trimmed_before_a_node_had_heard_it_makes_it_read_all_there_is(client: redis.Redis, join: Join) -> None:
+def test_what_was_trimmed_before_a_node_had_heard_it_makes_it_read_all_there_is(
+    client: redis.Redis, join: Join
+) -> None:
     one = join()
     one.revoke(ONE, 900)
     until(lambda: feed_of(one).stats().entries == 1)
@@ -214,7 +232,9 @@ def test_what_was_trimmed_before_a_node_had_heard_it_makes_it_read_all_there_is(
     until(lambda: _joining(client).is_revoked(ONE))
 
 
-def test_a_key_of_another_kind_in_the_way_is_said_clearly_and_no_node_crashes(client: redis.Redis, join: Join) -> None:
+def test_a_key_of_another_kind_in_the_way_is_said_clearly_and_no_node_crashes(
+    client: redis.Redis, join: Join
+) -> None:
     node = join()
     node.revoke(ONE, 900)
     client.delete(STREAM)
@@ -228,7 +248,9 @@ def test_a_key_of_another_kind_in_the_way_is_said_clearly_and_no_node_crashes(cl
     until(lambda: len(_joining(client)) == 2)
 
 
-def test_a_list_without_room_loses_nothing(client: redis.Redis, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_list_without_room_loses_nothing(
+    client: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
     heard: list[Any] = []
     is_full = [True]
 
@@ -249,7 +271,9 @@ def test_a_list_without_room_loses_nothing(client: redis.Redis, caplog: pytest.L
     feed.close()
 
 
-def test_a_process_that_only_revokes_follows_too_so_that_it_knows_what_has_arrived(client: redis.Redis) -> None:
+def test_a_process_that_only_revokes_follows_too_so_that_it_knows_what_has_arrived(
+    client: redis.Redis,
+) -> None:
     node = RevocationList(RedisFeed(client))
     for number in range(20):
         node.revoke(f"{number:016d}", 900)
@@ -295,7 +319,9 @@ def _joining(client: redis.Redis) -> RevocationList:
     return node
 
 
-def test_the_clock_of_a_node_that_publishes_says_how_long_an_entry_is_kept(client: redis.Redis) -> None:
+def test_the_clock_of_a_node_that_publishes_says_how_long_an_entry_is_kept(
+    client: redis.Redis,
+) -> None:
     moment = 1_000_000.0  # in 1970: the server's clock shows something else
     feed = RedisFeed(client, clock=lambda: moment)
     feed.start(lambda revocations: None)

@@ -46,7 +46,9 @@ class TestContractWithoutMapping(TestContract):
 
 
 def refuse_to_map(*arguments: Any) -> mmap.mmap:
-    raise OSError(19, "No such device")  # ENODEV, as a file system answers that has no shared mappings
+    raise OSError(
+        19, "No such device"
+    )  # ENODEV, as a file system answers that has no shared mappings
 
 
 @pytest.fixture
@@ -65,7 +67,11 @@ def lists(path: Path, clock: FakeClock) -> Any:
     made: list[RevocationList] = []
 
     def make(**options: Any) -> RevocationList:
-        made.append(RevocationList(SqliteFeed(path, clock=clock, synchronous="NORMAL", **options), clock=clock))
+        made.append(
+            RevocationList(
+                SqliteFeed(path, clock=clock, synchronous="NORMAL", **options), clock=clock
+            )
+        )
         return made[-1]
 
     yield make
@@ -76,7 +82,9 @@ def lists(path: Path, clock: FakeClock) -> Any:
 Lists = Callable[..., RevocationList]
 
 
-def test_a_lookup_fetches_only_where_the_bell_rang(lists: Lists, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lookup_fetches_only_where_the_bell_rang(
+    lists: Lists, monkeypatch: pytest.MonkeyPatch
+) -> None:
     one, other = lists(), lists()
     fetched: list[int] = []
     fetch = SqliteFeed._fetch
@@ -99,7 +107,9 @@ def test_a_generation_travels_with_its_revocation(lists: Lists) -> None:
     assert other.is_revoked(ONE, 4_000_000_000)
 
 
-def test_a_new_process_knows_all_that_lives_before_its_first_lookup(lists: Lists, clock: FakeClock) -> None:
+def test_a_new_process_knows_all_that_lives_before_its_first_lookup(
+    lists: Lists, clock: FakeClock
+) -> None:
     one = lists()
     ids = [f"{number:016d}" for number in range(2_500)]  # more than are fetched at once
     one.publish([Revocation(session_id, NOW + 60, None) for session_id in ids], NOW)
@@ -110,7 +120,9 @@ def test_a_new_process_knows_all_that_lives_before_its_first_lookup(lists: Lists
     assert not anew.is_revoked(ids[0])
 
 
-def test_the_table_is_looked_at_once_a_second_whatever_the_bell_says(lists: Lists, path: Path, clock: FakeClock) -> None:
+def test_the_table_is_looked_at_once_a_second_whatever_the_bell_says(
+    lists: Lists, path: Path, clock: FakeClock
+) -> None:
     one, other = lists(), lists()
     assert not other.is_revoked(ONE)
     with bell(path).open("r+b") as file:
@@ -157,9 +169,14 @@ def replace(file: Path, content: bytes) -> None:
     made.replace(file)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there, a file that is mapped can be neither deleted nor replaced")
+@pytest.mark.skipif(
+    sys.platform == "win32",
+    reason="there, a file that is mapped can be neither deleted nor replaced",
+)
 @pytest.mark.parametrize("spoil", [remove, empty, cut, foreign, longer, older])
-def test_a_doorbell_is_never_trusted(lists: Lists, path: Path, clock: FakeClock, spoil: Callable[[Path], None]) -> None:
+def test_a_doorbell_is_never_trusted(
+    lists: Lists, path: Path, clock: FakeClock, spoil: Callable[[Path], None]
+) -> None:
     """Whatever became of the file, who publishes has told everybody once it returns: the others look again each second of their time."""
     one, other = lists(), lists()
     assert not other.is_revoked(ONE)
@@ -173,8 +190,13 @@ def test_a_doorbell_is_never_trusted(lists: Lists, path: Path, clock: FakeClock,
     assert lists().is_revoked(OTHER)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there, a file that is mapped can be neither deleted nor replaced")
-def test_who_publishes_waits_while_somebody_may_listen_to_a_doorbell_that_is_gone(lists: Lists, path: Path) -> None:
+@pytest.mark.skipif(
+    sys.platform == "win32",
+    reason="there, a file that is mapped can be neither deleted nor replaced",
+)
+def test_who_publishes_waits_while_somebody_may_listen_to_a_doorbell_that_is_gone(
+    lists: Lists, path: Path
+) -> None:
     one, _ = lists(), lists()
     bell(path).unlink()
     start = time.monotonic()
@@ -236,7 +258,12 @@ def test_positions_are_never_given_twice(lists: Lists, path: Path, clock: FakeCl
 
 @pytest.mark.parametrize(
     "bad",
-    [Revocation("short", NOW, None), Revocation(ONE, float("nan"), None), Revocation(ONE, NOW, 0), Revocation("ä" * 16, NOW, None)],
+    [
+        Revocation("short", NOW, None),
+        Revocation(ONE, float("nan"), None),
+        Revocation(ONE, NOW, 0),
+        Revocation("ä" * 16, NOW, None),
+    ],
     ids=repr,
 )
 def test_a_revocation_that_no_list_could_take_is_not_published(path: Path, bad: Revocation) -> None:
@@ -253,7 +280,9 @@ def test_a_revocation_that_no_list_could_take_is_not_published(path: Path, bad: 
 def test_a_row_that_nobody_can_have_made_is_said_to_be_damage(lists: Lists, path: Path) -> None:
     lists()
     connection = sqlite3.connect(path)
-    connection.execute("INSERT INTO revocations (session_id, expires_at, before) VALUES ('0123456789abcd??', 4e9, NULL)")
+    connection.execute(
+        "INSERT INTO revocations (session_id, expires_at, before) VALUES ('0123456789abcd??', 4e9, NULL)"
+    )
     connection.commit()
     connection.close()
     feed = SqliteFeed(path)

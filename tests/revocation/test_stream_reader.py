@@ -40,7 +40,15 @@ def test_the_first_look_asks_for_all_and_counts_as_of_when_it_was_asked() -> Non
     assert (command[0], command[3], command[4]) == ("EVALSHA", "stream", b"-")
     node.timer.advance(2.0)  # for which the answer is on its way
     with pytest.raises(StopIteration):
-        talk.send([1, 1, entry(b"5-0"), entry(b"5-0", Revocation(ONE, FAR, 7)), pack(Revocation(ONE, FAR, 7))])
+        talk.send(
+            [
+                1,
+                1,
+                entry(b"5-0"),
+                entry(b"5-0", Revocation(ONE, FAR, 7)),
+                pack(Revocation(ONE, FAR, 7)),
+            ]
+        )
     assert node.heard == [(ONE, FAR, 7)]
     assert node.reader.last_id == b"5-0"
     assert node.staleness() == 2.0
@@ -70,7 +78,14 @@ def test_an_answer_that_may_not_be_all_makes_nobody_fresh() -> None:
     talk = node.reader.follow(0.5)
     next(talk)
     node.timer.advance(0.25)
-    talk.send([[b"stream", [entry(b"%d-0" % number, Revocation(ONE, FAR, None)) for number in range(1, 1_001)]]])
+    talk.send(
+        [
+            [
+                b"stream",
+                [entry(b"%d-0" % number, Revocation(ONE, FAR, None)) for number in range(1, 1_001)],
+            ]
+        ]
+    )
     assert node.staleness() == float("inf")
     assert node.reader.entries == 1_000
 

@@ -26,17 +26,35 @@ RSA = Key.generate("RS256", kid="rsa")
 EC = Key.generate("ES256", kid="ec")
 ED = Key.generate("EdDSA", kid="ed")
 NOW = int(time.time())
-CLAIMS: dict[str, Any] = {"iss": "i", "aud": "a", "sub": "uid1", "sid": "A" * 16, "iat": NOW, "exp": NOW + 900}
+CLAIMS: dict[str, Any] = {
+    "iss": "i",
+    "aud": "a",
+    "sub": "uid1",
+    "sid": "A" * 16,
+    "iat": NOW,
+    "exp": NOW + 900,
+}
 
 
 def b64(raw: bytes | str) -> str:
-    return base64.urlsafe_b64encode(raw if isinstance(raw, bytes) else raw.encode("utf-8", "surrogatepass")).rstrip(b"=").decode()
+    return (
+        base64.urlsafe_b64encode(
+            raw if isinstance(raw, bytes) else raw.encode("utf-8", "surrogatepass")
+        )
+        .rstrip(b"=")
+        .decode()
+    )
 
 
 def forge(claims: Any = CLAIMS, key: Key = HMAC, header: Any = None, **members: Any) -> str:
     """A token signed by the key, whatever its header and claims say; texts are taken as they are."""
     if header is None:
-        header = {"alg": key.algorithm, "typ": "at+jwt", **({} if key.kid is None else {"kid": key.kid}), **members}
+        header = {
+            "alg": key.algorithm,
+            "typ": "at+jwt",
+            **({} if key.kid is None else {"kid": key.kid}),
+            **members,
+        }
     text = b64(header if isinstance(header, bytes | str) else json.dumps(header))
     signed = f"{text}.{b64(claims if isinstance(claims, bytes | str) else json.dumps(claims))}"
     return f"{signed}.{b64(key.sign(signed.encode()))}"
@@ -75,7 +93,9 @@ def refused(read: Callable[..., Any], token: Any) -> str:
         assert caught.value.__cause__ is None
         assert caught.value.__context__ is None
         if isinstance(token, str):
-            assert not [part for part in token.split(".") if len(part) > 7 and part in str(caught.value)]
+            assert not [
+                part for part in token.split(".") if len(part) > 7 and part in str(caught.value)
+            ]
     return str(caught.value)
 
 
@@ -84,7 +104,9 @@ def test_tokens_made_as_this_service_makes_them_are_good(read: Callable[..., Any
         assert read(forge(key=key)).to_dict() == CLAIMS
 
 
-@pytest.mark.parametrize("alg", ["none", "None", "NONE", "nOnE", "", None, 0, [], "HS256 ", "hs256"])
+@pytest.mark.parametrize(
+    "alg", ["none", "None", "NONE", "nOnE", "", None, 0, [], "HS256 ", "hs256"]
+)
 def test_alg_none_in_any_spelling(read: Callable[..., Any], alg: Any) -> None:
     unsigned = f"{b64(json.dumps({'alg': alg, 'typ': 'at+jwt'}))}.{b64(json.dumps(CLAIMS))}"
     for token in (f"{unsigned}.", unsigned, f"{unsigned}.AA", forge(alg=alg)):
@@ -93,7 +115,11 @@ def test_alg_none_in_any_spelling(read: Callable[..., Any], alg: Any) -> None:
 
 def test_cve_2015_9235_a_public_key_as_the_hmac_secret(read: Callable[..., Any]) -> None:
     for public in (RSA, EC, ED):
-        for secret in (public.to_pem(), public.to_pem().strip(), json.dumps(public.to_jwk()).encode()):
+        for secret in (
+            public.to_pem(),
+            public.to_pem().strip(),
+            json.dumps(public.to_jwk()).encode(),
+        ):
             import hmac
 
             for kid in (public.kid, None):
@@ -112,8 +138,18 @@ def test_the_algorithm_is_the_keys_and_is_refused_before_any_cryptography() -> N
             raise AssertionError("the signature was looked at")
 
     for name in TWINS:
-        module, table = (importlib.import_module(f"tokenwheel._{name}.{part}") for part in ("verifier", "revocations"))
-        options = {"issuer": "i", "audience": ("a",), "leeway": 0, "largest_leeway": 0, "cache_size": 9, "clock": time.time}
+        module, table = (
+            importlib.import_module(f"tokenwheel._{name}.{part}")
+            for part in ("verifier", "revocations")
+        )
+        options = {
+            "issuer": "i",
+            "audience": ("a",),
+            "leeway": 0,
+            "largest_leeway": 0,
+            "cache_size": 9,
+            "clock": time.time,
+        }
         read = module.Verifier([Spy()], revocations=table.RevocationTable(), **options).verify
         for alg in ("ES384", "RS256", "HS256", "EdDSA", "none", "ES256K"):
             refused(read, forge(key=EC, alg=alg))
@@ -123,7 +159,10 @@ def test_the_algorithm_is_the_keys_and_is_refused_before_any_cryptography() -> N
 
 def test_a_signature_of_the_same_key_by_another_algorithm(read: Callable[..., Any]) -> None:
     signed = f"{b64(json.dumps({'alg': 'RS256', 'typ': 'at+jwt', 'kid': 'rsa'}))}.{b64(json.dumps(CLAIMS))}"
-    for scheme, digest in ((padding.PKCS1v15(), hashes.SHA512()), (padding.PSS(padding.MGF1(hashes.SHA256()), 32), hashes.SHA256())):
+    for scheme, digest in (
+        (padding.PKCS1v15(), hashes.SHA512()),
+        (padding.PSS(padding.MGF1(hashes.SHA256()), 32), hashes.SHA256()),
+    ):
         refused(read, f"{signed}.{b64(RSA._private.sign(signed.encode(), scheme, digest))}")
 
 
@@ -150,28 +189,62 @@ def test_kid_only_indexes_the_keys_in_memory(read: Callable[..., Any], kid: Any)
     refused(read, forge(key=NAMED, kid=kid))
 
 
-def test_a_key_without_kid_serves_no_token_that_names_one_and_the_other_way_round(read: Callable[..., Any]) -> None:
+def test_a_key_without_kid_serves_no_token_that_names_one_and_the_other_way_round(
+    read: Callable[..., Any],
+) -> None:
     refused(read, forge(key=HMAC, kid="named"))
     refused(read, forge(key=NAMED, header={"alg": "HS256", "typ": "at+jwt"}))
 
 
 def test_keys_brought_along_by_the_token_are_ignored(read: Callable[..., Any]) -> None:
     mine = Key.generate("ES256", kid="ec")
-    brought = {"jwk": mine.to_jwk(), "jku": "https://evil.example/keys", "x5u": "https://evil.example/cert", "x5c": ["MII"]}
+    brought = {
+        "jwk": mine.to_jwk(),
+        "jku": "https://evil.example/keys",
+        "x5u": "https://evil.example/cert",
+        "x5c": ["MII"],
+    }
     refused(read, forge(key=mine, **brought))
     assert read(forge(key=EC, **brought)).subject == "uid1"
 
 
 @pytest.mark.parametrize(
-    "members", [{"crit": ["exp"]}, {"crit": []}, {"crit": "exp"}, {"crit": ["b64"], "b64": False}, {"b64": False}, {"b64": True}]
+    "members",
+    [
+        {"crit": ["exp"]},
+        {"crit": []},
+        {"crit": "exp"},
+        {"crit": ["b64"], "b64": False},
+        {"b64": False},
+        {"b64": True},
+    ],
 )
-def test_cve_2025_59420_an_extension_that_is_not_understood_is_never_skipped(read: Callable[..., Any], members: dict[str, Any]) -> None:
+def test_cve_2025_59420_an_extension_that_is_not_understood_is_never_skipped(
+    read: Callable[..., Any], members: dict[str, Any]
+) -> None:
     for key in (HMAC, EC):
         refused(read, forge(key=key, **members))
 
 
-@pytest.mark.parametrize("typ", ["JWT", "jwt", "at+JWT", "AT+JWT", "application/at+jwt", "at+jwt ", "id+jwt", "", None, 7, ["at+jwt"]])
-def test_cross_jwt_confusion_another_kind_of_token_by_the_same_key(read: Callable[..., Any], typ: Any) -> None:
+@pytest.mark.parametrize(
+    "typ",
+    [
+        "JWT",
+        "jwt",
+        "at+JWT",
+        "AT+JWT",
+        "application/at+jwt",
+        "at+jwt ",
+        "id+jwt",
+        "",
+        None,
+        7,
+        ["at+jwt"],
+    ],
+)
+def test_cross_jwt_confusion_another_kind_of_token_by_the_same_key(
+    read: Callable[..., Any], typ: Any
+) -> None:
     refused(read, forge(typ=typ))
     refused(read, forge(header={"alg": "HS256"}))
 
@@ -181,7 +254,26 @@ def test_cve_2024_53861_part_of_the_issuer_is_not_the_issuer(read: Callable[...,
         refused(read, forge(with_claims(iss=iss)))
 
 
-@pytest.mark.parametrize("aud", ["", "A", "aa", " a", [], ["b"], [[]], ["a", 1], ["a", ""], ["a", None], [["a"]], {"a": 1}, None, 1, True])
+@pytest.mark.parametrize(
+    "aud",
+    [
+        "",
+        "A",
+        "aa",
+        " a",
+        [],
+        ["b"],
+        [[]],
+        ["a", 1],
+        ["a", ""],
+        ["a", None],
+        [["a"]],
+        {"a": 1},
+        None,
+        1,
+        True,
+    ],
+)
 def test_aud_matches_exactly_or_not_at_all(read: Callable[..., Any], aud: Any) -> None:
     refused(read, forge(with_claims(aud=aud)))
 
@@ -223,13 +315,35 @@ def test_a_generation_that_is_none(read: Callable[..., Any], gen: Any) -> None:
     refused(read, forge(with_claims(gen=gen)))
 
 
-@pytest.mark.parametrize("date", [True, False, None, "9999999999", "", [], {}, -1, -0.5, 2**53 + 1, 2**63, 2**64, 2**70, 1e300, 1e16])
+@pytest.mark.parametrize(
+    "date",
+    [
+        True,
+        False,
+        None,
+        "9999999999",
+        "",
+        [],
+        {},
+        -1,
+        -0.5,
+        2**53 + 1,
+        2**63,
+        2**64,
+        2**70,
+        1e300,
+        1e16,
+    ],
+)
 @pytest.mark.parametrize("name", ["exp", "iat", "nbf"])
 def test_a_date_of_the_wrong_type_or_size(read: Callable[..., Any], name: str, date: Any) -> None:
     refused(read, forge(with_claims(**{name: date})))
 
 
-@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1e400", "-1e400", "0x7fffffff", "01", "1_000", "+1", "1."])
+@pytest.mark.parametrize(
+    "text",
+    ["NaN", "Infinity", "-Infinity", "1e400", "-1e400", "0x7fffffff", "01", "1_000", "+1", "1."],
+)
 def test_a_date_that_is_no_json_number(read: Callable[..., Any], text: str) -> None:
     refused(read, forge(json.dumps(CLAIMS).replace(str(NOW + 900), text)))
 
@@ -251,14 +365,18 @@ DUPLICATES = [
 
 
 @pytest.mark.parametrize("duplicate", DUPLICATES)
-def test_duplicate_names_of_which_two_readers_take_different_ones(read: Callable[..., Any], duplicate: Callable[[str], str]) -> None:
+def test_duplicate_names_of_which_two_readers_take_different_ones(
+    read: Callable[..., Any], duplicate: Callable[[str], str]
+) -> None:
     text = duplicate(json.dumps(CLAIMS))
     json.loads(text)
     refused(read, forge(text))
 
 
 def test_colons_and_quotes_within_texts_are_no_duplicates(read: Callable[..., Any]) -> None:
-    claims = with_claims(**{"urn:a:b": 'x":"y', 'q"': "\\", "deep": {"a:": [{"b": "::"}, '\\":']}, "é:": "😀:"})
+    claims = with_claims(
+        **{"urn:a:b": 'x":"y', 'q"': "\\", "deep": {"a:": [{"b": "::"}, '\\":']}, "é:": "😀:"}
+    )
     assert read(forge(claims)).to_dict() == claims
     assert read(forge(json.dumps(claims, ensure_ascii=False))).to_dict() == claims
 
@@ -293,7 +411,9 @@ def test_a_payload_that_is_not_one_json_object(read: Callable[..., Any], claims:
     refused(read, forge(claims))
 
 
-@pytest.mark.parametrize("header", ["null", "[]", "7", "{", "{}}", b"\xff", "[" * 3000, '{"alg":"HS256"' * 9])
+@pytest.mark.parametrize(
+    "header", ["null", "[]", "7", "{", "{}}", b"\xff", "[" * 3000, '{"alg":"HS256"' * 9]
+)
 def test_a_header_that_is_not_one_json_object(read: Callable[..., Any], header: Any) -> None:
     refused(read, forge(header=header))
 
@@ -319,7 +439,10 @@ def test_nesting_beyond_reason(read: Callable[..., Any]) -> None:
 def test_8_kib_and_no_byte_more(read: Callable[..., Any]) -> None:
     size = 8192 - len(forge(with_claims(x="")))
     filler = size * 3 // 4
-    tokens = {len(token): token for token in (forge(with_claims(x="y" * count)) for count in range(filler - 8, filler + 8))}
+    tokens = {
+        len(token): token
+        for token in (forge(with_claims(x="y" * count)) for count in range(filler - 8, filler + 8))
+    }
     largest = max(length for length in tokens if length <= 8192)
     assert largest >= 8190
     assert read(tokens[largest]).subject == "uid1"
@@ -367,7 +490,24 @@ def test_trailing_and_leading_data(read: Callable[..., Any], spell: Callable[[st
 
 
 @pytest.mark.parametrize(
-    "token", ["", ".", "..", "...", "a.b.c", "é.é.é", "\ud800", "\0", None, 7, b"a.b.c", ["a.b.c"], {}, object(), True]
+    "token",
+    [
+        "",
+        ".",
+        "..",
+        "...",
+        "a.b.c",
+        "é.é.é",
+        "\ud800",
+        "\0",
+        None,
+        7,
+        b"a.b.c",
+        ["a.b.c"],
+        {},
+        object(),
+        True,
+    ],
 )
 def test_what_is_no_token_at_all(read: Callable[..., Any], token: Any) -> None:
     refused(read, token)
@@ -385,7 +525,12 @@ def test_wide_characters_whose_bytes_in_memory_spell_a_good_token(read: Callable
 
 def test_an_empty_signature_or_part(read: Callable[..., Any]) -> None:
     header, payload, signature = forge().split(".")
-    for token in (f"{header}.{payload}.", f"{header}..{signature}", f".{payload}.{signature}", f"{header}.{payload}"):
+    for token in (
+        f"{header}.{payload}.",
+        f"{header}..{signature}",
+        f".{payload}.{signature}",
+        f"{header}.{payload}",
+    ):
         refused(read, token)
 
 
@@ -410,7 +555,9 @@ def test_cve_2022_21449_psychic_signatures(read: Callable[..., Any]) -> None:
         refused(read, f"{signed}.{b64(bytes(length))}")
 
 
-def test_the_payload_is_not_parsed_before_its_signature_was_verified(read: Callable[..., Any]) -> None:
+def test_the_payload_is_not_parsed_before_its_signature_was_verified(
+    read: Callable[..., Any],
+) -> None:
     """Garbage signed by nobody is refused for its signature; the same garbage signed by us for being garbage."""
     garbage = "[" * 5000
     signed_by_us = forge(garbage)
@@ -444,8 +591,13 @@ def test_a_str_subclass_cannot_make_itself_another_token(read: Callable[..., Any
     assert read(Chameleon(good)).subject == "uid1"
 
 
-def test_pyjwt_accepts_the_good_ones_and_refuses_what_is_badly_signed(read: Callable[..., Any]) -> None:
+def test_pyjwt_accepts_the_good_ones_and_refuses_what_is_badly_signed(
+    read: Callable[..., Any],
+) -> None:
     for key in (HMAC, RSA, EC, ED):
         token = forge(key=key)
         material = key._secret or key.to_pem()
-        assert jwt.decode(token, material, [key.algorithm], audience="a", issuer="i") == read(token).to_dict()
+        assert (
+            jwt.decode(token, material, [key.algorithm], audience="a", issuer="i")
+            == read(token).to_dict()
+        )

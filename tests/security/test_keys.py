@@ -19,7 +19,9 @@ OPTIONS = {"issuer": "i", "audience": "a"}
 
 
 def pem_of(private: Any) -> bytes:
-    pem: bytes = private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    pem: bytes = private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
     return pem
 
 
@@ -32,21 +34,46 @@ def test_an_hmac_secret_shorter_than_its_hash_refuses_to_start(algorithm: str, l
     with pytest.raises(ConfigurationError, match=str(length)):
         Key.from_secret("s" * (length - 1), algorithm)
     assert Key.from_secret("s" * length, algorithm).can_sign
-    short = {"kty": "oct", "k": urlsafe_b64encode(b"s" * (length - 1)).decode().rstrip("="), "alg": algorithm}
+    short = {
+        "kty": "oct",
+        "k": urlsafe_b64encode(b"s" * (length - 1)).decode().rstrip("="),
+        "alg": algorithm,
+    }
     with pytest.raises(ConfigurationError):
         Key.from_jwk(short)
 
 
 def test_cve_2022_29217_a_public_key_used_as_an_hmac_secret_is_refused_in_every_form() -> None:
     for key in (Key.generate("ES256"), Key.generate("RS256"), Key.generate("EdDSA")):
-        spki = key._public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-        private_der = key._private.private_bytes(
-            serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        spki = key._public.public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )
-        ssh = key._public.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
-        forms = [key.to_pem(), b"\n " + key.to_pem(), key.to_pem(private=True), ssh, b" " + ssh, spki, json.dumps(key.to_jwk()).encode()]
-        forms += [private_der, json.dumps(KeySet(key).jwks()).encode(), b"---- BEGIN SSH2 PUBLIC KEY ----\n" + ssh.split()[1]]
-        forms += [json.dumps(key.to_jwk(private=True), indent=4).encode(), key.to_pem().replace(b"\n", b"\r\n")]
+        private_der = key._private.private_bytes(
+            serialization.Encoding.DER,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        ssh = key._public.public_bytes(
+            serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+        )
+        forms = [
+            key.to_pem(),
+            b"\n " + key.to_pem(),
+            key.to_pem(private=True),
+            ssh,
+            b" " + ssh,
+            spki,
+            json.dumps(key.to_jwk()).encode(),
+        ]
+        forms += [
+            private_der,
+            json.dumps(KeySet(key).jwks()).encode(),
+            b"---- BEGIN SSH2 PUBLIC KEY ----\n" + ssh.split()[1],
+        ]
+        forms += [
+            json.dumps(key.to_jwk(private=True), indent=4).encode(),
+            key.to_pem().replace(b"\n", b"\r\n"),
+        ]
         for form in forms:
             for algorithm in ("HS256", "HS384"):
                 if len(form) >= 48:
@@ -58,7 +85,9 @@ def test_cve_2022_29217_a_public_key_used_as_an_hmac_secret_is_refused_in_every_
 
 def test_rsa_under_2048_bits_refuses_to_start() -> None:
     weak = rsa.generate_private_key(65537, 1024)
-    public = weak.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    public = weak.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
     for pem in (pem_of(weak), public):
         with pytest.raises(ConfigurationError, match="2048"):
             Key.from_pem(pem, "RS256")
@@ -67,9 +96,17 @@ def test_rsa_under_2048_bits_refuses_to_start() -> None:
 
 
 @pytest.mark.parametrize(
-    "algorithm, curve", [("ES256", ec.SECP384R1()), ("ES384", ec.SECP256R1()), ("ES512", ec.SECP256K1()), ("ES256K", ec.SECP256R1())]
+    "algorithm, curve",
+    [
+        ("ES256", ec.SECP384R1()),
+        ("ES384", ec.SECP256R1()),
+        ("ES512", ec.SECP256K1()),
+        ("ES256K", ec.SECP256R1()),
+    ],
 )
-def test_a_key_on_another_curve_than_the_algorithms_is_refused(algorithm: str, curve: ec.EllipticCurve) -> None:
+def test_a_key_on_another_curve_than_the_algorithms_is_refused(
+    algorithm: str, curve: ec.EllipticCurve
+) -> None:
     with pytest.raises(ConfigurationError, match="curve"):
         Key.from_pem(pem_of(ec.generate_private_key(curve)), algorithm)
 
@@ -84,7 +121,10 @@ def test_a_key_of_another_kind_than_the_algorithms_is_refused() -> None:
     }
     for algorithm in ("RS256", "PS256", "ES256", "ES256K", "EdDSA", "HS256"):
         for kind, private in kinds.items():
-            fits = kind == algorithm or (kind, algorithm) in {("RS256", "PS256"), ("ed448", "EdDSA")}
+            fits = kind == algorithm or (kind, algorithm) in {
+                ("RS256", "PS256"),
+                ("ed448", "EdDSA"),
+            }
             if fits:
                 assert Key.from_pem(pem_of(private), algorithm).can_sign
             else:
@@ -94,9 +134,16 @@ def test_a_key_of_another_kind_than_the_algorithms_is_refused() -> None:
         Key.from_secret("s" * 64, "RS256")
 
 
-@pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "nOnE", "", "HS1", "hs256", "RS257", "dir", None, 7, ["HS256"]])
+@pytest.mark.parametrize(
+    "algorithm",
+    ["none", "None", "NONE", "nOnE", "", "HS1", "hs256", "RS257", "dir", None, 7, ["HS256"]],
+)
 def test_no_algorithm_but_the_listed_ones_exists_in_any_spelling(algorithm: Any) -> None:
-    for make in (lambda: Key.generate(algorithm), lambda: Key.from_secret("s" * 64, algorithm), lambda: Key.from_pem(b"", algorithm)):
+    for make in (
+        lambda: Key.generate(algorithm),
+        lambda: Key.from_secret("s" * 64, algorithm),
+        lambda: Key.from_pem(b"", algorithm),
+    ):
         with pytest.raises(ConfigurationError, match="algorithm"):
             make()
     with pytest.raises(ConfigurationError):
@@ -105,7 +152,9 @@ def test_no_algorithm_but_the_listed_ones_exists_in_any_spelling(algorithm: Any)
 
 def test_an_off_curve_point_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="malformed"):
-        Key.from_jwk({"kty": "EC", "crv": "P-256", "x": b64(1, 32), "y": b64(1, 32), "alg": "ES256"})
+        Key.from_jwk(
+            {"kty": "EC", "crv": "P-256", "x": b64(1, 32), "y": b64(1, 32), "alg": "ES256"}
+        )
 
 
 @pytest.mark.parametrize("algorithm, part", [("ES256", "x"), ("EdDSA", "x"), ("RS256", "n")])
@@ -118,9 +167,14 @@ def test_a_private_key_whose_public_part_is_anothers_is_refused(algorithm: str, 
 
 
 def test_a_certificate_used_as_an_hmac_secret_is_refused() -> None:
-    private, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a")])
+    private, name = (
+        ec.generate_private_key(ec.SECP256R1()),
+        x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a")]),
+    )
     day = datetime(2026, 1, 1, tzinfo=timezone.utc)
-    unsigned = x509.CertificateBuilder(name, name, private.public_key(), 1, day, day + timedelta(days=1))
+    unsigned = x509.CertificateBuilder(
+        name, name, private.public_key(), 1, day, day + timedelta(days=1)
+    )
     certificate = unsigned.sign(private, hashes.SHA256())
     for encoding in (serialization.Encoding.DER, serialization.Encoding.PEM):
         with pytest.raises(ConfigurationError, match="PEM, SSH, DER or JWK"):
@@ -143,7 +197,14 @@ def test_key_ops_must_allow_what_the_key_would_do() -> None:
         (shared.to_jwk(private=True), ["sign", "verify"]),
     ):
         assert Key.from_jwk({**jwk, "key_ops": allowed}).algorithm == jwk["alg"]
-        for operations in ([], allowed[:-1], ["deriveKey"], "sign verify", None, {"sign": 1, "verify": 1}):
+        for operations in (
+            [],
+            allowed[:-1],
+            ["deriveKey"],
+            "sign verify",
+            None,
+            {"sign": 1, "verify": 1},
+        ):
             with pytest.raises(ConfigurationError, match="key_ops"):
                 Key.from_jwk({**jwk, "key_ops": operations})
 
@@ -171,7 +232,9 @@ def test_a_jwk_that_is_not_for_this_is_refused(change: dict[str, Any]) -> None:
         Key.from_jwk({**jwk, **change})
 
 
-@pytest.mark.parametrize("text", ["", "x", b"\xff", "[]", "7", "null", "[" * 100_000, None, 7, "{}"])
+@pytest.mark.parametrize(
+    "text", ["", "x", b"\xff", "[]", "7", "null", "[" * 100_000, None, 7, "{}"]
+)
 def test_what_is_no_key_at_all_is_refused(text: Any) -> None:
     for make in (
         lambda: Key.from_jwk(text, "ES256"),
@@ -193,7 +256,12 @@ def test_nothing_of_a_key_is_in_a_repr_or_an_error() -> None:
     secret = "correct horse battery staple and more"
     pem = Key.generate("ES256").to_pem(private=True).decode()
     jwk = Key.generate("ES256").to_jwk(private=True)
-    said = [repr(Key.from_secret(secret)), repr(KeySet.from_secret(secret)), repr(Key.from_pem(pem, "ES256")), repr(Key.from_jwk(jwk))]
+    said = [
+        repr(Key.from_secret(secret)),
+        repr(KeySet.from_secret(secret)),
+        repr(Key.from_pem(pem, "ES256")),
+        repr(Key.from_jwk(jwk)),
+    ]
     attempts = [
         lambda: Key.from_secret(secret, "HS512"),
         lambda: Key.from_secret(secret + "\udc80"),

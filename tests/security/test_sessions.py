@@ -43,7 +43,9 @@ def make(clock: FakeClock, storage: MemoryStorage, **options: Any) -> SessionMan
     return SessionManager(SECRET, issuer="i", audience="a", clock=clock, storage=storage, **options)
 
 
-def test_theft_and_two_rotations_by_the_thief_before_the_owner_comes_back(manager: SessionManager) -> None:
+def test_theft_and_two_rotations_by_the_thief_before_the_owner_comes_back(
+    manager: SessionManager,
+) -> None:
     """Lists of one used token miss this: the owner's token is no longer the previous one, but an ancestor."""
     owner = manager.create(subject="uid1")
     thief = manager.update(manager.update(owner.refresh_token).refresh_token)
@@ -66,7 +68,9 @@ def test_a_thief_who_replays_after_the_owner_refreshed_takes_the_session_down_an
     assert manager.read_all("uid1") == {}
 
 
-def test_retrying_over_and_over_never_extends_the_grace(manager: SessionManager, clock: FakeClock) -> None:
+def test_retrying_over_and_over_never_extends_the_grace(
+    manager: SessionManager, clock: FakeClock
+) -> None:
     first = manager.create(subject="uid1")
     manager.update(first.refresh_token)
     for _ in range(19):
@@ -77,19 +81,25 @@ def test_retrying_over_and_over_never_extends_the_grace(manager: SessionManager,
         manager.update(first.refresh_token)
 
 
-def test_denial_of_service_by_guessing_tokens_for_a_known_session_id(manager: SessionManager) -> None:
+def test_denial_of_service_by_guessing_tokens_for_a_known_session_id(
+    manager: SessionManager,
+) -> None:
     """The session id is public; whoever knows no more than that must not be able to log its owner out."""
     tokens = manager.create(subject="uid1")
     manager.update(tokens.refresh_token)
     for number in range(200):
-        family_and_secret = base64.urlsafe_b64encode(hashlib.sha512(str(number).encode()).digest()[:39]).decode()
+        family_and_secret = base64.urlsafe_b64encode(
+            hashlib.sha512(str(number).encode()).digest()[:39]
+        ).decode()
         with pytest.raises(SessionNotFound) as caught:
             manager.update(tokens.session_id + family_and_secret)
         assert not isinstance(caught.value, RefreshTokenReused)
     assert list(manager.read_all("uid1")) == [tokens.session_id]
 
 
-def test_probing_with_unknown_session_ids_creates_nothing(manager: SessionManager, storage: MemoryStorage) -> None:
+def test_probing_with_unknown_session_ids_creates_nothing(
+    manager: SessionManager, storage: MemoryStorage
+) -> None:
     tokens = manager.create(subject="uid1")
     for number in range(100):
         with pytest.raises(SessionNotFound):
@@ -97,7 +107,9 @@ def test_probing_with_unknown_session_ids_creates_nothing(manager: SessionManage
     assert len(storage) == 1
 
 
-def test_a_dump_of_the_storage_neither_refreshes_nor_verifies(manager: SessionManager, storage: MemoryStorage, clock: FakeClock) -> None:
+def test_a_dump_of_the_storage_neither_refreshes_nor_verifies(
+    manager: SessionManager, storage: MemoryStorage, clock: FakeClock
+) -> None:
     tokens = manager.create(subject="uid1")
     manager.update(tokens.refresh_token)
     record = storage.read(tokens.session_id, clock.now)
@@ -126,27 +138,38 @@ def test_secrets_have_at_least_120_random_bits_and_session_ids_80(manager: Sessi
         assert len({one[byte] for one in raw}) > 32
 
 
-def test_an_answer_lost_in_a_crash_is_retried_after_the_restart(clock: FakeClock, storage: MemoryStorage) -> None:
+def test_an_answer_lost_in_a_crash_is_retried_after_the_restart(
+    clock: FakeClock, storage: MemoryStorage
+) -> None:
     tokens = make(clock, storage).create(subject="uid1")
     lost = make(clock, storage).update(tokens.refresh_token)
     clock.advance(5)
     assert make(clock, storage).update(tokens.refresh_token).refresh_token == lost.refresh_token
 
 
-def test_parallel_refreshes_on_two_nodes_leave_one_live_successor_and_no_logout(clock: FakeClock, storage: MemoryStorage) -> None:
+def test_parallel_refreshes_on_two_nodes_leave_one_live_successor_and_no_logout(
+    clock: FakeClock, storage: MemoryStorage
+) -> None:
     revocations = RevocationList(clock=clock)
     nodes = [make(clock, storage, revocations=revocations) for _ in range(2)]
     tokens = nodes[0].create(subject="uid1")
     for _ in range(20):
         with ThreadPoolExecutor(8) as pool:
-            answers = list(pool.map(lambda number, held=tokens: nodes[number % 2].update(held.refresh_token), range(16)))  # type: ignore[misc]
+            answers = list(
+                pool.map(
+                    lambda number, held=tokens: nodes[number % 2].update(held.refresh_token),
+                    range(16),
+                )
+            )  # type: ignore[misc]
         assert len({answer.refresh_token for answer in answers}) == 1
         tokens = answers[0]
         clock.advance(60)
     assert nodes[1].read(tokens.access_token, leeway=60).session_id == tokens.session_id
 
 
-def test_session_fixation_a_login_takes_no_id_from_outside_and_never_an_old_one(manager: SessionManager) -> None:
+def test_session_fixation_a_login_takes_no_id_from_outside_and_never_an_old_one(
+    manager: SessionManager,
+) -> None:
     before = manager.create(subject="uid1")
     after = manager.create(subject="uid1")
     assert after.session_id != before.session_id
@@ -163,7 +186,9 @@ def test_a_token_of_one_subject_never_serves_another(manager: SessionManager) ->
     assert manager.update(mine.refresh_token, subject="uid1").session_id == mine.session_id
 
 
-def test_a_refresh_in_the_last_second_does_not_outlive_the_session(clock: FakeClock, storage: MemoryStorage) -> None:
+def test_a_refresh_in_the_last_second_does_not_outlive_the_session(
+    clock: FakeClock, storage: MemoryStorage
+) -> None:
     manager = make(clock, storage, refresh_ttl=100)
     tokens = manager.create(subject="uid1")
     clock.now = tokens.refresh_expires_at - 0.5
@@ -174,7 +199,9 @@ def test_a_refresh_in_the_last_second_does_not_outlive_the_session(clock: FakeCl
         manager.update(last.refresh_token)
 
 
-def test_the_answer_to_a_wrong_refresh_token_is_the_same_whatever_is_wrong(manager: SessionManager, clock: FakeClock) -> None:
+def test_the_answer_to_a_wrong_refresh_token_is_the_same_whatever_is_wrong(
+    manager: SessionManager, clock: FakeClock
+) -> None:
     tokens = manager.create(subject="uid1", refresh_ttl=10)
     other = manager.create(subject="uid1")
     wrong = [

@@ -38,9 +38,23 @@ class Bench:
     def __init__(self, implementation: str, **options: Any) -> None:
         self.clock = FakeClock(1_700_000_000.0)
         module = importlib.import_module(f"tokenwheel._{implementation}.verifier")
-        self.revocations = importlib.import_module(f"tokenwheel._{implementation}.revocations").RevocationTable(clock=self.clock)
-        options = {"leeway": 0, "largest_leeway": 60, "cache_size": 100, "clock": self.clock, **options}
-        self.verifier = module.Verifier(options.pop("keys", [KEY]), issuer="i", audience=("a",), revocations=self.revocations, **options)
+        self.revocations = importlib.import_module(
+            f"tokenwheel._{implementation}.revocations"
+        ).RevocationTable(clock=self.clock)
+        options = {
+            "leeway": 0,
+            "largest_leeway": 60,
+            "cache_size": 100,
+            "clock": self.clock,
+            **options,
+        }
+        self.verifier = module.Verifier(
+            options.pop("keys", [KEY]),
+            issuer="i",
+            audience=("a",),
+            revocations=self.revocations,
+            **options,
+        )
 
     def token(self, number: int = 0, **claims: Any) -> str:
         now = int(self.clock.now)
@@ -78,7 +92,9 @@ def test_a_remembered_token_still_expires(make: Callable[..., Bench]) -> None:
         bench.read(token)
 
 
-def test_a_remembered_token_is_refused_where_the_clock_runs_back_before_it(make: Callable[..., Bench]) -> None:
+def test_a_remembered_token_is_refused_where_the_clock_runs_back_before_it(
+    make: Callable[..., Bench],
+) -> None:
     for name in ("iat", "nbf"):
         bench = make()
         token = bench.token(**{name: int(bench.clock.now)})
@@ -89,7 +105,9 @@ def test_a_remembered_token_is_refused_where_the_clock_runs_back_before_it(make:
         assert bench.read(token, leeway=5)["n"] == 0
 
 
-def test_a_remembered_token_is_revoked_at_once_and_good_again_when_the_revocation_is_over(make: Callable[..., Bench]) -> None:
+def test_a_remembered_token_is_revoked_at_once_and_good_again_when_the_revocation_is_over(
+    make: Callable[..., Bench],
+) -> None:
     bench = make()
     first, second = bench.token(), bench.token(gen=1)
     for token in (first, second):
@@ -118,13 +136,20 @@ def test_a_token_remembered_for_one_audience_serves_no_other(make: Callable[...,
     assert bench.read(token)["n"] == 0
 
 
-def test_no_refusal_is_remembered_as_a_success_nor_the_other_way_round(make: Callable[..., Bench]) -> None:
+def test_no_refusal_is_remembered_as_a_success_nor_the_other_way_round(
+    make: Callable[..., Bench],
+) -> None:
     bench = make()
     good = bench.token()
     header, payload, signature = good.split(".")
     other = bench.token(1, sub="root").split(".")[1]
     for _ in range(3):
-        for bad in (f"{header}.{other}.{signature}", f"{header}.{payload}.{signature[:-1]}", f"{header}.{payload}{signature}", good[:-1]):
+        for bad in (
+            f"{header}.{other}.{signature}",
+            f"{header}.{payload}.{signature[:-1]}",
+            f"{header}.{payload}{signature}",
+            good[:-1],
+        ):
             with pytest.raises(InvalidAccessToken):
                 bench.read(bad)
         assert bench.read(good)["sub"] == "uid1"
@@ -153,13 +178,22 @@ class Credulous:
 
 def alike(number: int) -> str:
     """Tokens that differ in nothing but one claim: the same header, the same signature, the same length."""
-    claims = {"iss": "i", "aud": "a", "sub": f"uid{number:06d}", "sid": "A" * 16, "iat": 1, "exp": 4_000_000_000}
+    claims = {
+        "iss": "i",
+        "aud": "a",
+        "sub": f"uid{number:06d}",
+        "sid": "A" * 16,
+        "iat": 1,
+        "exp": 4_000_000_000,
+    }
     parts = [orjson.dumps({"alg": "ES256", "typ": "at+jwt"}), orjson.dumps(claims), b"s" * 64]
     return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 10, 100])
-def test_cve_2026_35039_tokens_that_fall_on_one_place_are_not_taken_for_each_other(make: Callable[..., Bench], size: int) -> None:
+def test_cve_2026_35039_tokens_that_fall_on_one_place_are_not_taken_for_each_other(
+    make: Callable[..., Bench], size: int
+) -> None:
     """fast-jwt: a key of the cache that two tokens shared gave one caller the other's claims."""
     bench = make(keys=[Credulous()], cache_size=size)
     choose = random.Random(size)
@@ -174,7 +208,9 @@ def test_cve_2026_35039_tokens_that_fall_on_one_place_are_not_taken_for_each_oth
             bench.read(token)
 
 
-def test_cve_2026_107719_no_token_outlives_its_exp_in_memory_and_none_without_iat_gets_there(make: Callable[..., Bench]) -> None:
+def test_cve_2026_107719_no_token_outlives_its_exp_in_memory_and_none_without_iat_gets_there(
+    make: Callable[..., Bench],
+) -> None:
     """fast-jwt: the end of a remembered token was taken from its ``exp`` only where it had an ``iat``, which is optional there."""
     bench = make()
     claims = {"iss": "i", "aud": "a", "sub": "u", "sid": "A" * 16, "exp": int(bench.clock.now) + 60}
@@ -190,7 +226,9 @@ def test_cve_2026_107719_no_token_outlives_its_exp_in_memory_and_none_without_ia
         bench.read(with_iat)
 
 
-def test_cve_2026_48524_unknown_keys_in_any_number_drive_nothing_out(make: Callable[..., Bench]) -> None:
+def test_cve_2026_48524_unknown_keys_in_any_number_drive_nothing_out(
+    make: Callable[..., Bench],
+) -> None:
     """PyJWT: tokens that name keys nobody has emptied the cache of keys. Here only tokens that verified ever get in."""
     verified: list[bytes] = []
 
@@ -203,7 +241,13 @@ def test_cve_2026_48524_unknown_keys_in_any_number_drive_nothing_out(make: Calla
     first, second = alike(1), alike(2)
     for number in range(50):
         assert (bench.read(first).subject, bench.read(second).subject) == ("uid000001", "uid000002")
-        header = base64.urlsafe_b64encode(orjson.dumps({"alg": "ES256", "typ": "at+jwt", "kid": str(number)})).rstrip(b"=").decode()
+        header = (
+            base64.urlsafe_b64encode(
+                orjson.dumps({"alg": "ES256", "typ": "at+jwt", "kid": str(number)})
+            )
+            .rstrip(b"=")
+            .decode()
+        )
         with pytest.raises(InvalidAccessToken):
             bench.read(".".join([header, *first.split(".")[1:]]))
         with pytest.raises(InvalidAccessToken):
@@ -211,7 +255,9 @@ def test_cve_2026_48524_unknown_keys_in_any_number_drive_nothing_out(make: Calla
     assert len(verified) == 2 + 50
 
 
-def test_a_token_that_is_verified_twice_at_once_is_remembered_once(make: Callable[..., Bench]) -> None:
+def test_a_token_that_is_verified_twice_at_once_is_remembered_once(
+    make: Callable[..., Bench],
+) -> None:
     class Reentering(Credulous):
         def verify(self, message: bytes, signature: bytes) -> bool:
             if len(depths) < 3:
@@ -224,7 +270,11 @@ def test_a_token_that_is_verified_twice_at_once_is_remembered_once(make: Callabl
     assert bench.read(alike(1)).subject == "uid000001"
     once = make(keys=[Credulous()])
     once.read(alike(1))
-    assert (3, 1, once.verifier.remembered_bytes) == (len(depths), bench.verifier.remembered, bench.verifier.remembered_bytes)
+    assert (3, 1, once.verifier.remembered_bytes) == (
+        len(depths),
+        bench.verifier.remembered,
+        bench.verifier.remembered_bytes,
+    )
 
 
 def test_memory_does_not_grow_with_the_tokens_that_come_and_go(make: Callable[..., Bench]) -> None:
@@ -240,11 +290,15 @@ def test_memory_does_not_grow_with_the_tokens_that_come_and_go(make: Callable[..
         grown = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
-    assert grown < 30_000, "a word for each of 4,000 tokens that came and went would be 32,000 bytes; those remembered take 8,000"
+    assert grown < 30_000, (
+        "a word for each of 4,000 tokens that came and went would be 32,000 bytes; those remembered take 8,000"
+    )
     assert bench.verifier.remembered == 4
 
 
-def test_the_number_of_remembered_tokens_is_bounded_and_answers_stay_right(make: Callable[..., Bench]) -> None:
+def test_the_number_of_remembered_tokens_is_bounded_and_answers_stay_right(
+    make: Callable[..., Bench],
+) -> None:
     for size in (0, 1, 2, 3, 50):
         bench = make(cache_size=size)
         tokens = [bench.token(number) for number in range(120)]
@@ -284,7 +338,15 @@ def test_tokens_asked_for_over_and_over_outlive_those_seen_once(make: Callable[.
     bench = make(keys=[spy], cache_size=20)
 
     def token(number: int) -> str:
-        claims = {"iss": "i", "aud": "a", "sub": "u", "sid": "A" * 16, "iat": 1, "exp": 4_000_000_000, "n": number}
+        claims = {
+            "iss": "i",
+            "aud": "a",
+            "sub": "u",
+            "sid": "A" * 16,
+            "iat": 1,
+            "exp": 4_000_000_000,
+            "n": number,
+        }
         return jwt.encode(claims, spy.key.to_pem(private=True), "ES256", headers={"typ": "at+jwt"})
 
     popular = [token(number) for number in range(5)]
@@ -307,7 +369,9 @@ def test_keys_that_change_empty_the_memory(make: Callable[..., Bench]) -> None:
     assert bench.read(token)["n"] == 0
 
 
-def test_a_token_verified_by_a_key_that_leaves_meanwhile_is_not_remembered(make: Callable[..., Bench]) -> None:
+def test_a_token_verified_by_a_key_that_leaves_meanwhile_is_not_remembered(
+    make: Callable[..., Bench],
+) -> None:
     class Leaving:
         algorithm, kid, _secret = "ES256", None, None
 
@@ -317,14 +381,18 @@ def test_a_token_verified_by_a_key_that_leaves_meanwhile_is_not_remembered(make:
 
     bench = make(keys=[Leaving()])
     claims = {"iss": "i", "aud": "a", "sub": "u", "sid": "A" * 16, "iat": 1, "exp": 4_000_000_000}
-    token = jwt.encode(claims, Key.generate("ES256").to_pem(private=True), "ES256", headers={"typ": "at+jwt"})
+    token = jwt.encode(
+        claims, Key.generate("ES256").to_pem(private=True), "ES256", headers={"typ": "at+jwt"}
+    )
     assert bench.read(token).subject == "u"
     assert bench.verifier.remembered == 0
     with pytest.raises(InvalidAccessToken):
         bench.read(token)
 
 
-def test_threads_read_the_same_and_different_tokens_while_keys_change(make: Callable[..., Bench]) -> None:
+def test_threads_read_the_same_and_different_tokens_while_keys_change(
+    make: Callable[..., Bench],
+) -> None:
     bench = make(cache_size=30)
     tokens = [bench.token(number) for number in range(60)]
     gate = threading.Barrier(8)

@@ -26,7 +26,9 @@ class Driven:
         attribute = getattr(self.manager, name)
         if not inspect.iscoroutinefunction(attribute):
             return attribute
-        return lambda *arguments, **options: self._loop.run_until_complete(attribute(*arguments, **options))
+        return lambda *arguments, **options: self._loop.run_until_complete(
+            attribute(*arguments, **options)
+        )
 
 
 @pytest.fixture
@@ -42,11 +44,18 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 
 @pytest.fixture(params=["blocking", "async"])
-def make(request: pytest.FixtureRequest, clock: FakeClock, loop: asyncio.AbstractEventLoop) -> Callable[..., Any]:
+def make(
+    request: pytest.FixtureRequest, clock: FakeClock, loop: asyncio.AbstractEventLoop
+) -> Callable[..., Any]:
     """Makes a manager with the usual options, but for those given."""
 
     def make_manager(keys: Any = SECRET, **options: Any) -> Any:
-        options = {"issuer": "auth-server.com", "audience": ["auth-server.com", "rest-server.com"], "clock": clock, **options}
+        options = {
+            "issuer": "auth-server.com",
+            "audience": ["auth-server.com", "rest-server.com"],
+            "clock": clock,
+            **options,
+        }
         if request.param == "blocking":
             return SessionManager(keys, **options)
         return Driven(AsyncSessionManager(keys, **options), loop)

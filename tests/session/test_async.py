@@ -53,9 +53,14 @@ def test_refreshes_of_one_token_all_at_once_get_the_one_live_successor() -> None
         manager = make(AwaitedStorage())
         tokens = await manager.create(subject="uid1")
         for _ in range(10):
-            answers = await asyncio.gather(*[manager.update(tokens.refresh_token) for _ in range(50)])
+            answers = await asyncio.gather(
+                *[manager.update(tokens.refresh_token) for _ in range(50)]
+            )
             assert len({answer.refresh_token for answer in answers}) == 1
-            assert all(manager.read(answer.access_token).session_id == tokens.session_id for answer in answers)
+            assert all(
+                manager.read(answer.access_token).session_id == tokens.session_id
+                for answer in answers
+            )
             tokens = answers[0]
 
     asyncio.run(main())
@@ -67,7 +72,9 @@ def test_of_a_refresh_at_once_with_a_deletion_no_token_survives() -> None:
         for _ in range(20):
             tokens = await manager.create(subject="uid1")
             refreshed, deleted = await asyncio.gather(
-                manager.update(tokens.refresh_token), manager.delete_one("uid1", tokens.session_id), return_exceptions=True
+                manager.update(tokens.refresh_token),
+                manager.delete_one("uid1", tokens.session_id),
+                return_exceptions=True,
             )
             assert deleted is True
             for survivor in (tokens, refreshed):
@@ -83,7 +90,9 @@ def test_of_a_refresh_at_once_with_a_deletion_no_token_survives() -> None:
 def test_max_sessions_holds_for_logins_all_at_once() -> None:
     async def main() -> None:
         manager = make(AwaitedStorage(), max_sessions=3)
-        answers = await asyncio.gather(*[manager.create(subject="uid1") for _ in range(50)], return_exceptions=True)
+        answers = await asyncio.gather(
+            *[manager.create(subject="uid1") for _ in range(50)], return_exceptions=True
+        )
         assert sum(isinstance(answer, SessionTokens) for answer in answers) == 3
         assert sum(isinstance(answer, TooManySessions) for answer in answers) == 47
         assert len(await manager.read_all("uid1")) == 3
@@ -92,7 +101,9 @@ def test_max_sessions_holds_for_logins_all_at_once() -> None:
 
 
 @pytest.mark.parametrize("step", ["read", "delete"])
-def test_a_deletion_cancelled_anywhere_leaves_no_session_gone_with_its_token_alive(step: str) -> None:
+def test_a_deletion_cancelled_anywhere_leaves_no_session_gone_with_its_token_alive(
+    step: str,
+) -> None:
     async def main() -> None:
         storage = AwaitedStorage()
         manager = make(storage)

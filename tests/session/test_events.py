@@ -36,7 +36,9 @@ def heard(manager: Any) -> list[Any]:
     return events
 
 
-def test_each_event_is_told_once_as_a_frozen_value(manager: Any, heard: list[Any], clock: FakeClock) -> None:
+def test_each_event_is_told_once_as_a_frozen_value(
+    manager: Any, heard: list[Any], clock: FakeClock
+) -> None:
     first = manager.create(subject="uid1")
     manager.update(first.refresh_token)
     second = manager.create(subject="uid1")
@@ -46,7 +48,9 @@ def test_each_event_is_told_once_as_a_frozen_value(manager: Any, heard: list[Any
         manager.update(first.refresh_token)
     third = manager.create(subject="uid1")
     manager.delete_all("uid1")
-    assert [(type(event), getattr(event, "session", None) and event.session.id) for event in heard] == [
+    assert [
+        (type(event), getattr(event, "session", None) and event.session.id) for event in heard
+    ] == [
         (SessionCreated, first.session_id),
         (SessionRefreshed, first.session_id),
         (SessionCreated, second.session_id),
@@ -56,7 +60,10 @@ def test_each_event_is_told_once_as_a_frozen_value(manager: Any, heard: list[Any
         (SessionCreated, third.session_id),
         (AllSessionsInvalidated, None),
     ]
-    assert (heard[-1].subject, [session.id for session in heard[-1].sessions]) == ("uid1", [third.session_id])
+    assert (heard[-1].subject, [session.id for session in heard[-1].sessions]) == (
+        "uid1",
+        [third.session_id],
+    )
     for event in heard:
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(event, dataclasses.fields(event)[0].name, None)
@@ -86,7 +93,9 @@ def test_a_listener_runs_after_the_fact_has_taken_effect(manager: Any) -> None:
     assert callable(listener)
 
 
-def test_a_listener_that_raises_is_logged_and_disturbs_nobody(manager: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_listener_that_raises_is_logged_and_disturbs_nobody(
+    manager: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     heard: list[Any] = []
 
     def broken(event: Any) -> None:
@@ -98,7 +107,9 @@ def test_a_listener_that_raises_is_logged_and_disturbs_nobody(manager: Any, capl
         tokens = manager.create(subject="uid1")
     assert manager.read(tokens.access_token).subject == "uid1"
     assert len(heard) == 1
-    assert [(record.name, record.getMessage()) for record in caplog.records] == [("tokenwheel", "a listener for SESSION_CREATED raised")]
+    assert [(record.name, record.getMessage()) for record in caplog.records] == [
+        ("tokenwheel", "a listener for SESSION_CREATED raised")
+    ]
 
 
 def test_off_ends_a_subscription_and_is_harmless_without_one(manager: Any) -> None:

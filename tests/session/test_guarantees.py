@@ -32,7 +32,9 @@ Make = Callable[..., Any]
 # 1. After delete_one, delete_all or restrict_* returned, a revoked token is accepted nowhere.
 
 
-def test_guarantee_1_delete_one_refuses_the_next_read_of_every_token_of_the_session(manager: Any) -> None:
+def test_guarantee_1_delete_one_refuses_the_next_read_of_every_token_of_the_session(
+    manager: Any,
+) -> None:
     first = manager.create(subject="uid1")
     second = manager.update(first.refresh_token)
     assert manager.delete_one("uid1", first.session_id) is True
@@ -41,7 +43,9 @@ def test_guarantee_1_delete_one_refuses_the_next_read_of_every_token_of_the_sess
             manager.read(token)
 
 
-def test_guarantee_1_delete_all_refuses_the_next_read_of_every_session_of_the_subject(manager: Any) -> None:
+def test_guarantee_1_delete_all_refuses_the_next_read_of_every_session_of_the_subject(
+    manager: Any,
+) -> None:
     tokens = [manager.create(subject="uid1").access_token for _ in range(3)]
     other = manager.create(subject="uid2").access_token
     assert manager.delete_all("uid1") == 3
@@ -51,7 +55,9 @@ def test_guarantee_1_delete_all_refuses_the_next_read_of_every_session_of_the_su
     assert manager.read(other).subject == "uid2"
 
 
-def test_guarantee_1_restrict_refuses_the_next_read_whether_the_token_was_seen_before_or_not(manager: Any) -> None:
+def test_guarantee_1_restrict_refuses_the_next_read_whether_the_token_was_seen_before_or_not(
+    manager: Any,
+) -> None:
     seen, unseen = (manager.create(subject="uid1").access_token for _ in range(2))
     manager.read(seen)
     manager.restrict_all("uid1")
@@ -63,7 +69,10 @@ def test_guarantee_1_restrict_refuses_the_next_read_whether_the_token_was_seen_b
 def test_guarantee_1_a_second_manager_over_the_same_list_refuses_as_well(make: Make) -> None:
     revocations = RevocationList()
     storage = MemoryStorage()
-    login, resource = make(storage=storage, revocations=revocations), make(storage=storage, revocations=revocations)
+    login, resource = (
+        make(storage=storage, revocations=revocations),
+        make(storage=storage, revocations=revocations),
+    )
     tokens = login.create(subject="uid1")
     assert resource.read(tokens.access_token).subject == "uid1"
     login.delete_one("uid1", tokens.session_id)
@@ -84,7 +93,9 @@ def test_guarantee_2_a_login_in_the_same_instant_as_delete_all_is_accepted(manag
 
 
 @pytest.mark.parametrize("restrict", ["restrict_one", "restrict_all"])
-def test_guarantee_2_a_refresh_in_the_same_instant_as_a_restriction_is_accepted(manager: Any, restrict: str) -> None:
+def test_guarantee_2_a_refresh_in_the_same_instant_as_a_restriction_is_accepted(
+    manager: Any, restrict: str
+) -> None:
     before = manager.create(subject="uid1")
     claims = manager.read(before.access_token)
     manager.restrict_one(claims) if restrict == "restrict_one" else manager.restrict_all("uid1")
@@ -95,7 +106,9 @@ def test_guarantee_2_a_refresh_in_the_same_instant_as_a_restriction_is_accepted(
 
 
 @pytest.mark.parametrize("minutes", [-5, 5])
-def test_guarantee_2_holds_when_the_clocks_of_two_nodes_differ_by_minutes(make: Make, clock: FakeClock, minutes: int) -> None:
+def test_guarantee_2_holds_when_the_clocks_of_two_nodes_differ_by_minutes(
+    make: Make, clock: FakeClock, minutes: int
+) -> None:
     storage = MemoryStorage()
     other_clock = FakeClock(clock.now + minutes * 60)
     revocations = RevocationList(clock=clock)
@@ -119,7 +132,9 @@ def test_guarantee_2_holds_when_the_clocks_of_two_nodes_differ_by_minutes(make: 
 # 3. A revocation outlives everything it covers, and nothing more. (Restarts: with the durable feeds.)
 
 
-def test_guarantee_3_a_revocation_lasts_until_the_longest_token_of_the_session_has_expired(make: Make, clock: FakeClock) -> None:
+def test_guarantee_3_a_revocation_lasts_until_the_longest_token_of_the_session_has_expired(
+    make: Make, clock: FakeClock
+) -> None:
     revocations = RevocationList(clock=clock)
     manager = make(revocations=revocations, leeway=5)
     tokens = manager.create(subject="uid1", access_ttl=3600)
@@ -134,7 +149,9 @@ def test_guarantee_3_a_revocation_lasts_until_the_longest_token_of_the_session_h
     assert len(revocations) == 0
 
 
-def test_guarantee_3_a_revoked_token_stays_refused_with_the_largest_leeway_a_read_may_ask_for(manager: Any, clock: FakeClock) -> None:
+def test_guarantee_3_a_revoked_token_stays_refused_with_the_largest_leeway_a_read_may_ask_for(
+    manager: Any, clock: FakeClock
+) -> None:
     tokens = manager.create(subject="uid1", access_ttl=10)
     manager.delete_all("uid1")
     clock.advance(30)
@@ -148,7 +165,9 @@ def test_guarantee_3_a_revoked_token_stays_refused_with_the_largest_leeway_a_rea
 
 
 @pytest.mark.parametrize("cache", [0, 1024])
-def test_guarantee_4_nobody_changes_the_claims_of_another_nested_values_included(make: Make, cache: int) -> None:
+def test_guarantee_4_nobody_changes_the_claims_of_another_nested_values_included(
+    make: Make, cache: int
+) -> None:
     manager = make(verified_cache_size=cache)
     given = {"roles": ["user"], "tenant": {"id": 7, "flags": ["a"]}}
     token = manager.create(given, subject="uid1").access_token
@@ -163,7 +182,11 @@ def test_guarantee_4_nobody_changes_the_claims_of_another_nested_values_included
     for _, value in mine.items():  # noqa: PERF102 - another way to the values
         if isinstance(value, dict):
             value.clear()
-    for change in (lambda: mine.__setitem__("role", "admin"), lambda: setattr(mine, "subject", "root"), lambda: delattr(mine, "subject")):
+    for change in (
+        lambda: mine.__setitem__("role", "admin"),
+        lambda: setattr(mine, "subject", "root"),
+        lambda: delattr(mine, "subject"),
+    ):
         with pytest.raises((TypeError, AttributeError)):
             change()
     for other in (manager.read(token), mine, copy.deepcopy(mine)):
@@ -181,7 +204,9 @@ def _pieces(*texts: str) -> list[str]:
     return [text[start : start + 8] for text in texts for start in range(len(text) - 7)]
 
 
-def test_guarantee_5_no_exception_log_line_or_repr_holds_a_secret_or_a_token(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+def test_guarantee_5_no_exception_log_line_or_repr_holds_a_secret_or_a_token(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     storage = MemoryStorage()
     manager = make(storage=storage, refresh_hook=lambda session, context: None)
@@ -191,7 +216,14 @@ def test_guarantee_5_no_exception_log_line_or_repr_holds_a_secret_or_a_token(mak
         manager.on(event, lambda event: 1 / 0)
     first = manager.create({"role": "user"}, subject="uid1")
     second = manager.update(first.refresh_token)
-    said = [repr(manager), repr(first), repr(second), repr(storage), repr(manager.read(first.access_token)), repr(manager.read_all("uid1"))]
+    said = [
+        repr(manager),
+        repr(first),
+        repr(second),
+        repr(storage),
+        repr(manager.read(first.access_token)),
+        repr(manager.read_all("uid1")),
+    ]
     header, payload, signature = first.access_token.split(".")
     attempts: list[Callable[[], Any]] = [
         lambda: manager.read(first.access_token[:-4]),
@@ -200,7 +232,9 @@ def test_guarantee_5_no_exception_log_line_or_repr_holds_a_secret_or_a_token(mak
         lambda: manager.read(first.access_token + "é"),
         lambda: manager.read(first.access_token, audience="elsewhere"),
         lambda: manager.update(first.refresh_token[:-4]),
-        lambda: manager.update(first.refresh_token[:-1] + ("A" if first.refresh_token[-1] != "A" else "B")),
+        lambda: manager.update(
+            first.refresh_token[:-1] + ("A" if first.refresh_token[-1] != "A" else "B")
+        ),
         lambda: manager.update(second.refresh_token, subject="uid2"),
         lambda: manager.delete_one("uid1", second.refresh_token + "!"),
         lambda: manager.create(subject=second.refresh_token * 9),
@@ -213,13 +247,21 @@ def test_guarantee_5_no_exception_log_line_or_repr_holds_a_secret_or_a_token(mak
         while error is not None:
             said += [str(error), repr(error), repr(vars(error))]
             error = error.__cause__ or error.__context__
-    said += [repr(event) for event in heard] + [record.getMessage() for record in caplog.records] + [caplog.text]
-    secrets = _pieces(payload, signature, first.refresh_token[16:], second.refresh_token[16:], SECRET)
+    said += (
+        [repr(event) for event in heard]
+        + [record.getMessage() for record in caplog.records]
+        + [caplog.text]
+    )
+    secrets = _pieces(
+        payload, signature, first.refresh_token[16:], second.refresh_token[16:], SECRET
+    )
     for text in said:
         assert not [piece for piece in secrets if piece in text]
 
 
-def test_guarantee_5_a_storage_sees_no_secret_and_a_dump_of_it_refreshes_nothing(make: Make) -> None:
+def test_guarantee_5_a_storage_sees_no_secret_and_a_dump_of_it_refreshes_nothing(
+    make: Make,
+) -> None:
     storage = MemoryStorage()
     manager = make(storage=storage)
     first = manager.create(subject="uid1")
@@ -240,9 +282,20 @@ def test_guarantee_5_a_storage_sees_no_secret_and_a_dump_of_it_refreshes_nothing
 
 @pytest.mark.parametrize(
     "one, other",
-    [("a", "a@b"), ("a:*", "a"), ("*", "a"), ("\u00e4", "a\u0308"), ("a b", "a  b"), ("A", "a"), ("é" * 255, "é" * 254), ("😀", "😁")],
+    [
+        ("a", "a@b"),
+        ("a:*", "a"),
+        ("*", "a"),
+        ("\u00e4", "a\u0308"),
+        ("a b", "a  b"),
+        ("A", "a"),
+        ("é" * 255, "é" * 254),
+        ("😀", "😁"),
+    ],
 )
-def test_guarantee_6_what_is_done_to_one_subject_never_reaches_another(manager: Any, one: str, other: str) -> None:
+def test_guarantee_6_what_is_done_to_one_subject_never_reaches_another(
+    manager: Any, one: str, other: str
+) -> None:
     mine, theirs = manager.create(subject=one), manager.create(subject=other)
     assert list(manager.read_all(one)) == [mine.session_id]
     assert manager.delete_one(one, theirs.session_id) is False
@@ -257,7 +310,9 @@ def test_guarantee_6_what_is_done_to_one_subject_never_reaches_another(manager: 
 # 7. Only access tokens issued here are accepted.
 
 
-def test_guarantee_7_another_jwt_signed_with_the_same_key_is_refused(manager: Any, clock: FakeClock) -> None:
+def test_guarantee_7_another_jwt_signed_with_the_same_key_is_refused(
+    manager: Any, clock: FakeClock
+) -> None:
     claims = manager.read(manager.create(subject="uid1").access_token).to_dict()
     assert manager.read(jwt.encode(claims, SECRET, headers={"typ": "at+jwt"})).subject == "uid1"
     for typ in ("JWT", "AT+JWT ", "reset+jwt", None):
@@ -265,14 +320,22 @@ def test_guarantee_7_another_jwt_signed_with_the_same_key_is_refused(manager: An
             manager.read(jwt.encode(claims, SECRET, headers={"typ": typ}))
     for missing in ("iss", "aud", "sub", "sid", "iat", "exp"):
         with pytest.raises(InvalidAccessToken):
-            manager.read(jwt.encode({k: v for k, v in claims.items() if k != missing}, SECRET, headers={"typ": "at+jwt"}))
+            manager.read(
+                jwt.encode(
+                    {k: v for k, v in claims.items() if k != missing},
+                    SECRET,
+                    headers={"typ": "at+jwt"},
+                )
+            )
 
 
 # 8. The application's claims can't carry the library's.
 
 
 @pytest.mark.parametrize("name", ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "gen"])
-def test_guarantee_8_a_claim_of_the_library_is_refused_and_nothing_is_stored_or_changed(manager: Any, name: str) -> None:
+def test_guarantee_8_a_claim_of_the_library_is_refused_and_nothing_is_stored_or_changed(
+    manager: Any, name: str
+) -> None:
     claims = {"role": "user", name: "x"}
     with pytest.raises(InvalidArgument, match=name):
         manager.create(claims, subject="uid1")
@@ -290,7 +353,9 @@ def test_guarantee_8_the_callers_dict_is_not_changed(manager: Any) -> None:
     assert claims == {"roles": ["user"]}
 
 
-def test_reuse_of_a_refresh_token_is_told_apart_from_an_unknown_one_only_by_its_type(manager: Any, clock: FakeClock) -> None:
+def test_reuse_of_a_refresh_token_is_told_apart_from_an_unknown_one_only_by_its_type(
+    manager: Any, clock: FakeClock
+) -> None:
     first = manager.create(subject="uid1")
     manager.update(first.refresh_token)
     clock.advance(11)

@@ -31,7 +31,9 @@ from tokenwheel import (
 Make = Callable[..., Any]
 
 
-def test_an_access_token_carries_the_contracts_claims_and_the_applications(manager: Any, clock: FakeClock) -> None:
+def test_an_access_token_carries_the_contracts_claims_and_the_applications(
+    manager: Any, clock: FakeClock
+) -> None:
     tokens = manager.create({"name": "John", "roles": ["user"], "nothing": None}, subject="uid1")
     claims = manager.read(tokens.access_token)
     assert claims.to_dict() == {
@@ -61,7 +63,9 @@ def test_a_new_login_never_takes_an_old_session_id(manager: Any) -> None:
     assert len({manager.create(subject="uid1").session_id for _ in range(100)}) == 100
 
 
-def test_an_access_token_expires_after_its_lifetime_and_leeway(make: Make, clock: FakeClock) -> None:
+def test_an_access_token_expires_after_its_lifetime_and_leeway(
+    make: Make, clock: FakeClock
+) -> None:
     manager = make(access_ttl=60, leeway=5)
     tokens = manager.create(subject="uid1")
     clock.now = tokens.access_expires_at + 4.9
@@ -93,7 +97,9 @@ def test_no_access_token_outlives_its_session(make: Make, clock: FakeClock) -> N
     assert tokens.access_expires_at == tokens.refresh_expires_at
 
 
-def test_a_session_ends_at_its_absolute_lifetime_however_often_it_is_refreshed(make: Make, clock: FakeClock) -> None:
+def test_a_session_ends_at_its_absolute_lifetime_however_often_it_is_refreshed(
+    make: Make, clock: FakeClock
+) -> None:
     manager = make(refresh_ttl=100)
     tokens = manager.create(subject="uid1")
     end = tokens.refresh_expires_at
@@ -107,7 +113,9 @@ def test_a_session_ends_at_its_absolute_lifetime_however_often_it_is_refreshed(m
     assert manager.read_all("uid1") == {}
 
 
-def test_an_idle_session_ends_and_a_refresh_starts_its_idle_time_anew(make: Make, clock: FakeClock) -> None:
+def test_an_idle_session_ends_and_a_refresh_starts_its_idle_time_anew(
+    make: Make, clock: FakeClock
+) -> None:
     manager = make(refresh_ttl=100, idle_ttl=20)
     tokens = manager.create(subject="uid1")
     clock.advance(19)
@@ -150,7 +158,9 @@ def test_a_refresh_gives_a_new_pair_and_the_same_session(manager: Any, clock: Fa
     assert (session.created_at, session.last_used_at) == (clock.now - 60, clock.now)
 
 
-def test_within_the_grace_a_retry_gets_the_very_same_successor(manager: Any, clock: FakeClock) -> None:
+def test_within_the_grace_a_retry_gets_the_very_same_successor(
+    manager: Any, clock: FakeClock
+) -> None:
     first = manager.create(subject="uid1")
     second = manager.update(first.refresh_token)
     for _ in range(9):
@@ -163,7 +173,9 @@ def test_within_the_grace_a_retry_gets_the_very_same_successor(manager: Any, clo
         manager.update(first.refresh_token)
 
 
-def test_reuse_after_the_grace_ends_the_session_and_revokes_its_access_tokens(manager: Any, clock: FakeClock) -> None:
+def test_reuse_after_the_grace_ends_the_session_and_revokes_its_access_tokens(
+    manager: Any, clock: FakeClock
+) -> None:
     first = manager.create(subject="uid1")
     second = manager.update(first.refresh_token)
     clock.advance(11)
@@ -177,7 +189,9 @@ def test_reuse_after_the_grace_ends_the_session_and_revokes_its_access_tokens(ma
             manager.read(tokens.access_token)
 
 
-def test_reuse_of_any_ancestor_is_found_out_even_within_the_grace(manager: Any, clock: FakeClock) -> None:
+def test_reuse_of_any_ancestor_is_found_out_even_within_the_grace(
+    manager: Any, clock: FakeClock
+) -> None:
     ancestor = manager.create(subject="uid1")
     latest = ancestor
     for _ in range(5):
@@ -207,8 +221,13 @@ def test_a_guessed_refresh_token_never_ends_a_session(manager: Any) -> None:
     assert manager.update(tokens.refresh_token).session_id == tokens.session_id
 
 
-@pytest.mark.parametrize("text", ["", "A", "A" * 16, "A" * 47, "=" * 68, "é" * 68, " " * 68, "A" * 100_000, None, 7, b"A" * 68])
-def test_a_malformed_refresh_token_is_refused_before_any_storage_access(make: Make, text: Any) -> None:
+@pytest.mark.parametrize(
+    "text",
+    ["", "A", "A" * 16, "A" * 47, "=" * 68, "é" * 68, " " * 68, "A" * 100_000, None, 7, b"A" * 68],
+)
+def test_a_malformed_refresh_token_is_refused_before_any_storage_access(
+    make: Make, text: Any
+) -> None:
     class Untouchable(MemoryStorage):
         def read(self, session_id: str, now: float) -> Any:
             raise AssertionError("the storage was asked")
@@ -263,7 +282,9 @@ def test_delete_one_takes_a_session_id_or_a_refresh_token(manager: Any) -> None:
     assert manager.delete_all("uid1") == 0
 
 
-def test_delete_one_of_a_session_the_storage_has_lost_revokes_its_tokens_all_the_same(make: Make, clock: FakeClock) -> None:
+def test_delete_one_of_a_session_the_storage_has_lost_revokes_its_tokens_all_the_same(
+    make: Make, clock: FakeClock
+) -> None:
     revocations = RevocationList(clock=clock)
     tokens = make(revocations=revocations).create(subject="uid1", access_ttl=86_400)
     after_loss = make(revocations=revocations, storage=MemoryStorage())
@@ -274,14 +295,20 @@ def test_delete_one_of_a_session_the_storage_has_lost_revokes_its_tokens_all_the
 
 
 def test_read_all_lists_the_active_sessions_of_a_subject(manager: Any, clock: FakeClock) -> None:
-    context = SessionContext(ip="127.0.0.1", device=Device("Pixel", "phone", {"os": "Android"}), location="Chisinau")
+    context = SessionContext(
+        ip="127.0.0.1", device=Device("Pixel", "phone", {"os": "Android"}), location="Chisinau"
+    )
     tokens = manager.create(subject="uid1", context=context, refresh_ttl=100)
     manager.create(subject="uid1", refresh_ttl=50)
     assert len(manager.read_all("uid1")) == 2
     clock.advance(60)
     (session,) = manager.read_all("uid1").values()
     assert (session.id, session.subject) == (tokens.session_id, "uid1")
-    assert (session.ip, session.device, session.location) == (context.ip, context.device, context.location)
+    assert (session.ip, session.device, session.location) == (
+        context.ip,
+        context.device,
+        context.location,
+    )
     assert session.expires_at == tokens.refresh_expires_at
     assert manager.read_all("nobody") == {}
 
@@ -310,7 +337,9 @@ def test_max_sessions_rejects_the_login_too_many(make: Make, clock: FakeClock) -
     manager.create(subject="uid1")
 
 
-def test_max_sessions_evicts_the_oldest_and_revokes_its_tokens(make: Make, clock: FakeClock) -> None:
+def test_max_sessions_evicts_the_oldest_and_revokes_its_tokens(
+    make: Make, clock: FakeClock
+) -> None:
     manager = make(max_sessions=2, when_full="evict_oldest")
     opened = []
     for _ in range(4):
@@ -326,7 +355,9 @@ def test_max_sessions_evicts_the_oldest_and_revokes_its_tokens(make: Make, clock
         assert manager.read(tokens.access_token).session_id == tokens.session_id
 
 
-def test_the_default_hook_refuses_another_device_and_leaves_the_session_as_it_was(manager: Any) -> None:
+def test_the_default_hook_refuses_another_device_and_leaves_the_session_as_it_was(
+    manager: Any,
+) -> None:
     phone = SessionContext(ip="1", device=Device("Pixel", "phone"))
     tokens = manager.create(subject="uid1", context=phone)
     for context in (
@@ -337,13 +368,20 @@ def test_the_default_hook_refuses_another_device_and_leaves_the_session_as_it_wa
     ):
         with pytest.raises(ContextMismatch):
             manager.update(tokens.refresh_token, context=context)
-    moved = SessionContext(ip="2", device=Device("Pixel", "phone", {"os": "Android"}), location="Paris")
+    moved = SessionContext(
+        ip="2", device=Device("Pixel", "phone", {"os": "Android"}), location="Paris"
+    )
     assert manager.update(tokens.refresh_token, context=moved).session_id == tokens.session_id
 
 
 def test_a_session_opened_without_a_device_is_refreshed_from_anywhere(manager: Any) -> None:
     tokens = manager.create(subject="uid1", context=SessionContext(ip="1"))
-    assert manager.update(tokens.refresh_token, context=SessionContext(device=Device("Pixel", "phone"))).session_id == tokens.session_id
+    assert (
+        manager.update(
+            tokens.refresh_token, context=SessionContext(device=Device("Pixel", "phone"))
+        ).session_id
+        == tokens.session_id
+    )
 
 
 def test_a_hook_that_raises_anything_refuses(make: Make) -> None:
@@ -357,7 +395,9 @@ def test_a_hook_that_raises_anything_refuses(make: Make) -> None:
     assert isinstance(caught.value.__cause__, RuntimeError)
 
 
-def test_a_manager_with_public_keys_reads_deletes_and_restricts_but_issues_nothing(make: Make) -> None:
+def test_a_manager_with_public_keys_reads_deletes_and_restricts_but_issues_nothing(
+    make: Make,
+) -> None:
     key = Key.generate("ES256")
     storage, revocations = MemoryStorage(), RevocationList()
     login = make(KeySet(key), storage=storage, revocations=revocations)
@@ -374,7 +414,10 @@ def test_a_manager_with_public_keys_reads_deletes_and_restricts_but_issues_nothi
     assert resource.delete_all("uid1") == 1
 
 
-@pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512", "RS256", "PS384", "ES256", "ES384", "ES512", "ES256K", "EdDSA"])
+@pytest.mark.parametrize(
+    "algorithm",
+    ["HS256", "HS384", "HS512", "RS256", "PS384", "ES256", "ES384", "ES512", "ES256K", "EdDSA"],
+)
 def test_keys_rotate_without_logging_anyone_out(make: Make, algorithm: str) -> None:
     old = Key.generate(algorithm, kid="old")
     keys = KeySet(old)
@@ -405,7 +448,9 @@ def test_an_audience_can_be_required_of_one_read(make: Make) -> None:
             manager.read(token, audience=unusable)
 
 
-def test_a_token_read_for_another_audience_first_is_not_good_for_the_managers_own(make: Make) -> None:
+def test_a_token_read_for_another_audience_first_is_not_good_for_the_managers_own(
+    make: Make,
+) -> None:
     issuer = make(audience="elsewhere")
     manager = make(audience="here")
     token = issuer.create(subject="uid1").access_token

@@ -48,7 +48,9 @@ nan, infinite = float("nan"), float("inf")
         ("clock", [None, 7]),
     ],
 )
-def test_an_option_that_makes_no_sense_is_refused_by_name(make: Make, option: str, values: list[Any]) -> None:
+def test_an_option_that_makes_no_sense_is_refused_by_name(
+    make: Make, option: str, values: list[Any]
+) -> None:
     for value in values:
         with pytest.raises(ConfigurationError, match=option):
             make(**{option: value})
@@ -68,7 +70,9 @@ def test_an_option_that_makes_no_sense_is_refused_by_name(make: Make, option: st
         ("", "HS256"),
     ],
 )
-def test_a_key_or_algorithm_that_cannot_be_used_is_refused(make: Make, keys: Any, algorithm: Any) -> None:
+def test_a_key_or_algorithm_that_cannot_be_used_is_refused(
+    make: Make, keys: Any, algorithm: Any
+) -> None:
     with pytest.raises(ConfigurationError):
         make(keys, algorithm=algorithm)
 
@@ -96,7 +100,10 @@ def test_a_subject_that_cannot_be_used_is_refused_everywhere(manager: Any, subje
             call()
 
 
-@pytest.mark.parametrize("subject", ["a", "é" * 255, "😀", "a@b:*", " ", "\n", "null", "../..", "'; DROP TABLE sessions; --"])
+@pytest.mark.parametrize(
+    "subject",
+    ["a", "é" * 255, "😀", "a@b:*", " ", "\n", "null", "../..", "'; DROP TABLE sessions; --"],
+)
 def test_a_subject_of_any_other_characters_goes_all_the_way(manager: Any, subject: str) -> None:
     tokens = manager.create(subject=subject)
     assert manager.read(tokens.access_token).subject == subject
@@ -136,14 +143,31 @@ def deep(levels: int) -> Any:
         {"a": type("T", (str,), {})("x")},
     ],
 )
-def test_claims_that_would_not_come_back_as_they_went_in_are_refused_and_nothing_is_stored(manager: Any, claims: Any) -> None:
+def test_claims_that_would_not_come_back_as_they_went_in_are_refused_and_nothing_is_stored(
+    manager: Any, claims: Any
+) -> None:
     with pytest.raises(InvalidArgument, match="claim"):
         manager.create(claims, subject="uid1")
     assert manager.read_all("uid1") == {}
 
 
 @pytest.mark.parametrize(
-    "value", [deep(31), 2**64 - 1, -(2**63), 1.5, -0.0, "", "é😀\0", True, None, [], {}, {"": {"a": [1, "b", None]}}, "x" * 5000]
+    "value",
+    [
+        deep(31),
+        2**64 - 1,
+        -(2**63),
+        1.5,
+        -0.0,
+        "",
+        "é😀\0",
+        True,
+        None,
+        [],
+        {},
+        {"": {"a": [1, "b", None]}},
+        "x" * 5000,
+    ],
 )
 def test_claims_come_back_as_they_went_in(manager: Any, value: Any) -> None:
     assert manager.read(manager.create({"a": value}, subject="uid1").access_token)["a"] == value
@@ -183,13 +207,18 @@ def test_a_context_that_cannot_be_stored_is_refused(manager: Any, context: Any) 
         manager.update(tokens.refresh_token, context=context)
 
 
-@pytest.mark.parametrize("session_id", ["", "A" * 15, "A" * 17, "A" * 15 + "=", "A" * 15 + " ", "é" * 16, None, 7, b"A" * 16])
+@pytest.mark.parametrize(
+    "session_id",
+    ["", "A" * 15, "A" * 17, "A" * 15 + "=", "A" * 15 + " ", "é" * 16, None, 7, b"A" * 16],
+)
 def test_a_session_id_that_cannot_be_one_is_refused(manager: Any, session_id: Any) -> None:
     with pytest.raises(InvalidArgument, match="session_id"):
         manager.delete_one("uid1", session_id)
 
 
-@pytest.mark.parametrize("claims", [None, 7, "x", {}, {"sub": "uid1"}, {"sid": "A" * 16}, {"sub": "uid1", "sid": "A"}])
+@pytest.mark.parametrize(
+    "claims", [None, 7, "x", {}, {"sub": "uid1"}, {"sid": "A" * 16}, {"sub": "uid1", "sid": "A"}]
+)
 def test_claims_that_name_no_session_are_refused(manager: Any, claims: Any) -> None:
     with pytest.raises(InvalidArgument):
         manager.restrict_one(claims)
@@ -201,7 +230,9 @@ def test_a_leeway_that_cannot_be_used_is_refused(manager: Any, leeway: Any) -> N
         manager.read(manager.create(subject="uid1").access_token, leeway=leeway)
 
 
-def test_a_wrong_subject_type_at_update_is_refused_and_a_wrong_subject_not_found(manager: Any) -> None:
+def test_a_wrong_subject_type_at_update_is_refused_and_a_wrong_subject_not_found(
+    manager: Any,
+) -> None:
     tokens = manager.create(subject="uid1")
     with pytest.raises(InvalidArgument):
         manager.update(tokens.refresh_token, subject=7)
@@ -241,7 +272,12 @@ def test_a_hook_that_turns_out_to_be_async_refuses_in_a_blocking_manager() -> No
         manager.update(tokens.refresh_token)
 
 
-@pytest.mark.parametrize("event, listener", [("session_created", print), (None, print), (SessionEvent.SESSION_CREATED, 7)])
-def test_a_subscription_that_cannot_be_used_is_refused(manager: Any, event: Any, listener: Any) -> None:
+@pytest.mark.parametrize(
+    "event, listener",
+    [("session_created", print), (None, print), (SessionEvent.SESSION_CREATED, 7)],
+)
+def test_a_subscription_that_cannot_be_used_is_refused(
+    manager: Any, event: Any, listener: Any
+) -> None:
     with pytest.raises(InvalidArgument):
         manager.on(event, listener)

@@ -36,7 +36,9 @@ class Pair:
         self.slow, self.fast = self.both if apart > 0 else self.both[::-1]
 
     def join(self, ahead: int, **options: Any) -> Any:
-        return self._service.join(clock=lambda: self._now() + ahead, leeway=APART, access_ttl=TTL, **options)
+        return self._service.join(
+            clock=lambda: self._now() + ahead, leeway=APART, access_ttl=TTL, **options
+        )
 
     def join_both(self, **options: Any) -> list[Any]:
         """Two more, whose clocks are as far apart."""
@@ -48,7 +50,11 @@ class Pair:
     def are_refused(self, *tokens: str) -> bool:
         """Once they have heard of each other's doings."""
         what = "that both have heard"
-        return all(self._service.wait_until(lambda: refuses(node, token), what) for node in self.both for token in tokens)
+        return all(
+            self._service.wait_until(lambda: refuses(node, token), what)
+            for node in self.both
+            for token in tokens
+        )
 
 
 @pytest.fixture(params=["blocking", "asyncio"])
@@ -74,7 +80,9 @@ class Way(NamedTuple):
 WAYS = {
     "delete_one": Way(lambda node, session_id: node.delete_one("ann", session_id), True),
     "delete_all": Way(lambda node, _: node.delete_all("ann"), True),
-    "restrict_one": Way(lambda node, session_id: node.restrict_one({"sub": "ann", "sid": session_id}), False),
+    "restrict_one": Way(
+        lambda node, session_id: node.restrict_one({"sub": "ann", "sid": session_id}), False
+    ),
     "restrict_all": Way(lambda node, _: node.restrict_all("ann"), False),
 }
 
@@ -84,13 +92,17 @@ def way(request: pytest.FixtureRequest) -> Way:
     return WAYS[request.param]
 
 
-def test_guarantees_1_and_2_what_was_issued_before_is_refused_and_what_comes_right_after_is_good(pair: Pair, way: Way) -> None:
+def test_guarantees_1_and_2_what_was_issued_before_is_refused_and_what_comes_right_after_is_good(
+    pair: Pair, way: Way
+) -> None:
     here, there = pair.both
     for opens, acts, goes_on in ((here, there, here), (there, here, there), (here, here, there)):
         first = opens.create(subject="ann")
         second = acts.update(first.refresh_token)
         for node in pair.both:
-            assert {node.read(tokens.access_token)["sid"] for tokens in (first, second)} == {first.session_id}
+            assert {node.read(tokens.access_token)["sid"] for tokens in (first, second)} == {
+                first.session_id
+            }
         way.call(acts, first.session_id)
         after = goes_on.create(subject="ann") if way.ends else goes_on.update(second.refresh_token)
         for node in pair.both:
@@ -103,22 +115,30 @@ def test_guarantees_1_and_2_what_was_issued_before_is_refused_and_what_comes_rig
         assert pair.are_refused(after.access_token)
 
 
-def test_guarantee_3_a_revocation_lives_until_no_clock_can_find_the_token_unexpired(pair: Pair, way: Way) -> None:
+def test_guarantee_3_a_revocation_lives_until_no_clock_can_find_the_token_unexpired(
+    pair: Pair, way: Way
+) -> None:
     tokens = [node.create(subject="ann") for node in pair.both]
     for one, node in zip(tokens, pair.both[::-1], strict=True):
         way.call(node, one.session_id)
     texts = [one.access_token for one in tokens]
     assert pair.are_refused(*texts)
-    ends = [TTL + place * APART for place in range(-1, 4)]  # of either token by either clock, with leeway and without
+    ends = [
+        TTL + place * APART for place in range(-1, 4)
+    ]  # of either token by either clock, with leeway and without
     for passed in sorted({0, *(end + around for end in ends for around in (-1, -0.25, 0, 1))}):
         pair.set(passed)
         for node in (*pair.both, *pair.join_both()):
             assert not any(is_accepted(node, text) for text in texts)
-    assert [error_of(node, text).code for node in pair.both for text in texts] == ["access_token_expired"] * 4
+    assert [error_of(node, text).code for node in pair.both for text in texts] == [
+        "access_token_expired"
+    ] * 4
 
 
 def test_guarantee_6_no_subject_is_taken_for_another(pair: Pair) -> None:
-    opened = {subject: pair.both[turn % 2].create(subject=subject) for turn, subject in enumerate(HOSTILE)}
+    opened = {
+        subject: pair.both[turn % 2].create(subject=subject) for turn, subject in enumerate(HOSTILE)
+    }
     for turn, subject in enumerate(HOSTILE):
         assert pair.both[turn % 2].delete_all(subject) == 1
         ended = opened.pop(subject)
@@ -130,7 +150,9 @@ def test_guarantee_6_no_subject_is_taken_for_another(pair: Pair) -> None:
             }
 
 
-def test_a_session_that_is_over_by_one_clock_is_found_and_ended_for_the_other(pair: Pair, way: Way) -> None:
+def test_a_session_that_is_over_by_one_clock_is_found_and_ended_for_the_other(
+    pair: Pair, way: Way
+) -> None:
     short = pair.slow.create(subject="ann", refresh_ttl=100)
     assert pair.fast.read_all("ann") == {}
     assert pair.slow.read_all("ann").keys() == {short.session_id}
@@ -141,10 +163,15 @@ def test_a_session_that_is_over_by_one_clock_is_found_and_ended_for_the_other(pa
         with pytest.raises(SessionNotFound):
             pair.slow.update(short.refresh_token)
     else:
-        assert pair.slow.read(pair.slow.update(short.refresh_token).access_token)["sid"] == short.session_id
+        assert (
+            pair.slow.read(pair.slow.update(short.refresh_token).access_token)["sid"]
+            == short.session_id
+        )
 
 
-def test_a_refresh_that_is_retried_on_the_other_node_gets_the_very_same_successor(pair: Pair) -> None:
+def test_a_refresh_that_is_retried_on_the_other_node_gets_the_very_same_successor(
+    pair: Pair,
+) -> None:
     for first, second in (pair.both, pair.both[::-1]):
         opened = first.create(subject="ann")
         refreshed = first.update(opened.refresh_token)

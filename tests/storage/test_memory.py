@@ -69,9 +69,18 @@ class Model(RuleBasedStateMachine):
         self.numbers = 0
 
     def live(self, subject: str) -> list[str]:
-        return sorted(one.id for one in self.records.values() if one.subject == subject and one.ends_at > self.now)
+        return sorted(
+            one.id
+            for one in self.records.values()
+            if one.subject == subject and one.ends_at > self.now
+        )
 
-    @rule(target=known, subject=st.sampled_from(["a", "b", "a:b"]), lasts=st.integers(1, 100), limit=st.sampled_from([None, 1, 3]))
+    @rule(
+        target=known,
+        subject=st.sampled_from(["a", "b", "a:b"]),
+        lasts=st.integers(1, 100),
+        limit=st.sampled_from([None, 1, 3]),
+    )
     def insert(self, subject: str, lasts: int, limit: int | None) -> SessionRecord:
         self.numbers += 1
         record = make_record(self.numbers, subject=subject, ends_at=int(self.now) + lasts)
@@ -96,7 +105,9 @@ class Model(RuleBasedStateMachine):
         expected = [
             one.id
             for one in records
-            if one.id in self.records and self.records[one.id].ends_at > self.now and self.records[one.id].version == one.version
+            if one.id in self.records
+            and self.records[one.id].ends_at > self.now
+            and self.records[one.id].version == one.version
         ]
         assert sorted(self.storage.delete(records, self.now)) == sorted(expected)
         for session_id in expected:
@@ -105,7 +116,9 @@ class Model(RuleBasedStateMachine):
     @rule(record=known)
     def read(self, record: SessionRecord) -> None:
         stored = self.records.get(record.id)
-        assert self.storage.read(record.id, self.now) == (stored if stored is not None and stored.ends_at > self.now else None)
+        assert self.storage.read(record.id, self.now) == (
+            stored if stored is not None and stored.ends_at > self.now else None
+        )
 
     @rule(seconds=st.floats(0, 120))
     def let_time_pass(self, seconds: float) -> None:
@@ -114,7 +127,9 @@ class Model(RuleBasedStateMachine):
     @invariant()
     def lists_agree(self) -> None:
         for subject in ("a", "b", "a:b"):
-            assert sorted(record.id for record in self.storage.read_all(subject, self.now)) == self.live(subject)
+            assert sorted(
+                record.id for record in self.storage.read_all(subject, self.now)
+            ) == self.live(subject)
         assert len(self.storage) == sum(map(len, self.storage._ids_by_subject.values()))
 
 

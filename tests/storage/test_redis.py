@@ -9,7 +9,15 @@ from typing import Any, ClassVar
 import pytest
 from hypothesis import settings
 
-from tests.clients import Asyncio, AsyncioCluster, AsyncioOfValkey, Blocking, BlockingCluster, Decoding, OfValkey
+from tests.clients import (
+    Asyncio,
+    AsyncioCluster,
+    AsyncioOfValkey,
+    Blocking,
+    BlockingCluster,
+    Decoding,
+    OfValkey,
+)
 from tests.servers import Node, empty, needs_server
 from tokenwheel import RedisStorage
 from tokenwheel.testing import StorageContract

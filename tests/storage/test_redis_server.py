@@ -43,12 +43,21 @@ def client(server: Node) -> Iterator[redis.Redis]:
 
 def over(client: Any, **options: Any) -> SessionManager:
     revocations = RevocationList(RedisFeed(client), clock=options.get("clock", time.time))
-    return SessionManager(SECRET, issuer="i", audience="a", storage=RedisStorage(client), revocations=revocations, **options)
+    return SessionManager(
+        SECRET,
+        issuer="i",
+        audience="a",
+        storage=RedisStorage(client),
+        revocations=revocations,
+        **options,
+    )
 
 
 def sessions_and_indexes(client: Any) -> tuple[list[bytes], list[bytes]]:
     names = sorted(client.keys("tokenwheel:{*"))
-    return [name for name in names if name[16:17] == b":"], [name for name in names if name[16:17] == b"@"]
+    return [name for name in names if name[16:17] == b":"], [
+        name for name in names if name[16:17] == b"@"
+    ]
 
 
 class Counting(redis.Redis):
@@ -84,7 +93,9 @@ def test_each_call_of_the_storage_is_one_round_trip(server: Node, client: redis.
         assert len(counting.takes(1, storage.delete, [following(records[0]), records[1]], NOW)) == 2
 
 
-def test_revoking_and_changing_the_storage_is_one_round_trip_besides_the_reading(server: Node, client: redis.Redis) -> None:
+def test_revoking_and_changing_the_storage_is_one_round_trip_besides_the_reading(
+    server: Node, client: redis.Redis
+) -> None:
     with Counting(port=server.port) as counting, over(counting) as manager:
         warm = manager.create(subject="ann")
         manager.restrict_all("ann")
@@ -101,11 +112,16 @@ def test_revoking_and_changing_the_storage_is_one_round_trip_besides_the_reading
         assert client.xlen(STREAM) >= 4
 
 
-def test_what_cannot_be_published_is_not_deleted_and_the_call_can_be_made_again(client: redis.Redis) -> None:
+def test_what_cannot_be_published_is_not_deleted_and_the_call_can_be_made_again(
+    client: redis.Redis,
+) -> None:
     with over(client) as manager:
         tokens = manager.create(subject="ann")
         client.set(STREAM, "in the way")
-        for call in (lambda: manager.delete_one("ann", tokens.session_id), lambda: manager.restrict_all("ann")):
+        for call in (
+            lambda: manager.delete_one("ann", tokens.session_id),
+            lambda: manager.restrict_all("ann"),
+        ):
             with pytest.raises(StorageUnavailable):
                 call()
         assert [one.generation for one in manager.read_all("ann").values()] == [0]
@@ -114,10 +130,14 @@ def test_what_cannot_be_published_is_not_deleted_and_the_call_can_be_made_again(
         assert client.xlen(STREAM) == 1
 
 
-def test_sessions_and_revocations_may_be_on_two_servers(client: redis.Redis, tmp_path: Path) -> None:
+def test_sessions_and_revocations_may_be_on_two_servers(
+    client: redis.Redis, tmp_path: Path
+) -> None:
     with serving(tmp_path) as apart, apart.client() as other:
         revocations = RevocationList(RedisFeed(other))
-        with SessionManager(SECRET, issuer="i", audience="a", storage=RedisStorage(client), revocations=revocations) as manager:
+        with SessionManager(
+            SECRET, issuer="i", audience="a", storage=RedisStorage(client), revocations=revocations
+        ) as manager:
             tokens = manager.create(subject="ann")
             manager.restrict_all("ann")
             assert manager.delete_one("ann", tokens.session_id) is True
@@ -149,7 +169,9 @@ def test_a_login_whose_answer_was_lost_can_be_asked_for_again(client: redis.Redi
         storage.insert(make_record(ends_at=int(NOW) + 5), None, NOW)
 
 
-def test_the_server_forgets_a_session_some_time_after_its_end_and_the_index_with_the_last(client: redis.Redis) -> None:
+def test_the_server_forgets_a_session_some_time_after_its_end_and_the_index_with_the_last(
+    client: redis.Redis,
+) -> None:
     storage = RedisStorage(client)
     storage.insert(make_record(1, ends_at=int(NOW) + 1000), None, NOW)
     storage.insert(make_record(2, ends_at=int(NOW) + 100), None, NOW)
@@ -198,7 +220,9 @@ def test_a_session_that_the_server_has_lost_takes_nobodys_place(client: redis.Re
     assert client.zcard(index) == 1
 
 
-def test_on_a_cluster_too_a_session_that_was_lost_takes_nobodys_place(cluster: Sequence[Node]) -> None:
+def test_on_a_cluster_too_a_session_that_was_lost_takes_nobodys_place(
+    cluster: Sequence[Node],
+) -> None:
     empty(*cluster)
     with redis.RedisCluster(host="127.0.0.1", port=cluster[0].port) as client:
         storage = RedisStorage(client)
@@ -217,9 +241,14 @@ def test_on_a_cluster_too_a_session_that_was_lost_takes_nobodys_place(cluster: S
         assert client.zcard(storage._names.index("uid1")) == 1
 
 
-def test_a_session_that_is_over_on_one_clock_still_counts_and_is_still_found_on_another(client: redis.Redis) -> None:
+def test_a_session_that_is_over_on_one_clock_still_counts_and_is_still_found_on_another(
+    client: redis.Redis,
+) -> None:
     behind, ahead = FakeClock(NOW), FakeClock(NOW + 300)
-    slow, fast = (over(client, clock=clock, leeway=300, refresh_ttl=60, max_sessions=1) for clock in (behind, ahead))
+    slow, fast = (
+        over(client, clock=clock, leeway=300, refresh_ttl=60, max_sessions=1)
+        for clock in (behind, ahead)
+    )
     with slow, fast:
         tokens = slow.create(subject="ann")
         fast.read_all("ann")
@@ -232,14 +261,18 @@ def test_a_session_that_is_over_on_one_clock_still_counts_and_is_still_found_on_
             slow.read(tokens.access_token)
 
 
-def test_every_key_of_a_subject_is_in_the_slot_that_its_sessions_ids_name(client: redis.Redis) -> None:
+def test_every_key_of_a_subject_is_in_the_slot_that_its_sessions_ids_name(
+    client: redis.Redis,
+) -> None:
     with over(client) as manager:
         for subject in ("ann", "b}{o*b:", "{x}", "Zoë 😀", "}"):
             tokens = [manager.create(subject=subject) for _ in range(2)]
             sessions, indexes = sessions_and_indexes(client)
             named = {slot_of_id(one.session_id) for one in tokens}
             assert named == {slot_of_subject(subject)}
-            assert {name.split(b"{")[1][:3].decode() for name in sessions + indexes} == {tags()[slot_of_subject(subject)]}
+            assert {name.split(b"{")[1][:3].decode() for name in sessions + indexes} == {
+                tags()[slot_of_subject(subject)]
+            }
             assert len(indexes) == 1
             assert manager.delete_all(subject) == 2
 
@@ -247,7 +280,10 @@ def test_every_key_of_a_subject_is_in_the_slot_that_its_sessions_ids_name(client
 def test_a_hash_tag_falls_into_its_slot(cluster: Any) -> None:
     with cluster[0].client() as client:
         for slot in (0, 1, 5_000, 9_999, 16_383):
-            assert client.execute_command("CLUSTER", "KEYSLOT", f"tokenwheel:{{{tags()[slot]}}}:x") == slot
+            assert (
+                client.execute_command("CLUSTER", "KEYSLOT", f"tokenwheel:{{{tags()[slot]}}}:x")
+                == slot
+            )
     assert len(set(tags())) == 16_384
 
 
@@ -260,7 +296,9 @@ def test_session_ids_keep_eighty_random_bits(client: redis.Redis) -> None:
 
 def test_no_secret_and_no_token_is_on_the_server(client: redis.Redis) -> None:
     with over(client) as manager:
-        tokens = manager.create({"role": "user"}, subject="ann", context=SessionContext("203.0.113.7"))
+        tokens = manager.create(
+            {"role": "user"}, subject="ann", context=SessionContext("203.0.113.7")
+        )
         fresh = manager.update(tokens.refresh_token)
         manager.restrict_all("ann")
         names = client.keys()
@@ -278,7 +316,10 @@ def test_what_cannot_be_a_session_is_said_to_be_none(client: redis.Redis, value:
     storage.insert(make_record(), None, NOW)
     (name,), _ = sessions_and_indexes(client)
     client.set(name, value)
-    for read in (lambda: storage.read(make_record().id, NOW), lambda: storage.read_all("uid1", NOW)):
+    for read in (
+        lambda: storage.read(make_record().id, NOW),
+        lambda: storage.read_all("uid1", NOW),
+    ):
         with pytest.raises(StorageUnavailable, match="cannot be one"):
             read()
 
@@ -302,11 +343,16 @@ def test_an_asyncio_client_is_refused_by_a_blocking_manager_when_it_is_made() ->
     with pytest.raises(ConfigurationError, match="storage must not be async"):
         SessionManager(SECRET, issuer="i", audience="a", storage=RedisStorage(client))
     with pytest.raises(ConfigurationError, match="revocations must not be async"):
-        SessionManager(SECRET, issuer="i", audience="a", revocations=RevocationList(RedisFeed(client)))
+        SessionManager(
+            SECRET, issuer="i", audience="a", revocations=RevocationList(RedisFeed(client))
+        )
 
 
 def test_on_a_cluster_an_id_from_elsewhere_is_refused_clearly(cluster: Any) -> None:
-    with redis.RedisCluster(host="127.0.0.1", port=cluster[0].port) as client, pytest.raises(ValueError, match="session_id_prefix"):
+    with (
+        redis.RedisCluster(host="127.0.0.1", port=cluster[0].port) as client,
+        pytest.raises(ValueError, match="session_id_prefix"),
+    ):
         RedisStorage(client).insert(make_record(), None, NOW)
 
 

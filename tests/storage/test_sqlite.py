@@ -148,7 +148,13 @@ def test_the_file_stops_growing_where_sessions_come_and_go(path: Path) -> None:
 
     def live_a_while() -> int:
         for _ in range(2_000):
-            storage.insert(make_record(next(numbers), subject=str(next(numbers) % 50), ends_at=int(clock.now) + 100), None, clock.now)
+            storage.insert(
+                make_record(
+                    next(numbers), subject=str(next(numbers) % 50), ends_at=int(clock.now) + 100
+                ),
+                None,
+                clock.now,
+            )
             clock.now += 0.1
         with sqlite3.connect(path) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -160,16 +166,27 @@ def test_the_file_stops_growing_where_sessions_come_and_go(path: Path) -> None:
     with sqlite3.connect(path) as connection:
         (rows,) = connection.execute("SELECT count(*) FROM sessions").fetchone()
     connection.close()
-    assert storage.count(clock.now) <= rows <= storage.count(clock.now) + 4  # those that live, and a step's worth
+    assert (
+        storage.count(clock.now) <= rows <= storage.count(clock.now) + 4
+    )  # those that live, and a step's worth
     storage.close()
 
 
 @pytest.mark.parametrize(
     "options",
-    [{"timeout": -1}, {"timeout": True}, {"timeout": "5"}, {"timeout": float("nan")}, {"synchronous": "OFF"}, {"synchronous": None}],
+    [
+        {"timeout": -1},
+        {"timeout": True},
+        {"timeout": "5"},
+        {"timeout": float("nan")},
+        {"synchronous": "OFF"},
+        {"synchronous": None},
+    ],
     ids=str,
 )
-def test_an_option_that_makes_no_sense_is_refused_before_a_file_is_made(path: Path, options: dict[str, object]) -> None:
+def test_an_option_that_makes_no_sense_is_refused_before_a_file_is_made(
+    path: Path, options: dict[str, object]
+) -> None:
     for kind in (SqliteStorage, SqliteFeed):
         with pytest.raises(ConfigurationError, match=next(iter(options))):
             kind(path, **options)  # type: ignore[arg-type]
@@ -183,7 +200,9 @@ def test_only_a_file_lasts(path: object) -> None:
             kind(path)  # type: ignore[arg-type]
 
 
-def test_a_relative_path_means_the_same_file_after_the_process_moved(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_path_means_the_same_file_after_the_process_moved(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(path.parent)
     storage = SqliteStorage(path.name)
     (path.parent / "elsewhere").mkdir()
@@ -215,7 +234,9 @@ def test_many_that_come_first_at_once_make_one_file(path: Path) -> None:
     assert [one.name for one in path.parent.iterdir()] == [path.name]
 
 
-def test_it_is_made_on_a_file_system_without_links(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_made_on_a_file_system_without_links(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*arguments: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
@@ -250,7 +271,11 @@ def test_an_event_loop_goes_on_while_the_file_is_locked(path: Path) -> None:
         holder.execute("BEGIN IMMEDIATE")
         calls = [
             asyncio.ensure_future(one)
-            for one in (manager.create(subject="ann"), manager.update(tokens.refresh_token), manager.restrict_all("ann"))
+            for one in (
+                manager.create(subject="ann"),
+                manager.update(tokens.refresh_token),
+                manager.restrict_all("ann"),
+            )
         ]
         for _ in range(300):
             await asyncio.sleep(0)

@@ -47,34 +47,68 @@ class Twice(RuleBasedStateMachine):
         subject=st.sampled_from(["a", "b", "a:b", "Zoë 😀"]),
         lasts=st.integers(1, 100),
         limit=st.sampled_from([None, 1, 3]),
-        device=st.none() | st.builds(Device, st.text(), st.text(), st.dictionaries(st.text(), st.integers(-(2**53), 2**53) | st.text())),
+        device=st.none()
+        | st.builds(
+            Device,
+            st.text(),
+            st.text(),
+            st.dictionaries(st.text(), st.integers(-(2**53), 2**53) | st.text()),
+        ),
         ip=st.none() | st.text(),
     )
-    def insert(self, subject: str, lasts: int, limit: int | None, device: Device | None, ip: str | None) -> SessionRecord:
+    def insert(
+        self, subject: str, lasts: int, limit: int | None, device: Device | None, ip: str | None
+    ) -> SessionRecord:
         context = SessionContext(ip, device)
-        record = make_record(next(self.numbers), subject=subject, ends_at=int(self.now) + lasts, context=context)
-        assert self.storage().insert(record, limit, self.now) == self.memory.insert(record, limit, self.now)
+        record = make_record(
+            next(self.numbers), subject=subject, ends_at=int(self.now) + lasts, context=context
+        )
+        assert self.storage().insert(record, limit, self.now) == self.memory.insert(
+            record, limit, self.now
+        )
         return record
 
-    @rule(record=known, ahead=st.integers(0, 1), lasts=st.integers(1, 100), generation=st.integers(0, 9))
+    @rule(
+        record=known,
+        ahead=st.integers(0, 1),
+        lasts=st.integers(1, 100),
+        generation=st.integers(0, 9),
+    )
     def replace(self, record: SessionRecord, ahead: int, lasts: int, generation: int) -> None:
         stored = self.memory.read(record.id, self.now)
         if stored is None:
             return
-        changed = following(stored, ends_at=int(self.now) + lasts, generation=generation, salt=b"s" * 16, rotated_at=self.now)
+        changed = following(
+            stored,
+            ends_at=int(self.now) + lasts,
+            generation=generation,
+            salt=b"s" * 16,
+            rotated_at=self.now,
+        )
         changed = changed._replace(version=changed.version + ahead)
         assert self.storage().replace(changed, self.now) == self.memory.replace(changed, self.now)
 
-    @rule(records=st.lists(known, max_size=4, unique_by=lambda record: record.id), of_now=st.booleans())
+    @rule(
+        records=st.lists(known, max_size=4, unique_by=lambda record: record.id),
+        of_now=st.booleans(),
+    )
     def delete(self, records: list[SessionRecord], of_now: bool) -> None:
-        wanted = [self.memory.read(record.id, self.now) if of_now else record for record in records if not self.is_over(record)]
+        wanted = [
+            self.memory.read(record.id, self.now) if of_now else record
+            for record in records
+            if not self.is_over(record)
+        ]
         there = [record for record in wanted if record is not None]
-        assert sorted(self.storage().delete(there, self.now)) == sorted(self.memory.delete(there, self.now))
+        assert sorted(self.storage().delete(there, self.now)) == sorted(
+            self.memory.delete(there, self.now)
+        )
 
     @rule(record=known)
     def read(self, record: SessionRecord) -> None:
         kept = self.storage().read(record.id, self.now)
-        assert (kept if kept is not None and kept.ends_at > self.now else None) == self.memory.read(record.id, self.now)
+        assert (kept if kept is not None and kept.ends_at > self.now else None) == self.memory.read(
+            record.id, self.now
+        )
 
     @rule()
     def start_anew(self) -> None:
@@ -89,11 +123,20 @@ class Twice(RuleBasedStateMachine):
     def lists_agree(self) -> None:
         for subject in ("a", "b", "a:b", "Zoë 😀"):
             kept, wanted = (
-                sorted((record for record in one.read_all(subject, self.now) if record.ends_at > self.now), key=lambda record: record.id)
+                sorted(
+                    (
+                        record
+                        for record in one.read_all(subject, self.now)
+                        if record.ends_at > self.now
+                    ),
+                    key=lambda record: record.id,
+                )
                 for one in (self.storage(), self.memory)
             )
             assert kept == wanted
-        assert self.storage().count(self.now) == len([one for one in self.memory._records.values() if one.ends_at > self.now])
+        assert self.storage().count(self.now) == len(
+            [one for one in self.memory._records.values() if one.ends_at > self.now]
+        )
 
     def teardown(self) -> None:
         for one in self.storages:

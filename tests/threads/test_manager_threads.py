@@ -68,7 +68,10 @@ def test_of_a_refresh_racing_a_deletion_no_token_survives() -> None:
     manager = make()
     for _ in range(200):
         tokens = manager.create(subject="uid1")
-        refreshed, deleted = at_once(lambda: manager.update(tokens.refresh_token), lambda: manager.delete_one("uid1", tokens.session_id))
+        refreshed, deleted = at_once(
+            lambda: manager.update(tokens.refresh_token),
+            lambda: manager.delete_one("uid1", tokens.session_id),
+        )
         assert deleted is True
         for survivor in (tokens, refreshed):
             if isinstance(survivor, SessionTokens):
@@ -87,7 +90,9 @@ def test_max_sessions_holds_under_parallel_logins(when_full: Any) -> None:
         answers = at_once(*[lambda turn=turn: manager.create(subject=str(turn))] * THREADS)  # type: ignore[list-item, misc]
         live = manager.read_all(str(turn))
         assert len(live) == 3
-        opened = {answer.session_id: answer for answer in answers if isinstance(answer, SessionTokens)}
+        opened = {
+            answer.session_id: answer for answer in answers if isinstance(answer, SessionTokens)
+        }
         assert len(opened) == (3 if when_full == "reject" else THREADS)
         assert all(isinstance(answer, SessionTokens | TooManySessions) for answer in answers)
         for session_id, tokens in opened.items():
@@ -113,9 +118,15 @@ def hammer(manager: SessionManager, seed: int, carry_on: Callable[[int], bool]) 
         elif action < 0.6:
             tokens = choose.choice(list(mine.values()))
             claims = manager.read(tokens.access_token)
-            assert (claims.subject, claims.session_id, claims["seed"]) == (subject, tokens.session_id, seed)
+            assert (claims.subject, claims.session_id, claims["seed"]) == (
+                subject,
+                tokens.session_id,
+                seed,
+            )
         elif action < 0.75:
-            tokens = manager.update(choose.choice(list(mine.values())).refresh_token, {"seed": seed})
+            tokens = manager.update(
+                choose.choice(list(mine.values())).refresh_token, {"seed": seed}
+            )
             mine[tokens.session_id] = tokens
         elif action < 0.85:
             tokens = mine.pop(choose.choice(list(mine)))
@@ -126,7 +137,10 @@ def hammer(manager: SessionManager, seed: int, carry_on: Callable[[int], bool]) 
         elif action < 0.95:
             refused += [tokens.access_token for tokens in mine.values()]
             manager.restrict_all(subject)
-            mine = {session_id: manager.update(tokens.refresh_token, {"seed": seed}) for session_id, tokens in mine.items()}
+            mine = {
+                session_id: manager.update(tokens.refresh_token, {"seed": seed})
+                for session_id, tokens in mine.items()
+            }
         elif action < 0.97:
             refused += [tokens.access_token for tokens in mine.values()]
             assert manager.delete_all(subject) == len(mine)
@@ -145,7 +159,14 @@ def hammer(manager: SessionManager, seed: int, carry_on: Callable[[int], bool]) 
 def test_eight_threads_on_one_manager_break_no_guarantee() -> None:
     manager = make(verified_cache_size=64)
     with ThreadPoolExecutor(THREADS) as pool:
-        assert sum(pool.map(lambda seed: hammer(manager, seed, lambda calls: calls < 300), range(THREADS))) == THREADS * 300
+        assert (
+            sum(
+                pool.map(
+                    lambda seed: hammer(manager, seed, lambda calls: calls < 300), range(THREADS)
+                )
+            )
+            == THREADS * 300
+        )
 
 
 @pytest.mark.long
@@ -153,7 +174,12 @@ def test_eight_threads_hammering_one_manager_for_a_minute_break_no_guarantee() -
     manager = make(verified_cache_size=512)
     end = time.monotonic() + 60
     with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(lambda seed: hammer(manager, seed, lambda calls: time.monotonic() < end), range(THREADS)))
+        list(
+            pool.map(
+                lambda seed: hammer(manager, seed, lambda calls: time.monotonic() < end),
+                range(THREADS),
+            )
+        )
 
 
 def test_a_replayed_ancestor_takes_the_session_down_once_under_parallel_replays() -> None:

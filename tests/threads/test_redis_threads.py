@@ -17,19 +17,33 @@ THREADS = 8
 
 
 def over(client: redis.Redis) -> SessionManager:
-    return SessionManager(SECRET, issuer="i", audience="a", storage=RedisStorage(client), revocations=RevocationList(RedisFeed(client)))
+    return SessionManager(
+        SECRET,
+        issuer="i",
+        audience="a",
+        storage=RedisStorage(client),
+        revocations=RevocationList(RedisFeed(client)),
+    )
 
 
-def test_threads_that_read_first_all_at_once_begin_one_listener_and_none_is_answered_before_it_has_caught_up(server: Node) -> None:
+def test_threads_that_read_first_all_at_once_begin_one_listener_and_none_is_answered_before_it_has_caught_up(
+    server: Node,
+) -> None:
     empty(server)
     with server.client() as client, over(client) as one:
         for _ in range(10):
             tokens = one.create(subject="ann")
             with over(client) as other:
-                one.delete_one("ann", tokens.session_id)  # after the other had taken in all there was, before its first read
+                one.delete_one(
+                    "ann", tokens.session_id
+                )  # after the other had taken in all there was, before its first read
                 gate = threading.Barrier(THREADS)
 
-                def read(manager: SessionManager = other, token: str = tokens.access_token, gate: threading.Barrier = gate) -> bool:
+                def read(
+                    manager: SessionManager = other,
+                    token: str = tokens.access_token,
+                    gate: threading.Barrier = gate,
+                ) -> bool:
                     gate.wait()
                     try:
                         manager.read(token)
@@ -39,10 +53,15 @@ def test_threads_that_read_first_all_at_once_begin_one_listener_and_none_is_answ
 
                 with ThreadPoolExecutor(THREADS) as pool:
                     assert all(pool.map(lambda _: read(), range(THREADS)))
-                assert sum(thread.name == "tokenwheel-revocations" for thread in threading.enumerate()) <= 2
+                assert (
+                    sum(thread.name == "tokenwheel-revocations" for thread in threading.enumerate())
+                    <= 2
+                )
 
 
-def test_threads_open_refresh_and_end_sessions_of_one_subject_and_every_logout_is_heard(server: Node) -> None:
+def test_threads_open_refresh_and_end_sessions_of_one_subject_and_every_logout_is_heard(
+    server: Node,
+) -> None:
     empty(server)
     with server.client() as client, over(client) as one, over(client) as other:
 

@@ -16,7 +16,9 @@ from benchmarks import headline, spread
 from tools import bench_check
 
 
-def ratios(middle: float, deviation: float, seed: int, starts: int = bench_check.STARTS) -> list[float]:
+def ratios(
+    middle: float, deviation: float, seed: int, starts: int = bench_check.STARTS
+) -> list[float]:
     chance = random.Random(seed)
     return [middle * math.exp(chance.gauss(0, deviation)) for _ in range(starts)]
 
@@ -31,7 +33,10 @@ def test_a_tenth_slower_is_found_when_starts_differ_by_a_few_hundredths(seed: in
 
 
 def test_no_change_is_seldom_taken_for_a_slowdown() -> None:
-    found = [compared(ratios(1.0, 0.03, seed), ratios(1.0, 0.03, seed + 1_000)).is_slower for seed in range(200)]
+    found = [
+        compared(ratios(1.0, 0.03, seed), ratios(1.0, 0.03, seed + 1_000)).is_slower
+        for seed in range(200)
+    ]
     assert sum(found) <= 4
 
 
@@ -67,7 +72,10 @@ def test_the_interval_of_a_median_holds_it_and_narrows_with_more_rounds() -> Non
 
 def test_less_confidence_needs_a_narrower_interval() -> None:
     values = ratios(5.0, 0.1, 3, 50)
-    (sure_low, sure_high), (low, high) = spread.median_interval(values), spread.median_interval(values, 0.5)
+    (sure_low, sure_high), (low, high) = (
+        spread.median_interval(values),
+        spread.median_interval(values, 0.5),
+    )
     assert sure_low < low < high < sure_high
 
 
@@ -84,7 +92,9 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def git(*arguments: str) -> str:
         identity = ["-c", "user.name=tests", "-c", "user.email=tests@example.org"]
-        return subprocess.run(["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True, text=True).stdout.strip()
+        return subprocess.run(
+            ["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True, text=True
+        ).stdout.strip()
 
     git("init", "-q", "-b", "main")
     (tmp_path / ".gitignore").write_text("ignored\n")
@@ -105,14 +115,18 @@ def test_the_base_is_where_the_branch_left_main(repository: Any, tmp_path: Path)
     assert bench_check.commit_of(None) == left_at
 
 
-def test_on_main_the_base_is_the_last_commit_of_what_has_changed(repository: Any, tmp_path: Path) -> None:
+def test_on_main_the_base_is_the_last_commit_of_what_has_changed(
+    repository: Any, tmp_path: Path
+) -> None:
     assert bench_check.commit_of(None) == repository("rev-parse", "HEAD~1")
     (tmp_path / "file").write_text("changed")
     assert bench_check.commit_of(None) == repository("rev-parse", "HEAD")
     assert bench_check.commit_of("HEAD~1") == repository("rev-parse", "HEAD~1")
 
 
-def test_the_two_copies_are_the_commit_and_the_working_tree_as_it_is(repository: Any, tmp_path: Path) -> None:
+def test_the_two_copies_are_the_commit_and_the_working_tree_as_it_is(
+    repository: Any, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_text("changed")
     (tmp_path / "new").write_text("new")
     (tmp_path / "ignored").write_text("ignored")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("benchmarks.callgrind_file", reason="a wheel is tested without the benchmarks beside it")
+pytest.importorskip(
+    "benchmarks.callgrind_file", reason="a wheel is tested without the benchmarks beside it"
+)
 
 from benchmarks.callgrind_file import CALLING_NAME, Function, Profile, function_name, parse, split
 
@@ -92,7 +94,9 @@ def test_what_surrounds_the_reads_falls_out() -> None:
 def test_a_call_made_less_than_once_a_read_is_none_of_its_parts() -> None:
     profile = parse(FILE)
     rare = Function("libpython3", "gc_collect_main")
-    profile = Profile(profile.own, {**profile.calls, (VERIFY, rare): 50.0}, {**profile.times, (VERIFY, rare): 1.0})
+    profile = Profile(
+        profile.own, {**profile.calls, (VERIFY, rare): 50.0}, {**profile.times, (VERIFY, rare): 1.0}
+    )
     ten = Profile(
         *({key: 10 * count for key, count in each.items()} for each in profile[:2]),
         dict.fromkeys(profile.times, 10.0) | {(VERIFY, rare): 1.0},
@@ -104,7 +108,10 @@ def test_a_call_made_less_than_once_a_read_is_none_of_its_parts() -> None:
     "symbol, name",
     [
         ("__pyx_f_10tokenwheel_7_native_8verifier_decoded", "decoded"),
-        ("__pyx_f_10tokenwheel_7_native_8verifier_8Verifier_verify_unseen", "Verifier.verify_unseen"),
+        (
+            "__pyx_f_10tokenwheel_7_native_8verifier_8Verifier_verify_unseen",
+            "Verifier.verify_unseen",
+        ),
         ("__pyx_pw_10tokenwheel_7_native_8verifier_8Verifier_13verify", "Verifier.verify"),
         ("__pyx_tp_dealloc_10tokenwheel_7_native_8verifier_Remembered", "Remembered.dealloc"),
         ("__pyx_f_11json_object_count_members'2", "count_members"),

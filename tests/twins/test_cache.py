@@ -59,7 +59,13 @@ def test_it_is_a_mutable_mapping(cls: Any, cache: Any) -> None:
     assert len(cache) == 1
     cache.clear()
     assert len(cache) == 0
-    for missing in (lambda: cache["a"], lambda: cache.pop("a"), lambda: cache.__delitem__("a"), cache.popitem, lambda: cache.ttl("a")):
+    for missing in (
+        lambda: cache["a"],
+        lambda: cache.pop("a"),
+        lambda: cache.__delitem__("a"),
+        cache.popitem,
+        lambda: cache.ttl("a"),
+    ):
         with pytest.raises(KeyError):
             missing()
     assert isinstance(cls[str, int](), cls)
@@ -69,7 +75,9 @@ def test_it_is_a_mutable_mapping(cls: Any, cache: Any) -> None:
         reversed(cache)
 
 
-def test_an_entry_is_live_until_its_very_last_instant_and_never_after(cache: Any, clock: FakeClock) -> None:
+def test_an_entry_is_live_until_its_very_last_instant_and_never_after(
+    cache: Any, clock: FakeClock
+) -> None:
     for lifetime in (0.001, 0.0015, 0.25, 1, 59.9995, 3600, 86_400 * 365, 100 * YEAR):
         cache.set("key", "value", lifetime)
         end = clock.now + lifetime
@@ -107,10 +115,18 @@ def test_the_caches_own_lifetime_serves_where_none_is_given(cls: Any, clock: Fak
     assert sorted(cache) == ["e", "f"]
 
 
-@pytest.mark.parametrize("ttl", [0, -1, 0.0009, 100 * YEAR + 1, nan, infinite, True, "1", b"1", 10**400])
-def test_a_lifetime_that_makes_no_sense_is_refused_and_nothing_changes(cls: Any, cache: Any, ttl: Any) -> None:
+@pytest.mark.parametrize(
+    "ttl", [0, -1, 0.0009, 100 * YEAR + 1, nan, infinite, True, "1", b"1", 10**400]
+)
+def test_a_lifetime_that_makes_no_sense_is_refused_and_nothing_changes(
+    cls: Any, cache: Any, ttl: Any
+) -> None:
     cache["a"] = 1
-    for call in (lambda: cache.set("a", 2, ttl), lambda: cache.set("b", 2, ttl), lambda: cache.touch("a", ttl)):
+    for call in (
+        lambda: cache.set("a", 2, ttl),
+        lambda: cache.set("b", 2, ttl),
+        lambda: cache.touch("a", ttl),
+    ):
         with pytest.raises(InvalidArgument, match="ttl"):
             call()
     assert dict(cache) == {"a": 1}
@@ -119,9 +135,20 @@ def test_a_lifetime_that_makes_no_sense_is_refused_and_nothing_changes(cls: Any,
 
 
 @pytest.mark.parametrize(
-    "options", [{"maxsize": 0}, {"maxsize": -1}, {"maxsize": True}, {"maxsize": 1.5}, {"maxsize": "1"}, {"on_remove": 7}, {"clock": 7}]
+    "options",
+    [
+        {"maxsize": 0},
+        {"maxsize": -1},
+        {"maxsize": True},
+        {"maxsize": 1.5},
+        {"maxsize": "1"},
+        {"on_remove": 7},
+        {"clock": 7},
+    ],
 )
-def test_an_option_that_makes_no_sense_is_refused_by_name(cls: Any, options: dict[str, Any]) -> None:
+def test_an_option_that_makes_no_sense_is_refused_by_name(
+    cls: Any, options: dict[str, Any]
+) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(options))):
         cls(**options)
 
@@ -178,7 +205,9 @@ def test_a_full_cache_evicts_what_expires_soonest(cls: Any, clock: FakeClock) ->
     cache._check()
 
 
-def test_of_entries_that_end_together_the_one_set_longest_ago_is_evicted(cls: Any, clock: FakeClock) -> None:
+def test_of_entries_that_end_together_the_one_set_longest_ago_is_evicted(
+    cls: Any, clock: FakeClock
+) -> None:
     for ttl in (None, 60):
         cache = cls(3, clock=clock)
         for key in "abc":
@@ -240,7 +269,9 @@ def test_the_clock_may_stand_still_jump_and_run_back(cache: Any, clock: FakeCloc
     cache._check()
 
 
-def test_an_entry_set_after_the_clock_ran_back_is_reclaimed_on_time_without_being_asked_for(cls: Any, clock: FakeClock) -> None:
+def test_an_entry_set_after_the_clock_ran_back_is_reclaimed_on_time_without_being_asked_for(
+    cls: Any, clock: FakeClock
+) -> None:
     removed: list[Any] = []
     cache = cls(clock=clock, on_remove=lambda key, value, reason: removed.append(key))
     cache.set("old", 1, 50)
@@ -270,13 +301,24 @@ def test_lifetimes_beyond_the_wheels_reach_hold(cache: Any, clock: FakeClock) ->
     cache._check()
 
 
-@pytest.mark.parametrize("reading", [nan, infinite, -infinite, 1e12, -1e12, "soon", None, [], 10**400])
-def test_a_clock_that_makes_no_sense_is_refused_and_nothing_changes(cls: Any, clock: FakeClock, reading: Any) -> None:
+@pytest.mark.parametrize(
+    "reading", [nan, infinite, -infinite, 1e12, -1e12, "soon", None, [], 10**400]
+)
+def test_a_clock_that_makes_no_sense_is_refused_and_nothing_changes(
+    cls: Any, clock: FakeClock, reading: Any
+) -> None:
     now: list[Any] = [5.0]
     cache = cls(clock=lambda: now[0])
     cache.set("a", 1, 10)
     now[0] = reading
-    for call in (lambda: cache.get("a"), lambda: cache.set("b", 1), lambda: cache.pop("a"), cache.clear, cache.expire, lambda: len(cache)):
+    for call in (
+        lambda: cache.get("a"),
+        lambda: cache.set("b", 1),
+        lambda: cache.pop("a"),
+        cache.clear,
+        cache.expire,
+        lambda: len(cache),
+    ):
         with pytest.raises(InvalidArgument, match="clock"):
             call()
     now[0] = 6.0
@@ -375,7 +417,9 @@ def test_it_can_be_subclassed_and_weakly_referenced(cls: Any, clock: FakeClock) 
         cache.__init__()
 
 
-def test_it_equals_any_mapping_with_the_same_live_entries(cls: Any, cache: Any, clock: FakeClock) -> None:
+def test_it_equals_any_mapping_with_the_same_live_entries(
+    cls: Any, cache: Any, clock: FakeClock
+) -> None:
     other = cls(5, clock=clock)
     for one in (cache, other):
         one.set("a", 1, 10)

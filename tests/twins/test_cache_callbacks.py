@@ -12,7 +12,12 @@ import pytest
 from tests.support import FakeClock
 from tokenwheel import RemovalReason
 
-EXPIRED, DELETED, REPLACED, EVICTED = RemovalReason.EXPIRED, RemovalReason.DELETED, RemovalReason.REPLACED, RemovalReason.EVICTED
+EXPIRED, DELETED, REPLACED, EVICTED = (
+    RemovalReason.EXPIRED,
+    RemovalReason.DELETED,
+    RemovalReason.REPLACED,
+    RemovalReason.EVICTED,
+)
 
 
 @pytest.fixture
@@ -43,11 +48,20 @@ def test_each_removal_is_told_once_with_its_reason(cls: Any, clock: FakeClock) -
     cache.set("g", 8, 1)
     clock.advance(5)
     cache.clear()
-    assert told[:-2] == [("a", 1, REPLACED), ("a", 2, EVICTED), ("b", 3, DELETED), ("c", 4, EXPIRED), ("d", 5, DELETED), ("e", 6, DELETED)]
+    assert told[:-2] == [
+        ("a", 1, REPLACED),
+        ("a", 2, EVICTED),
+        ("b", 3, DELETED),
+        ("c", 4, EXPIRED),
+        ("d", 5, DELETED),
+        ("e", 6, DELETED),
+    ]
     assert sorted(told[-2:]) == [("f", 7, DELETED), ("g", 8, EXPIRED)]
 
 
-def test_an_expired_entry_that_is_set_or_deleted_again_is_told_as_expired(cls: Any, clock: FakeClock) -> None:
+def test_an_expired_entry_that_is_set_or_deleted_again_is_told_as_expired(
+    cls: Any, clock: FakeClock
+) -> None:
     told: list[Any] = []
     cache = cls(on_remove=lambda *removal: told.append(removal), clock=clock)
     for again in (lambda: cache.set("a", 2, 10), lambda: cache.pop("a", None)):
@@ -94,7 +108,9 @@ def test_a_callback_may_use_the_cache_in_any_way(cls: Any, clock: FakeClock) -> 
     cache._check()
 
 
-def test_a_callback_may_clear_the_cache_while_everything_expires(cls: Any, clock: FakeClock) -> None:
+def test_a_callback_may_clear_the_cache_while_everything_expires(
+    cls: Any, clock: FakeClock
+) -> None:
     told: list[Any] = []
 
     def on_remove(key: Any, value: Any, reason: RemovalReason) -> None:
@@ -110,7 +126,9 @@ def test_a_callback_may_clear_the_cache_while_everything_expires(cls: Any, clock
     assert len(cache) == 0
 
 
-def test_a_callback_that_raises_is_logged_and_no_removal_is_lost(cls: Any, clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_callback_that_raises_is_logged_and_no_removal_is_lost(
+    cls: Any, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
     told: list[Any] = []
 
     def on_remove(key: Any, value: Any, reason: RemovalReason) -> None:
@@ -127,7 +145,9 @@ def test_a_callback_that_raises_is_logged_and_no_removal_is_lost(cls: Any, clock
     assert "secret" not in "".join(record.getMessage() for record in caplog.records)
 
 
-def test_an_interrupt_in_a_callback_passes_through_and_the_rest_is_told_with_the_next_operation(cls: Any, clock: FakeClock) -> None:
+def test_an_interrupt_in_a_callback_passes_through_and_the_rest_is_told_with_the_next_operation(
+    cls: Any, clock: FakeClock
+) -> None:
     told: list[Any] = []
 
     def on_remove(key: Any, value: Any, reason: RemovalReason) -> None:
@@ -161,9 +181,13 @@ def test_removals_within_a_callback_wait_for_it_to_end(cls: Any, clock: FakeCloc
     assert order == ["begin a", "end a", "begin b", "end b"]
 
 
-def test_a_callback_sees_the_operation_it_was_caused_by_already_done(cls: Any, clock: FakeClock) -> None:
+def test_a_callback_sees_the_operation_it_was_caused_by_already_done(
+    cls: Any, clock: FakeClock
+) -> None:
     seen: list[Any] = []
-    cache = cls(1, on_remove=lambda key, value, reason: seen.append((reason, dict(cache))), clock=clock)
+    cache = cls(
+        1, on_remove=lambda key, value, reason: seen.append((reason, dict(cache))), clock=clock
+    )
     cache["a"] = 1
     cache["a"] = 2
     cache["b"] = 3

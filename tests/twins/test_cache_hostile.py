@@ -72,12 +72,19 @@ def test_a_hash_that_raises_passes_through_and_changes_nothing(cls: Any, clock: 
     cache._check()
 
 
-def test_an_equality_that_raises_passes_through_and_changes_nothing(cls: Any, clock: FakeClock) -> None:
+def test_an_equality_that_raises_passes_through_and_changes_nothing(
+    cls: Any, clock: FakeClock
+) -> None:
     cache = cls(clock=clock)
     stored, other = Hostile(1), Hostile(2)
     cache.set(stored, "value", 10)
     stored.on_eq = fail
-    for call in (lambda: cache.get(other), lambda: cache.set(other, 1), lambda: cache.pop(other, None), lambda: cache.touch(other, 1)):
+    for call in (
+        lambda: cache.get(other),
+        lambda: cache.set(other, 1),
+        lambda: cache.pop(other, None),
+        lambda: cache.touch(other, 1),
+    ):
         with pytest.raises(RuntimeError, match="hostile"):
             call()
     assert cache[stored] == "value", "the very same key needs no equality"
@@ -96,13 +103,17 @@ def test_entries_with_one_hash_are_told_apart(cls: Any, clock: FakeClock) -> Non
     assert [cache[Hostile(number)] for number in range(300)] == list(range(300))
     for key in keys[::2]:
         del cache[Hostile(key.number)]
-    assert [cache.get(key) for key in keys] == [None if number % 2 == 0 else number for number in range(300)]
+    assert [cache.get(key) for key in keys] == [
+        None if number % 2 == 0 else number for number in range(300)
+    ]
     clock.advance(1000)
     assert cache.expire() == 150
     cache._check()
 
 
-def test_a_key_whose_hash_changes_is_still_removed_when_it_is_due(cls: Any, clock: FakeClock) -> None:
+def test_a_key_whose_hash_changes_is_still_removed_when_it_is_due(
+    cls: Any, clock: FakeClock
+) -> None:
     cache = cls(5, clock=clock)
     keys = [Hostile(number, hashed=number) for number in range(5)]
     for key in keys:
@@ -119,7 +130,9 @@ def test_a_key_whose_hash_changes_is_still_removed_when_it_is_due(cls: Any, cloc
 
 
 @pytest.mark.parametrize("mischief", ["clear", "delete", "fill", "expire", "replace"])
-def test_an_equality_that_changes_the_cache_in_mid_lookup_does_no_harm(cls: Any, clock: FakeClock, mischief: str) -> None:
+def test_an_equality_that_changes_the_cache_in_mid_lookup_does_no_harm(
+    cls: Any, clock: FakeClock, mischief: str
+) -> None:
     for operation in ("get", "set", "pop", "touch"):
         cache = cls(clock=clock)
         keys = [Hostile(number) for number in range(20)]
@@ -161,7 +174,9 @@ def test_an_equality_that_changes_the_cache_in_mid_lookup_does_no_harm(cls: Any,
         cache._check()
 
 
-def test_an_equality_that_empties_the_cache_finds_nothing_though_it_answers_yes(cls: Any, clock: FakeClock) -> None:
+def test_an_equality_that_empties_the_cache_finds_nothing_though_it_answers_yes(
+    cls: Any, clock: FakeClock
+) -> None:
     cache = cls(clock=clock)
     for number in range(300):
         cache.set(number, number)
@@ -177,7 +192,14 @@ def test_equal_keys_of_different_types_are_one_key_as_in_a_dict(cls: Any, clock:
         __slots__ = ()
 
     cache = cls(clock=clock)
-    for first, *others in ((1, 1.0, True), ("a", Text("a")), (Text("b"), "b"), (b"x", b"x"), ((1, 2), (1.0, 2.0)), (2**70, float(2**70))):
+    for first, *others in (
+        (1, 1.0, True),
+        ("a", Text("a")),
+        (Text("b"), "b"),
+        (b"x", b"x"),
+        ((1, 2), (1.0, 2.0)),
+        (2**70, float(2**70)),
+    ):
         cache[first] = "first"
         assert [cache[other] for other in others] == ["first"] * len(others)
         for other in others:
@@ -218,14 +240,17 @@ def test_caches_within_caches_without_end_are_released_without_a_crash(cls: Any)
     gc.collect()
 
 
-def test_plain_entries_are_as_invisible_to_the_garbage_collector_as_those_of_a_dict(cls: Any, implementation: str) -> None:
+def test_plain_entries_are_as_invisible_to_the_garbage_collector_as_those_of_a_dict(
+    cls: Any, implementation: str
+) -> None:
     if implementation == "pure":
         pytest.skip("the pure twin has an object an entry")
     cache = cls()
     for number in range(10_000):
         cache.set(str(number), number, 60)
     assert gc.get_referents(cache) == [] or all(
-        referent is not cache and not isinstance(referent, int) for referent in gc.get_referents(cache)
+        referent is not cache and not isinstance(referent, int)
+        for referent in gc.get_referents(cache)
     )
     cache["list"] = []
     assert any(isinstance(referent, list) for referent in gc.get_referents(cache))
@@ -244,7 +269,12 @@ def test_values_are_released_once_and_at_once(cls: Any, clock: FakeClock) -> Non
         cache.set(key, value, ttl)
         return weakref.ref(value)
 
-    deleted, replaced, expired, cleared = reference_to("a"), reference_to("b"), reference_to("c", 1), None
+    deleted, replaced, expired, cleared = (
+        reference_to("a"),
+        reference_to("b"),
+        reference_to("c", 1),
+        None,
+    )
     del cache["a"]
     cache["b"] = 1
     clock.advance(2)

@@ -14,9 +14,16 @@ from tests.twins.conftest import TWINS
 
 KEYS = st.integers(0, 12)
 LIFETIMES = st.one_of(
-    st.none(), st.sampled_from([0.001, 0.063, 0.064, 1.0, 4.096, 60, 262.144, 86_400, 31_557_600.0, 3_155_760_000]), st.floats(0.001, 1e6)
+    st.none(),
+    st.sampled_from(
+        [0.001, 0.063, 0.064, 1.0, 4.096, 60, 262.144, 86_400, 31_557_600.0, 3_155_760_000]
+    ),
+    st.floats(0.001, 1e6),
 )
-STEPS = st.one_of(st.sampled_from([0.0, 0.0005, 0.001, 0.064, 1.0, 262.144, 1e6, -1.0, -1e6, 3e9, -3e9]), st.floats(-100, 1e5))
+STEPS = st.one_of(
+    st.sampled_from([0.0, 0.0005, 0.001, 0.064, 1.0, 262.144, 1e6, -1.0, -1e6, 3e9, -3e9]),
+    st.floats(-100, 1e5),
+)
 
 
 class CacheModel(RuleBasedStateMachine):
@@ -29,7 +36,9 @@ class CacheModel(RuleBasedStateMachine):
         cls = importlib.import_module(f"tokenwheel._{self.implementation}.cache").ExpiringCache
         self.clock = FakeClock(1000.0)
         self.removed: list[Any] = []
-        self.cache = cls(maxsize, on_remove=lambda *removal: self.removed.append(removal), clock=self.clock)
+        self.cache = cls(
+            maxsize, on_remove=lambda *removal: self.removed.append(removal), clock=self.clock
+        )
         self.maxsize = maxsize
         self.model: dict[int, tuple[int, float, int]] = {}  # value, end, order of setting
         self.set_values = 0
@@ -47,7 +56,11 @@ class CacheModel(RuleBasedStateMachine):
         if key not in self.model and self.maxsize is not None and len(self.model) >= self.maxsize:
             del self.model[min(self.model, key=lambda one: self.model[one][1:])]
         self.cache.set(key, self.set_values, ttl)
-        self.model[key] = (self.set_values, math.inf if ttl is None else self.clock.now + ttl, self.set_values)
+        self.model[key] = (
+            self.set_values,
+            math.inf if ttl is None else self.clock.now + ttl,
+            self.set_values,
+        )
 
     @rule(key=KEYS)
     def get(self, key: int) -> None:
@@ -120,7 +133,9 @@ class CacheModel(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "cache"):
             self.cache.clear()
-            assert sorted(value for _, value, _ in self.removed) == list(range(1, self.set_values + 1))
+            assert sorted(value for _, value, _ in self.removed) == list(
+                range(1, self.set_values + 1)
+            )
 
 
 class NativeCache(CacheModel):

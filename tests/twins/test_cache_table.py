@@ -25,7 +25,9 @@ def clock() -> FakeClock:
 
 
 @pytest.mark.parametrize("maxsize", [None, 700])
-def test_it_agrees_with_a_dict_while_it_grows_and_shrinks(cls: Any, clock: FakeClock, maxsize: int | None) -> None:
+def test_it_agrees_with_a_dict_while_it_grows_and_shrinks(
+    cls: Any, clock: FakeClock, maxsize: int | None
+) -> None:
     cache, model, rng = cls(maxsize, clock=clock), dict[Any, Any](), random.Random(5)
     make: list[Callable[[int], Any]] = [
         str,
@@ -48,9 +50,14 @@ def test_it_agrees_with_a_dict_while_it_grows_and_shrinks(cls: Any, clock: FakeC
         assert len(cache) == goal
 
 
-def test_a_full_cache_evicts_in_order_of_end_and_then_of_setting_however_many_there_are(cls: Any, clock: FakeClock) -> None:
+def test_a_full_cache_evicts_in_order_of_end_and_then_of_setting_however_many_there_are(
+    cls: Any, clock: FakeClock
+) -> None:
     evicted: list[int] = []
-    cache, rng = cls(1000, clock=clock, on_remove=lambda key, value, reason: evicted.append(key)), random.Random(6)
+    cache, rng = (
+        cls(1000, clock=clock, on_remove=lambda key, value, reason: evicted.append(key)),
+        random.Random(6),
+    )
     ends = {number: rng.choice([10.0, 20.0, 30.0]) for number in range(1000)}
     for number, end in ends.items():
         cache.set(number, None, end)
@@ -64,7 +71,9 @@ def test_a_full_cache_evicts_in_order_of_end_and_then_of_setting_however_many_th
 
 
 @pytest.mark.parametrize("count", [10_000, 100_000, 400_000])
-def test_an_entry_takes_at_most_36_bytes_beside_its_key_and_value(cls: Any, clock: FakeClock, implementation: str, count: int) -> None:
+def test_an_entry_takes_at_most_36_bytes_beside_its_key_and_value(
+    cls: Any, clock: FakeClock, implementation: str, count: int
+) -> None:
     if implementation == "pure":
         pytest.skip("the pure twin has an object an entry")
     cache = cls(clock=clock)
@@ -74,7 +83,9 @@ def test_an_entry_takes_at_most_36_bytes_beside_its_key_and_value(cls: Any, cloc
     cache._check()
 
 
-def test_memory_goes_back_however_the_survivors_are_scattered(cls: Any, clock: FakeClock, implementation: str) -> None:
+def test_memory_goes_back_however_the_survivors_are_scattered(
+    cls: Any, clock: FakeClock, implementation: str
+) -> None:
     if implementation == "pure":
         pytest.skip("the pure twin only estimates")
     cache = cls(clock=clock)
@@ -88,7 +99,9 @@ def test_memory_goes_back_however_the_survivors_are_scattered(cls: Any, clock: F
     cache._check()
 
 
-def test_all_that_ends_within_the_tick_now_running_is_gone_for_who_counts(cls: Any, clock: FakeClock) -> None:
+def test_all_that_ends_within_the_tick_now_running_is_gone_for_who_counts(
+    cls: Any, clock: FakeClock
+) -> None:
     cache = cls(clock=clock)
     for number in range(1000):
         cache.set(number, number, 1.064 + number / 1e6)
@@ -114,7 +127,9 @@ def test_the_default_clock_is_exact_about_entries_that_end_soon(cls: Any) -> Non
 
 
 @pytest.mark.parametrize("maxsize", [None, 500])
-def test_memory_that_runs_out_at_any_step_changes_nothing(cls: Any, clock: FakeClock, implementation: str, maxsize: int | None) -> None:
+def test_memory_that_runs_out_at_any_step_changes_nothing(
+    cls: Any, clock: FakeClock, implementation: str, maxsize: int | None
+) -> None:
     if implementation == "pure" or os.environ.get("TOKENWHEEL_BUILD") == "trace":
         pytest.skip("plain Python, like traced C, allocates at every line")
     memory = pytest.importorskip("_testcapi")

@@ -14,7 +14,8 @@ import pytest
 from tokenwheel import InvalidArgument
 
 TEXT = (
-    '{"sub":"uid1","sid":"AAAAAAAAAAAAAAAA","iat":1,"exp":2,"roles":["a",{"b":[1]},[{}]],"role":"user","none":null,"deep":{"d":{"e":[2]}}}'
+    '{"sub":"uid1","sid":"AAAAAAAAAAAAAAAA","iat":1,"exp":2,"roles":["a",{"b":[1]},[{}]],'
+    '"role":"user","none":null,"deep":{"d":{"e":[2]}}}'
 )
 GIVEN: dict[str, Any] = json.loads(TEXT)
 
@@ -41,9 +42,19 @@ def test_it_reads_as_a_mapping(claims: Any) -> None:
     assert claims != 7
     assert claims != list(GIVEN.items())
     assert (len(claims), list(claims)) == (8, list(GIVEN))
-    assert (list(claims.keys()), list(claims.values()), list(claims.items())) == (list(GIVEN), list(GIVEN.values()), list(GIVEN.items()))
+    assert (list(claims.keys()), list(claims.values()), list(claims.items())) == (
+        list(GIVEN),
+        list(GIVEN.values()),
+        list(GIVEN.items()),
+    )
     assert ("role" in claims, "z" in claims) == (True, False)
-    assert (claims["role"], claims.get("role"), claims.get("z"), claims.get("z", 9), claims.get("none", 9)) == (
+    assert (
+        claims["role"],
+        claims.get("role"),
+        claims.get("z"),
+        claims.get("z", 9),
+        claims.get("none", 9),
+    ) == (
         "user",
         "user",
         None,
@@ -58,7 +69,12 @@ def test_it_reads_as_a_mapping(claims: Any) -> None:
 
 
 def test_its_attributes_are_the_registered_claims(claims: Any) -> None:
-    assert (claims.subject, claims.session_id, claims.issued_at, claims.expires_at) == ("uid1", "A" * 16, 1, 2)
+    assert (claims.subject, claims.session_id, claims.issued_at, claims.expires_at) == (
+        "uid1",
+        "A" * 16,
+        1,
+        2,
+    )
 
 
 def test_nothing_changes_it(claims: Any) -> None:
@@ -72,11 +88,23 @@ def test_nothing_changes_it(claims: Any) -> None:
     with pytest.raises(TypeError):
         del claims["role"]
     assert not hasattr(claims, "__dict__")
-    for nested in (claims["roles"], claims.get("roles"), dict(claims)["roles"], claims.to_dict()["roles"], list(claims.values())[4]):
+    for nested in (
+        claims["roles"],
+        claims.get("roles"),
+        dict(claims)["roles"],
+        claims.to_dict()["roles"],
+        list(claims.values())[4],
+    ):
         nested[2][0]["x"] = 1
         nested[1]["b"].append(2)
         nested.clear()
-    for nested in (claims["deep"], claims.get("deep"), {**claims}["deep"], claims.to_dict()["deep"], dict(claims.items())["deep"]):
+    for nested in (
+        claims["deep"],
+        claims.get("deep"),
+        {**claims}["deep"],
+        claims.to_dict()["deep"],
+        dict(claims.items())["deep"],
+    ):
         nested["d"]["e"].append(3)
         nested["d"]["x"] = 1
         nested.clear()
@@ -101,7 +129,10 @@ def test_to_dict_gives_a_private_copy_that_json_takes(claims: Any) -> None:
 
 def test_its_views_look_up_and_combine_as_those_of_a_dict(claims: Any) -> None:
     assert ("role" in claims.keys(), "z" in claims.keys()) == (True, False)  # noqa: SIM118
-    assert (("role", "user") in claims.items(), ("role", "admin") in claims.items()) == (True, False)
+    assert (("role", "user") in claims.items(), ("role", "admin") in claims.items()) == (
+        True,
+        False,
+    )
     assert ("user" in claims.values(), "admin" in claims.values()) == (True, False)
     assert {"role"} == claims.keys() & {"role", "z"}
     assert (len(claims.keys()), len(claims.items()), len(claims.values())) == (8, 8, 8)
@@ -122,7 +153,14 @@ def test_a_name_without_hash_is_a_type_error_as_with_a_dict(claims: Any) -> None
 
 def test_one_that_was_never_filled_fails_without_harm(cls: Any) -> None:
     empty = cls.__new__(cls)
-    for use in (len, list, repr, lambda one: one["sub"], lambda one: one.subject, lambda one: one.get("sub")):
+    for use in (
+        len,
+        list,
+        repr,
+        lambda one: one["sub"],
+        lambda one: one.subject,
+        lambda one: one.get("sub"),
+    ):
         with pytest.raises((TypeError, AttributeError)):
             use(empty)
 

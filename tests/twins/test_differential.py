@@ -52,8 +52,16 @@ def _pyjwt_stands_still() -> Iterator[None]:
 
 def make(implementation: str) -> Any:
     module = importlib.import_module(f"tokenwheel._{implementation}.verifier")
-    revocations = importlib.import_module(f"tokenwheel._{implementation}.revocations").RevocationTable()
-    options = {"issuer": "i", "audience": ("a", "b"), "leeway": LEEWAY, "largest_leeway": 60, "cache_size": 50}
+    revocations = importlib.import_module(
+        f"tokenwheel._{implementation}.revocations"
+    ).RevocationTable()
+    options = {
+        "issuer": "i",
+        "audience": ("a", "b"),
+        "leeway": LEEWAY,
+        "largest_leeway": 60,
+        "cache_size": 50,
+    }
     return module.Verifier(KEYS, clock=lambda: NOW, revocations=revocations, **options)
 
 
@@ -66,13 +74,27 @@ SCALARS = st.one_of(
 )  # fmt: skip
 DATES = st.one_of(
     st.sampled_from(
-        [NOW + LEEWAY, NOW + LEEWAY + 0.5, NOW + LEEWAY + 1, NOW - LEEWAY, NOW - LEEWAY + 0.5, NOW - LEEWAY + 1, 0, -0.0, 2**53]
+        [
+            NOW + LEEWAY,
+            NOW + LEEWAY + 0.5,
+            NOW + LEEWAY + 1,
+            NOW - LEEWAY,
+            NOW - LEEWAY + 0.5,
+            NOW - LEEWAY + 1,
+            0,
+            -0.0,
+            2**53,
+        ]
     ),
     st.integers(NOW - 20, NOW + 20),
     st.floats(NOW - 20, NOW + 20),
 )
 VALUES = st.recursive(
-    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3), max_leaves=6
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
+    max_leaves=6,
 )
 NAMES = st.sampled_from(["iss", "aud", "sub", "sid", "gen", "iat", "exp", "nbf", "jti", "role"])
 DAMAGES = ["header", "claims", "dates", "missing", "header text", "claims text", "signer", "token"]
@@ -89,16 +111,32 @@ def tokens(draw: st.DrawFn) -> tuple[str, Key]:
     wrong = draw(st.sets(st.sampled_from(DAMAGES), max_size=3))
     key = draw(st.sampled_from(KEYS))
     header: Any = {"alg": key.algorithm, "typ": "at+jwt", **({"kid": key.kid} if key.kid else {})}
-    claims: Any = {"iss": "i", "aud": ["a", "c"], "sub": "uid1", "sid": "A" * 16, "iat": NOW - 1, "exp": NOW + 900}
+    claims: Any = {
+        "iss": "i",
+        "aud": ["a", "c"],
+        "sub": "uid1",
+        "sid": "A" * 16,
+        "iat": NOW - 1,
+        "exp": NOW + 900,
+    }
     if "header" in wrong:
         header.update(draw(st.dictionaries(MEMBERS, SCALARS, min_size=1, max_size=2)))
     if "claims" in wrong:
         claims.update(draw(st.dictionaries(NAMES, VALUES, min_size=1, max_size=2)))
     if "dates" in wrong:
-        claims.update(draw(st.dictionaries(st.sampled_from(["iat", "nbf", "exp"]), DATES, min_size=1, max_size=3)))
+        claims.update(
+            draw(
+                st.dictionaries(
+                    st.sampled_from(["iat", "nbf", "exp"]), DATES, min_size=1, max_size=3
+                )
+            )
+        )
     if "missing" in wrong:
         claims.pop(draw(NAMES), None)
-    texts = [json.dumps(header).encode(), json.dumps(claims, ensure_ascii=draw(st.booleans())).encode("utf-8", "surrogatepass")]
+    texts = [
+        json.dumps(header).encode(),
+        json.dumps(claims, ensure_ascii=draw(st.booleans())).encode("utf-8", "surrogatepass"),
+    ]
     for part, name in enumerate(["header text", "claims text"]):
         if name in wrong:
             texts[part] = draw(damaged(texts[part]))
@@ -113,7 +151,26 @@ def damaged(draw: st.DrawFn, text: Any) -> Any:
     """The text with a stretch of it taken out, repeated, or replaced by something that has a meaning there."""
     start = draw(st.integers(0, len(text)))
     end = draw(st.integers(start, min(len(text), start + 8)))
-    pieces = ["", " ", "\n", '"', ":", ",", "{", "}", "[", "\\u0000", "\\ud800", "A", "=", "-", ".", "é", "1e999", '"sub":"root",']
+    pieces = [
+        "",
+        " ",
+        "\n",
+        '"',
+        ":",
+        ",",
+        "{",
+        "}",
+        "[",
+        "\\u0000",
+        "\\ud800",
+        "A",
+        "=",
+        "-",
+        ".",
+        "é",
+        "1e999",
+        '"sub":"root",',
+    ]
     piece = draw(st.sampled_from(pieces))
     between: Any = piece if isinstance(text, str) else piece.encode()
     return text[:start] + (between or text[start:end] * 2) + text[end:]
@@ -142,13 +199,28 @@ def decoded_by_pyjwt(token: str, key: Key) -> Any:
     required = ["iss", "aud", "sub", "iat", "exp"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return jwt.decode(token, material, [key.algorithm], audience=["a", "b"], issuer="i", leeway=LEEWAY, options={"require": required})
+        return jwt.decode(
+            token,
+            material,
+            [key.algorithm],
+            audience=["a", "b"],
+            issuer="i",
+            leeway=LEEWAY,
+            options={"require": required},
+        )
 
 
 def test_the_tokens_tried_are_both_good_and_bad() -> None:
     """A differential test that never saw a good token would prove nothing."""
     for key in KEYS:
-        claims = {"iss": "i", "aud": ["a", "c"], "sub": "uid1", "sid": "A" * 16, "iat": NOW - 1, "exp": NOW + 900}
+        claims = {
+            "iss": "i",
+            "aud": ["a", "c"],
+            "sub": "uid1",
+            "sid": "A" * 16,
+            "iat": NOW - 1,
+            "exp": NOW + 900,
+        }
         header = {"alg": key.algorithm, "typ": "at+jwt", **({"kid": key.kid} if key.kid else {})}
         signed = ".".join(b64(json.dumps(part).encode()) for part in (header, claims))
         token = f"{signed}.{b64(key.sign(signed.encode()))}"
@@ -158,11 +230,24 @@ def test_the_tokens_tried_are_both_good_and_bad() -> None:
 
 def test_an_integer_beyond_64_bits_arrives_as_the_nearest_double() -> None:
     """Where the JSON readers part: RFC 8259, section 6, promises no more, and no token issued here can hold one."""
-    claims = {"iss": "i", "aud": "a", "sub": "uid1", "sid": "A" * 16, "iat": NOW, "exp": NOW + 900, "n": [2**64 + 1, 2**64 - 1, -(2**63)]}
-    signed = ".".join(b64(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "at+jwt"}, claims))
+    claims = {
+        "iss": "i",
+        "aud": "a",
+        "sub": "uid1",
+        "sid": "A" * 16,
+        "iat": NOW,
+        "exp": NOW + 900,
+        "n": [2**64 + 1, 2**64 - 1, -(2**63)],
+    }
+    signed = ".".join(
+        b64(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "at+jwt"}, claims)
+    )
     token = f"{signed}.{b64(KEYS[0].sign(signed.encode()))}"
     for verifier in VERIFIERS:
-        assert [f"{one:.1f}" if isinstance(one, float) else str(one) for one in verifier.verify(token)["n"]] == [
+        assert [
+            f"{one:.1f}" if isinstance(one, float) else str(one)
+            for one in verifier.verify(token)["n"]
+        ] == [
             "18446744073709551616.0",
             "18446744073709551615",
             "-9223372036854775808",

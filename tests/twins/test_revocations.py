@@ -48,10 +48,18 @@ def test_a_revoked_session_is_refused_until_its_very_end(table: Any, clock: Fake
 
 def test_generations_below_the_given_one_are_refused_and_no_others(table: Any) -> None:
     table.revoke(ONE, 60, before=3)
-    assert [table.is_revoked(ONE, generation) for generation in range(5)] == [True, True, True, False, False]
+    assert [table.is_revoked(ONE, generation) for generation in range(5)] == [
+        True,
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
-def test_entries_merge_by_the_higher_generation_and_the_later_end(table: Any, clock: FakeClock) -> None:
+def test_entries_merge_by_the_higher_generation_and_the_later_end(
+    table: Any, clock: FakeClock
+) -> None:
     table.revoke(ONE, 60, before=3)
     table.revoke(ONE, 10, before=5)
     table.revoke(ONE, 30, before=1)
@@ -67,7 +75,9 @@ def test_entries_merge_by_the_higher_generation_and_the_later_end(table: Any, cl
     assert len(table) == 0
 
 
-def test_what_is_over_is_not_remembered_when_a_session_is_revoked_anew(table: Any, clock: FakeClock) -> None:
+def test_what_is_over_is_not_remembered_when_a_session_is_revoked_anew(
+    table: Any, clock: FakeClock
+) -> None:
     table.revoke(ONE, 10)
     clock.advance(10)
     table.revoke(ONE, 10, before=1)
@@ -75,7 +85,9 @@ def test_what_is_over_is_not_remembered_when_a_session_is_revoked_anew(table: An
     assert not table.is_revoked(ONE, 1)
 
 
-def test_an_absolute_end_may_be_given_and_one_in_the_past_refuses_nothing(table: Any, clock: FakeClock) -> None:
+def test_an_absolute_end_may_be_given_and_one_in_the_past_refuses_nothing(
+    table: Any, clock: FakeClock
+) -> None:
     table.revoke_until(ONE, clock.now + 5)
     table.revoke_until(OTHER, clock.now)
     assert table.is_revoked(ONE)
@@ -83,9 +95,13 @@ def test_an_absolute_end_may_be_given_and_one_in_the_past_refuses_nothing(table:
     assert len(table) == 1
 
 
-def test_a_doorbell_says_when_news_has_to_be_taken_in(load: Callable[[str], ModuleType], clock: FakeClock) -> None:
+def test_a_doorbell_says_when_news_has_to_be_taken_in(
+    load: Callable[[str], ModuleType], clock: FakeClock
+) -> None:
     calls: list[float] = []
-    table = load("revocations").RevocationTable(clock=clock, before_lookup=lambda: calls.append(clock.now))
+    table = load("revocations").RevocationTable(
+        clock=clock, before_lookup=lambda: calls.append(clock.now)
+    )
     bell = bytearray(8)
 
     def taken_in() -> bool:
@@ -109,7 +125,9 @@ def test_a_doorbell_says_when_news_has_to_be_taken_in(load: Callable[[str], Modu
     assert [taken_in(), taken_in()] == [True, True]
 
 
-def test_news_that_cannot_be_taken_in_is_asked_for_again(load: Callable[[str], ModuleType], clock: FakeClock) -> None:
+def test_news_that_cannot_be_taken_in_is_asked_for_again(
+    load: Callable[[str], ModuleType], clock: FakeClock
+) -> None:
     def fail() -> None:
         raise StorageUnavailable("out of reach")
 
@@ -120,15 +138,33 @@ def test_news_that_cannot_be_taken_in_is_asked_for_again(load: Callable[[str], M
             table.is_revoked(ONE)
 
 
-@pytest.mark.parametrize("bell", [b"", bytes(7), bytes(9), bytes(16), "12345678", 8, object()], ids=repr)
-def test_what_is_no_doorbell_is_refused(load: Callable[[str], ModuleType], clock: FakeClock, bell: object) -> None:
+@pytest.mark.parametrize(
+    "bell", [b"", bytes(7), bytes(9), bytes(16), "12345678", 8, object()], ids=repr
+)
+def test_what_is_no_doorbell_is_refused(
+    load: Callable[[str], ModuleType], clock: FakeClock, bell: object
+) -> None:
     with pytest.raises(ConfigurationError, match="eight bytes"):
         load("revocations").RevocationTable(clock=clock).watch(bell)
 
 
 def test_each_of_many_is_revoked_as_if_alone(table: Any, clock: FakeClock) -> None:
-    table.revoke_each(iter([(ONE, clock.now + 5, None), (OTHER, clock.now + 5, 3), (OTHER, clock.now + 9, 2), ("C" * 16, clock.now, None)]))
-    assert [table.is_revoked(ONE, 7), table.is_revoked(OTHER, 2), table.is_revoked(OTHER, 3), len(table)] == [True, True, False, 2]
+    table.revoke_each(
+        iter(
+            [
+                (ONE, clock.now + 5, None),
+                (OTHER, clock.now + 5, 3),
+                (OTHER, clock.now + 9, 2),
+                ("C" * 16, clock.now, None),
+            ]
+        )
+    )
+    assert [
+        table.is_revoked(ONE, 7),
+        table.is_revoked(OTHER, 2),
+        table.is_revoked(OTHER, 3),
+        len(table),
+    ] == [True, True, False, 2]
     clock.advance(5)
     assert [table.is_revoked(ONE), table.is_revoked(OTHER, 2)] == [False, True]
     with pytest.raises(InvalidArgument):
@@ -138,10 +174,29 @@ def test_each_of_many_is_revoked_as_if_alone(table: Any, clock: FakeClock) -> No
 
 @pytest.mark.parametrize(
     "session_id",
-    ["", "A" * 15, "A" * 17, "A" * 15 + "=", "A" * 15 + "+", "A" * 15 + "\n", "é" * 16, "\ud800" * 16, b"A" * 16, None, 7, ["A" * 16]],
+    [
+        "",
+        "A" * 15,
+        "A" * 17,
+        "A" * 15 + "=",
+        "A" * 15 + "+",
+        "A" * 15 + "\n",
+        "é" * 16,
+        "\ud800" * 16,
+        b"A" * 16,
+        None,
+        7,
+        ["A" * 16],
+    ],
 )
-def test_what_is_no_session_id_is_an_error_and_never_a_silent_miss(table: Any, session_id: Any) -> None:
-    for call in (lambda: table.revoke(session_id, 60), lambda: table.revoke_until(session_id, 4e9), lambda: table.is_revoked(session_id)):
+def test_what_is_no_session_id_is_an_error_and_never_a_silent_miss(
+    table: Any, session_id: Any
+) -> None:
+    for call in (
+        lambda: table.revoke(session_id, 60),
+        lambda: table.revoke_until(session_id, 4e9),
+        lambda: table.is_revoked(session_id),
+    ):
         with pytest.raises(InvalidArgument, match="session_id must be 16 base64url characters"):
             call()
     assert len(table) == 0
@@ -175,14 +230,18 @@ def test_options_that_make_no_sense_are_refused(load: Callable[[str], ModuleType
 
 
 @pytest.mark.parametrize("reading", [nan, infinite, 1e12, "now", None])
-def test_a_clock_that_makes_no_sense_is_refused(load: Callable[[str], ModuleType], reading: Any) -> None:
+def test_a_clock_that_makes_no_sense_is_refused(
+    load: Callable[[str], ModuleType], reading: Any
+) -> None:
     table = load("revocations").RevocationTable(clock=lambda: reading)
     for call in (lambda: table.revoke(ONE, 1), lambda: table.is_revoked(ONE), table.expire):
         with pytest.raises(InvalidArgument, match="clock"):
             call()
 
 
-def test_before_each_lookup_news_are_taken_in(load: Callable[[str], ModuleType], clock: FakeClock) -> None:
+def test_before_each_lookup_news_are_taken_in(
+    load: Callable[[str], ModuleType], clock: FakeClock
+) -> None:
     news: list[str] = []
 
     def poll() -> None:
@@ -206,7 +265,9 @@ def test_it_cannot_be_copied_or_pickled_and_shows_no_ids(table: Any) -> None:
     assert repr(table) == "<RevocationTable of 1 sessions>"
 
 
-def test_memory_is_given_back_as_work_goes_on_and_no_call_does_everybodys_work(table: Any, clock: FakeClock, implementation: str) -> None:
+def test_memory_is_given_back_as_work_goes_on_and_no_call_does_everybodys_work(
+    table: Any, clock: FakeClock, implementation: str
+) -> None:
     encode = importlib.import_module(f"tokenwheel._{implementation}.tokens").encode
     ids = [encode(os.urandom(12)) for _ in range(20_000)]
     for session_id in ids:
@@ -223,7 +284,9 @@ def test_memory_is_given_back_as_work_goes_on_and_no_call_does_everybodys_work(t
     assert len(table) == 4000
 
 
-def test_two_hundred_thousand_entries_take_48_bytes_each_at_most(table: Any, implementation: str) -> None:
+def test_two_hundred_thousand_entries_take_48_bytes_each_at_most(
+    table: Any, implementation: str
+) -> None:
     if implementation == "pure":
         pytest.skip("the pure twin has an object an entry")
     from tokenwheel._native.tokens import encode
@@ -232,21 +295,35 @@ def test_two_hundred_thousand_entries_take_48_bytes_each_at_most(table: Any, imp
     for number in range(200_000):
         table.revoke(encode(number.to_bytes(4, "big") + b"12345678"), 60 + number % 1000)
     assert table.nbytes <= 48 * 200_000
-    assert gc.get_referents(table) == [] or not any(isinstance(one, bytes | str) for one in gc.get_referents(table))
+    assert gc.get_referents(table) == [] or not any(
+        isinstance(one, bytes | str) for one in gc.get_referents(table)
+    )
     assert len(table) == 200_000
     table._check()
 
 
-MESSAGES = st.lists(st.tuples(st.sampled_from([ONE, OTHER]), st.integers(1, 100), st.one_of(st.none(), st.integers(1, 5))), max_size=8)
+MESSAGES = st.lists(
+    st.tuples(
+        st.sampled_from([ONE, OTHER]), st.integers(1, 100), st.one_of(st.none(), st.integers(1, 5))
+    ),
+    max_size=8,
+)
 
 
 @given(messages=MESSAGES, order=st.randoms(use_true_random=False), repeats=st.integers(1, 3))
-def test_messages_in_any_order_and_however_often_end_in_the_same_state(messages: list[Any], order: Any, repeats: int) -> None:
+def test_messages_in_any_order_and_however_often_end_in_the_same_state(
+    messages: list[Any], order: Any, repeats: int
+) -> None:
     shuffled = messages * repeats
     order.shuffle(shuffled)
     for implementation in TWINS:
         clock = FakeClock(1000.0)
-        tables = [importlib.import_module(f"tokenwheel._{implementation}.revocations").RevocationTable(clock=clock) for _ in range(2)]
+        tables = [
+            importlib.import_module(f"tokenwheel._{implementation}.revocations").RevocationTable(
+                clock=clock
+            )
+            for _ in range(2)
+        ]
         for table, received in zip(tables, (messages, shuffled), strict=True):
             for session_id, ttl, before in received:
                 table.revoke(session_id, ttl, before=before)
@@ -264,24 +341,35 @@ class TableModel(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.clock = FakeClock(1_700_000_000.0)
-        self.table = importlib.import_module(f"tokenwheel._{self.implementation}.revocations").RevocationTable(clock=self.clock)
+        self.table = importlib.import_module(
+            f"tokenwheel._{self.implementation}.revocations"
+        ).RevocationTable(clock=self.clock)
         self.model: dict[str, tuple[float, float]] = {}
 
     def live(self) -> dict[str, tuple[float, float]]:
         return {key: entry for key, entry in self.model.items() if entry[1] > self.clock.now}
 
-    @rule(number=st.integers(0, 20), ttl=st.floats(0.001, 1e5), before=st.one_of(st.none(), st.integers(1, 4)))
+    @rule(
+        number=st.integers(0, 20),
+        ttl=st.floats(0.001, 1e5),
+        before=st.one_of(st.none(), st.integers(1, 4)),
+    )
     def revoke(self, number: int, ttl: float, before: int | None) -> None:
         key = f"{number:016d}"
         self.table.revoke(key, ttl, before=before)
         self.model = self.live()
         lowest, end = self.model.get(key, (0, 0))
-        self.model[key] = (max(lowest, infinite if before is None else before), max(end, self.clock.now + ttl))
+        self.model[key] = (
+            max(lowest, infinite if before is None else before),
+            max(end, self.clock.now + ttl),
+        )
 
     @rule(number=st.integers(0, 20), generation=st.integers(0, 5))
     def ask(self, number: int, generation: int) -> None:
         key = f"{number:016d}"
-        assert self.table.is_revoked(key, generation) is (generation < self.live().get(key, (0, 0))[0])
+        assert self.table.is_revoked(key, generation) is (
+            generation < self.live().get(key, (0, 0))[0]
+        )
 
     @rule(seconds=st.one_of(st.floats(-10, 1000), st.sampled_from([0.0005, 1e5, -1e5])))
     def move_the_clock(self, seconds: float) -> None:

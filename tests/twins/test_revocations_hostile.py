@@ -34,21 +34,31 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def encode(implementation: str) -> Callable[[bytes], str]:
-    function: Callable[[bytes], str] = importlib.import_module(f"tokenwheel._{implementation}.tokens").encode
+    function: Callable[[bytes], str] = importlib.import_module(
+        f"tokenwheel._{implementation}.tokens"
+    ).encode
     return function
 
 
 @pytest.mark.parametrize("huge", [10**400, -(10**400)])
 def test_an_int_that_no_float_can_hold_is_refused_like_any_other(cls: Any, huge: int) -> None:
     table = cls()
-    for call in (lambda: table.revoke(ONE, huge), lambda: table.revoke_until(ONE, huge), lambda: cls(clock=lambda: huge).is_revoked(ONE)):
+    for call in (
+        lambda: table.revoke(ONE, huge),
+        lambda: table.revoke_until(ONE, huge),
+        lambda: cls(clock=lambda: huge).is_revoked(ONE),
+    ):
         with pytest.raises(InvalidArgument, match="a number of seconds"):
             call()
     assert len(table) == 0
 
 
-@pytest.mark.parametrize("session_id", ["\u4141" * 16, "\u4141" * 8, "\U00014141" * 16, "A" * 15 + "\u0141"])
-def test_wide_characters_whose_bytes_look_like_digits_are_no_session_id(cls: Any, session_id: str) -> None:
+@pytest.mark.parametrize(
+    "session_id", ["\u4141" * 16, "\u4141" * 8, "\U00014141" * 16, "A" * 15 + "\u0141"]
+)
+def test_wide_characters_whose_bytes_look_like_digits_are_no_session_id(
+    cls: Any, session_id: str
+) -> None:
     table = cls()
     table.revoke(ONE, 60)
     for call in (lambda: table.is_revoked(session_id), lambda: table.revoke(session_id, 60)):
@@ -57,7 +67,9 @@ def test_wide_characters_whose_bytes_look_like_digits_are_no_session_id(cls: Any
 
 
 @pytest.mark.parametrize("unit", [100.0, 0.1], ids=["waiting to be cascaded", "in its last slot"])
-def test_an_entry_that_comes_up_early_after_the_clock_ran_back_is_kept_to_its_end(cls: Any, clock: FakeClock, unit: float) -> None:
+def test_an_entry_that_comes_up_early_after_the_clock_ran_back_is_kept_to_its_end(
+    cls: Any, clock: FakeClock, unit: float
+) -> None:
     table = cls(clock=clock)
     start = clock.now
     table.revoke(ONE, 0.6 * unit)
@@ -74,7 +86,9 @@ def test_an_entry_that_comes_up_early_after_the_clock_ran_back_is_kept_to_its_en
     assert [table.is_revoked(one) for one in (ONE, OTHER, THIRD)] == [False, False, True]
 
 
-def test_what_is_revoked_after_the_clock_ran_back_is_reclaimed_on_time(cls: Any, clock: FakeClock) -> None:
+def test_what_is_revoked_after_the_clock_ran_back_is_reclaimed_on_time(
+    cls: Any, clock: FakeClock
+) -> None:
     table = cls(clock=clock)
     table.revoke(ONE, 1e6)
     clock.advance(-1e5)
@@ -100,7 +114,9 @@ def test_jumps_of_a_century_lose_nothing_and_keep_nothing(cls: Any) -> None:
         assert len(table) == 0
 
 
-def test_one_call_reclaims_a_bounded_number_however_many_are_due(cls: Any, clock: FakeClock) -> None:
+def test_one_call_reclaims_a_bounded_number_however_many_are_due(
+    cls: Any, clock: FakeClock
+) -> None:
     table = cls(clock=clock)
     for number in range(2000):
         table.revoke(f"{number:016d}", 60)
@@ -113,7 +129,9 @@ def test_one_call_reclaims_a_bounded_number_however_many_are_due(cls: Any, clock
     assert len(table) == 1
 
 
-def test_ids_whose_tags_collide_are_told_apart(cls: Any, clock: FakeClock, encode: Callable[[bytes], str]) -> None:
+def test_ids_whose_tags_collide_are_told_apart(
+    cls: Any, clock: FakeClock, encode: Callable[[bytes], str]
+) -> None:
     # Of so many random ids about seven pairs have the same 32-bit tag under any secret.
     table = cls(clock=clock)
     rng = random.Random(7)
@@ -122,7 +140,9 @@ def test_ids_whose_tags_collide_are_told_apart(cls: Any, clock: FakeClock, encod
     assert len(table) == 250_000
 
 
-def test_memory_that_runs_out_at_any_step_changes_nothing(cls: Any, clock: FakeClock, implementation: str) -> None:
+def test_memory_that_runs_out_at_any_step_changes_nothing(
+    cls: Any, clock: FakeClock, implementation: str
+) -> None:
     if implementation == "pure" or os.environ.get("TOKENWHEEL_BUILD") == "trace":
         pytest.skip("plain Python, like traced C, allocates at every line")
     memory = pytest.importorskip("_testcapi")
@@ -172,7 +192,9 @@ def test_a_news_source_that_fails_fails_the_lookup_and_never_accepts(cls: Any) -
         table.is_revoked(ONE)
 
 
-def test_threads_revoke_and_ask_at_once_and_nothing_is_lost(cls: Any, encode: Callable[[bytes], str]) -> None:
+def test_threads_revoke_and_ask_at_once_and_nothing_is_lost(
+    cls: Any, encode: Callable[[bytes], str]
+) -> None:
     clock = FakeClock(0.0)
     table = cls(clock=clock)
     shared = [encode(os.urandom(12)) for _ in range(50)]
@@ -194,6 +216,10 @@ def test_threads_revoke_and_ask_at_once_and_nothing_is_lost(cls: Any, encode: Ca
         everyones = [session_id for own in pool.map(work, range(4)) for session_id in own]
     table._check()
     assert all(table.is_revoked(session_id) for session_id in everyones)
-    assert [table.is_revoked(session_id, 450 + number) for number, session_id in enumerate(shared)] == [True] * 50
-    assert [table.is_revoked(session_id, 451 + number) for number, session_id in enumerate(shared)] == [False] * 50
+    assert [
+        table.is_revoked(session_id, 450 + number) for number, session_id in enumerate(shared)
+    ] == [True] * 50
+    assert [
+        table.is_revoked(session_id, 451 + number) for number, session_id in enumerate(shared)
+    ] == [False] * 50
     assert len(table) == len(everyones) + 50

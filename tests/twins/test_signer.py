@@ -35,7 +35,9 @@ def read_by_pyjwt(token: str, key: Key) -> bytes:
 
 
 @pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
-def test_pyjwt_reads_what_it_signs_with_each_algorithm(make: Callable[[Key], Any], algorithm: str) -> None:
+def test_pyjwt_reads_what_it_signs_with_each_algorithm(
+    make: Callable[[Key], Any], algorithm: str
+) -> None:
     key = Key.generate(algorithm, kid="one")
     token = make(key).sign(b'{"a":1}')
     assert read_by_pyjwt(token, key) == b'{"a":1}'
@@ -61,14 +63,20 @@ def test_threads_that_share_it_do_not_mix_their_signatures(make: Callable[[Key],
 
     def sign(number: int) -> bool:
         start.wait()
-        return all(read_by_pyjwt(signer.sign(b"%d" % (number * 1000 + n)), key) == b"%d" % (number * 1000 + n) for n in range(200))
+        return all(
+            read_by_pyjwt(signer.sign(b"%d" % (number * 1000 + n)), key)
+            == b"%d" % (number * 1000 + n)
+            for n in range(200)
+        )
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(sign, range(8)))
 
 
 @needs_fork
-def test_a_child_process_signs_and_verifies_with_what_it_inherited(make: Callable[[Key], Any]) -> None:
+def test_a_child_process_signs_and_verifies_with_what_it_inherited(
+    make: Callable[[Key], Any],
+) -> None:
     key = Key.generate("HS256")
     signer = make(key)
     child = os.fork()
@@ -117,8 +125,16 @@ print("same")
 """
 
 
-@pytest.mark.parametrize("lost", ["no hashlib module of OpenSSL's", "/nowhere/_hashlib.so", sys.executable])
+@pytest.mark.parametrize(
+    "lost", ["no hashlib module of OpenSSL's", "/nowhere/_hashlib.so", sys.executable]
+)
 def test_hmac_stays_the_same_where_openssl_is_out_of_reach(implementation: str, lost: str) -> None:
     command = [sys.executable, "-c", WITHOUT_OPENSSL, implementation, lost]
-    done = subprocess.run(command, env={**os.environ, "TOKENWHEEL_IMPL": implementation}, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command,
+        env={**os.environ, "TOKENWHEEL_IMPL": implementation},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (done.stdout, done.stderr) == ("same\n", "")

@@ -99,9 +99,14 @@ while True:
 
 @needs_fork
 @pytest.mark.parametrize("by", ["os", "C"])
-def test_a_forked_child_never_hands_out_the_bytes_of_its_parent(implementation: str, by: str) -> None:
+def test_a_forked_child_never_hands_out_the_bytes_of_its_parent(
+    implementation: str, by: str
+) -> None:
     output = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", FORKS % (implementation, by)], capture_output=True, text=True, check=True
+        [sys.executable, "-W", "ignore", "-c", FORKS % (implementation, by)],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     drawn = output.split()
     assert len(drawn) == 6 * 20
@@ -132,10 +137,16 @@ print(found == [sys.getsizeof(taken) - 201])
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-@pytest.mark.skipif("libasan" in os.environ.get("LD_PRELOAD", ""), reason="it reads all memory, and AddressSanitizer forbids just that")
+@pytest.mark.skipif(
+    "libasan" in os.environ.get("LD_PRELOAD", ""),
+    reason="it reads all memory, and AddressSanitizer forbids just that",
+)
 def test_bytes_handed_out_are_wiped_from_wherever_they_were_held(implementation: str) -> None:
     ran = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", FIND_IN_MEMORY % implementation], capture_output=True, text=True, check=True
+        [sys.executable, "-W", "ignore", "-c", FIND_IN_MEMORY % implementation],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert ran.stdout == "True\n"
 
@@ -163,7 +174,12 @@ except ImportError as error:
 def test_a_second_interpreter_in_the_process_is_refused(implementation: str) -> None:
     if implementation == "pure":
         pytest.skip("a pure module shares nothing between interpreters")
-    ran = subprocess.run([sys.executable, "-W", "ignore", "-c", SUBINTERPRETER], capture_output=True, text=True, check=True)
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", SUBINTERPRETER],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert "interpreter" in ran.stdout, ran.stderr
 
 
@@ -184,7 +200,26 @@ def test_what_is_encoded_decodes_again_and_has_no_other_spelling(data: bytes) ->
 
 @pytest.mark.parametrize(
     "text",
-    ["A", "AAAAA", "AA==", "AAA=", "AB", "AAB", "A A", " AA", "AA\n", "A+", "A/", "AAA.", "é" * 4, "AA\0A", "\ud800AAA", b"AAAA", None, 7],
+    [
+        "A",
+        "AAAAA",
+        "AA==",
+        "AAA=",
+        "AB",
+        "AAB",
+        "A A",
+        " AA",
+        "AA\n",
+        "A+",
+        "A/",
+        "AAA.",
+        "é" * 4,
+        "AA\0A",
+        "\ud800AAA",
+        b"AAAA",
+        None,
+        7,
+    ],
 )
 def test_any_other_spelling_is_refused_without_repeating_it(tokens: Any, text: Any) -> None:
     with pytest.raises(ValueError, match=r"^not canonical base64url$"):

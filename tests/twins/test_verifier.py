@@ -35,13 +35,23 @@ Make = Callable[..., Any]
 
 
 def token(secret: str = SECRET, *, kid: str | None = None, **changes: Any) -> str:
-    claims = {"iss": "i", "aud": ["a", "b"], "sub": "uid1", "sid": "A" * 16, "iat": NOW - 100, "exp": NOW + 900, **changes}
+    claims = {
+        "iss": "i",
+        "aud": ["a", "b"],
+        "sub": "uid1",
+        "sid": "A" * 16,
+        "iat": NOW - 100,
+        "exp": NOW + 900,
+        **changes,
+    }
     return jwt.encode(claims, secret, headers={"typ": "at+jwt", **({"kid": kid} if kid else {})})
 
 
 def signed(header: Any, claims: Any) -> str:
     """A token by the right key, whatever it says."""
-    text = ".".join(encode(part if isinstance(part, bytes) else orjson.dumps(part)) for part in (header, claims))
+    text = ".".join(
+        encode(part if isinstance(part, bytes) else orjson.dumps(part)) for part in (header, claims)
+    )
     return f"{text}.{encode(KEY.sign(text.encode()))}"
 
 
@@ -60,15 +70,31 @@ def revocations(load: Callable[[str], ModuleType], clock: FakeClock) -> Any:
 
 
 @pytest.fixture(params=[0, 100], ids=["unremembered", "remembered"])
-def make(request: pytest.FixtureRequest, load: Callable[[str], ModuleType], clock: FakeClock, revocations: Any) -> Make:
+def make(
+    request: pytest.FixtureRequest,
+    load: Callable[[str], ModuleType],
+    clock: FakeClock,
+    revocations: Any,
+) -> Make:
     def make(*keys: Key, **options: Any) -> Any:
-        options = {"audience": ("a",), "leeway": 0, "largest_leeway": 60, "clock": clock, "revocations": revocations, **options}
-        return load("verifier").Verifier(keys or [KEY], issuer="i", cache_size=request.param, **options)
+        options = {
+            "audience": ("a",),
+            "leeway": 0,
+            "largest_leeway": 60,
+            "clock": clock,
+            "revocations": revocations,
+            **options,
+        }
+        return load("verifier").Verifier(
+            keys or [KEY], issuer="i", cache_size=request.param, **options
+        )
 
     return make
 
 
-def test_a_token_is_good_until_the_second_it_expires_and_no_longer(make: Make, clock: FakeClock) -> None:
+def test_a_token_is_good_until_the_second_it_expires_and_no_longer(
+    make: Make, clock: FakeClock
+) -> None:
     verifier = make(leeway=5)
     for exp in (NOW, NOW + 0.5):  # a fraction is left out, as PyJWT does
         clock.now = NOW
@@ -84,7 +110,9 @@ def test_a_token_is_good_until_the_second_it_expires_and_no_longer(make: Make, c
 
 
 @pytest.mark.parametrize("name", ["nbf", "iat"])
-def test_a_token_is_good_from_its_nbf_and_its_iat_on_and_no_earlier(make: Make, clock: FakeClock, name: str) -> None:
+def test_a_token_is_good_from_its_nbf_and_its_iat_on_and_no_earlier(
+    make: Make, clock: FakeClock, name: str
+) -> None:
     verifier = make(leeway=5)
     one = token(**{name: NOW + 10})
     for now, leeway in ((NOW + 10, 0), (NOW + 5, None), (NOW, 10)):
@@ -97,7 +125,12 @@ def test_a_token_is_good_from_its_nbf_and_its_iat_on_and_no_earlier(make: Make, 
 
 def test_dates_may_be_whole_fractional_or_zero(make: Make) -> None:
     claims = make().verify(token(iat=0, nbf=0.0, exp=NOW + 0.25 + 1))
-    assert (claims.issued_at, claims["nbf"], claims.expires_at, claims["exp"]) == (0, 0, NOW + 1, NOW + 1.25)
+    assert (claims.issued_at, claims["nbf"], claims.expires_at, claims["exp"]) == (
+        0,
+        0,
+        NOW + 1,
+        NOW + 1.25,
+    )
     assert make().verify(token(exp=2**53)).expires_at == 2**53
 
 
@@ -106,7 +139,9 @@ def test_a_subject_has_up_to_255_characters_of_any_script(make: Make) -> None:
         assert make().verify(token(sub=subject)).subject == subject
 
 
-def test_a_generation_is_refused_below_the_lowest_that_is_good(make: Make, revocations: Any) -> None:
+def test_a_generation_is_refused_below_the_lowest_that_is_good(
+    make: Make, revocations: Any
+) -> None:
     verifier = make()
     tokens = {gen: token(gen=gen) for gen in (0, 1, 7, 2**32 - 2)}
     for gen, one in tokens.items():
@@ -121,7 +156,9 @@ def test_a_generation_is_refused_below_the_lowest_that_is_good(make: Make, revoc
     assert verifier.verify(token(sid="B" * 16)).session_id == "B" * 16
 
 
-def test_the_checks_come_in_order_audience_then_time_then_revocation(make: Make, clock: FakeClock, revocations: Any) -> None:
+def test_the_checks_come_in_order_audience_then_time_then_revocation(
+    make: Make, clock: FakeClock, revocations: Any
+) -> None:
     verifier = make()
     one = token()
     verifier.verify(one)
@@ -139,7 +176,9 @@ def test_the_checks_come_in_order_audience_then_time_then_revocation(make: Make,
         verifier.verify(one)
 
 
-def test_news_of_a_revocation_is_taken_in_before_the_very_read(make: Make, revocations: Any) -> None:
+def test_news_of_a_revocation_is_taken_in_before_the_very_read(
+    make: Make, revocations: Any
+) -> None:
     verifier = make()
     one = token()
     verifier.verify(one)
@@ -162,7 +201,9 @@ def test_what_fails_while_news_is_taken_in_refuses(make: Make, revocations: Any)
     assert verifier.verify(one).subject == "uid1"
 
 
-def test_a_revocation_ends_by_the_clock_of_its_list(load: Callable[[str], ModuleType], make: Make, clock: FakeClock) -> None:
+def test_a_revocation_ends_by_the_clock_of_its_list(
+    load: Callable[[str], ModuleType], make: Make, clock: FakeClock
+) -> None:
     other = FakeClock(5_000)
     revocations = load("revocations").RevocationTable(clock=other)
     verifier = make(revocations=revocations)
@@ -175,10 +216,15 @@ def test_a_revocation_ends_by_the_clock_of_its_list(load: Callable[[str], Module
     assert verifier.verify(one).subject == "uid1"
 
 
-def test_texts_of_quotes_colons_and_backslashes_are_read_as_they_are_and_hide_no_second_name(make: Make) -> None:
+def test_texts_of_quotes_colons_and_backslashes_are_read_as_they_are_and_hide_no_second_name(
+    make: Make,
+) -> None:
     """How many names a text has is counted in the text itself, where these are what could be miscounted."""
     verifier = make()
-    header, good = {"alg": "HS256", "typ": "at+jwt"}, orjson.dumps(dict(verifier.verify(token())))[:-1]
+    header, good = (
+        {"alg": "HS256", "typ": "at+jwt"},
+        orjson.dumps(dict(verifier.verify(token())))[:-1],
+    )
     for length in range(1, 5):
         for characters in itertools.product('":\\a', repeat=length):
             text = "".join(characters)
@@ -189,7 +235,9 @@ def test_texts_of_quotes_colons_and_backslashes_are_read_as_they_are_and_hide_no
                 verifier.verify(signed(header, b"%s,%s:%s,%s:1}" % (good, name, value, name)))
 
 
-def test_one_of_the_accepted_audiences_is_enough_and_one_read_may_ask_for_others(make: Make) -> None:
+def test_one_of_the_accepted_audiences_is_enough_and_one_read_may_ask_for_others(
+    make: Make,
+) -> None:
     verifier = make(audience=("x", "b"))
     assert verifier.verify(token()).subject == "uid1"
     assert verifier.verify(token(aud="x"))["aud"] == "x"
@@ -202,7 +250,11 @@ def test_one_of_the_accepted_audiences_is_enough_and_one_read_may_ask_for_others
         verifier.verify(token(aud=["a", "c"]))
 
 
-@pytest.mark.parametrize("audience", ["", [], (), [""], ["a", ""], ["a", None], [7], 7, b"a", {"a"}, {"a": 1}, object()], ids=repr)
+@pytest.mark.parametrize(
+    "audience",
+    ["", [], (), [""], ["a", ""], ["a", None], [7], 7, b"a", {"a"}, {"a": 1}, object()],
+    ids=repr,
+)
 def test_an_audience_that_is_none_is_the_callers_mistake(make: Make, audience: Any) -> None:
     verifier = make()
     for _ in range(2):
@@ -211,9 +263,26 @@ def test_an_audience_that_is_none_is_the_callers_mistake(make: Make, audience: A
 
 
 @pytest.mark.parametrize(
-    "leeway", [-1, -0.001, 60.001, 61, 10**400, float("nan"), float("inf"), float("-inf"), True, False, "1", [1]], ids=repr
+    "leeway",
+    [
+        -1,
+        -0.001,
+        60.001,
+        61,
+        10**400,
+        float("nan"),
+        float("inf"),
+        float("-inf"),
+        True,
+        False,
+        "1",
+        [1],
+    ],
+    ids=repr,
 )
-def test_cve_2026_107721_a_leeway_without_end_is_the_callers_mistake(make: Make, leeway: Any) -> None:
+def test_cve_2026_107721_a_leeway_without_end_is_the_callers_mistake(
+    make: Make, leeway: Any
+) -> None:
     """fast-jwt took an infinite tolerance, which made every token good for ever, also in its cache."""
     verifier = make()
     expired = token(exp=NOW - 30)
@@ -255,9 +324,13 @@ def test_keys_are_told_apart_by_their_kid_and_leave_when_they_are_taken_away(mak
     ],
     ids=str,
 )
-def test_a_header_is_refused_for_what_it_says_however_good_the_signature(make: Make, header: dict[str, Any], reason: str) -> None:
+def test_a_header_is_refused_for_what_it_says_however_good_the_signature(
+    make: Make, header: dict[str, Any], reason: str
+) -> None:
     with pytest.raises(InvalidAccessToken, match=reason):
-        make().verify(signed({"alg": "HS256", "typ": "at+jwt", **header}, {**make().verify(token())}))
+        make().verify(
+            signed({"alg": "HS256", "typ": "at+jwt", **header}, {**make().verify(token())})
+        )
 
 
 def test_a_header_cut_short_is_none_of_ours(make: Make) -> None:
@@ -279,13 +352,24 @@ def test_a_header_cut_short_is_none_of_ours(make: Make) -> None:
         ({"iss": "i", "aud": "a", "sub": "u"}, "'sid' is missing or malformed"),
         ({"iss": "i", "aud": "a", "sub": "u", "sid": "A" * 16, "gen": -1}, "'gen' is malformed"),
         ({"iss": "i", "aud": "a", "sub": "u", "sid": "A" * 16, "jti": 7}, "'jti' is malformed"),
-        ({"iss": "i", "aud": "a", "sub": "u", "sid": "A" * 16, "iat": 1}, "'exp' is missing or malformed"),
-        ({"iss": "i", "aud": "a", "sub": "u", "sid": "A" * 16, "exp": 1}, "'iat' is missing or malformed"),
-        ({"iss": "i", "aud": "a", "sub": "u", "sid": "A" * 16, "iat": 1, "exp": 1, "nbf": None}, "'nbf' is missing or malformed"),
+        (
+            {"iss": "i", "aud": "a", "sub": "u", "sid": "A" * 16, "iat": 1},
+            "'exp' is missing or malformed",
+        ),
+        (
+            {"iss": "i", "aud": "a", "sub": "u", "sid": "A" * 16, "exp": 1},
+            "'iat' is missing or malformed",
+        ),
+        (
+            {"iss": "i", "aud": "a", "sub": "u", "sid": "A" * 16, "iat": 1, "exp": 1, "nbf": None},
+            "'nbf' is missing or malformed",
+        ),
     ],
     ids=str,
 )
-def test_claims_are_refused_for_the_first_of_them_that_is_wrong(make: Make, claims: Any, reason: str) -> None:
+def test_claims_are_refused_for_the_first_of_them_that_is_wrong(
+    make: Make, claims: Any, reason: str
+) -> None:
     with pytest.raises(InvalidAccessToken, match=reason):
         make().verify(signed({"alg": "HS256", "typ": "at+jwt"}, claims))
 
@@ -326,7 +410,9 @@ def test_it_is_neither_copied_nor_pickled(make: Make) -> None:
 
 
 @pytest.mark.parametrize("implementation", TWINS)
-def test_json_is_read_of_the_header_and_then_of_nothing_whose_signature_is_bad(implementation: str) -> None:
+def test_json_is_read_of_the_header_and_then_of_nothing_whose_signature_is_bad(
+    implementation: str,
+) -> None:
     """The compiled twin takes hold of the JSON reader when it is imported, so the spy must be there first."""
     script = f"""
 import orjson, time
@@ -351,7 +437,11 @@ assert all(b"iss" not in text for text in read), read
 verify(f"{{header}}.{{payload}}.{{signature}}")
 assert any(b"iss" in text for text in read), read
 """
-    subprocess.run([sys.executable, "-c", script], check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    subprocess.run(
+        [sys.executable, "-c", script],
+        check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
 
 
 def test_however_a_text_came_about_it_is_the_same_token(make: Make) -> None:
@@ -359,7 +449,14 @@ def test_however_a_text_came_about_it_is_the_same_token(make: Make) -> None:
         __slots__ = ()
 
     verifier, one = make(), token()
-    for same in (one, (one + "x")[:-1], ("😀" + one)[1:], "".join(one), one.encode().decode("latin-1"), Text(one)) * 2:
+    for same in (
+        one,
+        (one + "x")[:-1],
+        ("😀" + one)[1:],
+        "".join(one),
+        one.encode().decode("latin-1"),
+        Text(one),
+    ) * 2:
         assert verifier.verify(same).subject == "uid1"
     for other in (one[:-1] + "é", one[:-1] + "Ł", one[:-1] + "😀", one + "\ud800", Text("é" + one)):
         with pytest.raises(InvalidAccessToken, match="not canonical base64url"):
@@ -388,7 +485,11 @@ assert cache.ttl("one") == 60
 def test_a_clock_that_was_replaced_before_is_the_one_that_counts(implementation: str) -> None:
     """Where the clock is Python's own, the compiled twin reads it without asking Python: a test's fake one must not be passed by."""
     script = FAKED_BEFORE.format(now=1000.5, implementation=implementation)
-    subprocess.run([sys.executable, "-c", script], env={**os.environ, "TOKENWHEEL_IMPL": implementation}, check=True)
+    subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "TOKENWHEEL_IMPL": implementation},
+        check=True,
+    )
 
 
 def test_what_tokens_have_in_common_is_changed_by_nobody(make: Make) -> None:

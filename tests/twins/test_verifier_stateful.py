@@ -26,13 +26,32 @@ SIZES = (0, 1, 3)
 
 def token(number: int) -> str:
     kid = [None, "one", "two"][number % 3]
-    claims = {"iss": "i", "aud": ["a", "b", "c"][: number % 3 + 1], "sub": "u", "sid": SESSIONS[number % 2], "n": number}
-    claims |= {"gen": number % 4, "iat": NOW - number, "nbf": NOW + number % 5, "exp": NOW + 20 * number + 10}
-    return jwt.encode(claims, SECRETS[kid], headers={"typ": "at+jwt", **({"kid": kid} if kid else {})})
+    claims = {
+        "iss": "i",
+        "aud": ["a", "b", "c"][: number % 3 + 1],
+        "sub": "u",
+        "sid": SESSIONS[number % 2],
+        "n": number,
+    }
+    claims |= {
+        "gen": number % 4,
+        "iat": NOW - number,
+        "nbf": NOW + number % 5,
+        "exp": NOW + 20 * number + 10,
+    }
+    return jwt.encode(
+        claims, SECRETS[kid], headers={"typ": "at+jwt", **({"kid": kid} if kid else {})}
+    )
 
 
 TOKENS = [token(number) for number in range(9)]
-BAD = [TOKENS[0][:-1], TOKENS[1] + "A", ".".join([*TOKENS[2].split(".")[:2], TOKENS[5].split(".")[2]]), "", TOKENS[3].swapcase()]
+BAD = [
+    TOKENS[0][:-1],
+    TOKENS[1] + "A",
+    ".".join([*TOKENS[2].split(".")[:2], TOKENS[5].split(".")[2]]),
+    "",
+    TOKENS[3].swapcase(),
+]
 
 
 class Readers(RuleBasedStateMachine):
@@ -42,11 +61,22 @@ class Readers(RuleBasedStateMachine):
         self.tables: list[Any] = []
         self.verifiers: list[Any] = []
         for name in TWINS:
-            table = importlib.import_module(f"tokenwheel._{name}.revocations").RevocationTable(clock=self.clock)
+            table = importlib.import_module(f"tokenwheel._{name}.revocations").RevocationTable(
+                clock=self.clock
+            )
             make = importlib.import_module(f"tokenwheel._{name}.verifier").Verifier
-            options = {"issuer": "i", "audience": ("a",), "leeway": 0, "largest_leeway": 60, "clock": self.clock, "revocations": table}
+            options = {
+                "issuer": "i",
+                "audience": ("a",),
+                "leeway": 0,
+                "largest_leeway": 60,
+                "clock": self.clock,
+                "revocations": table,
+            }
             self.tables.append(table)
-            self.verifiers += [make(list(KEYS.values()), cache_size=size, **options) for size in SIZES]
+            self.verifiers += [
+                make(list(KEYS.values()), cache_size=size, **options) for size in SIZES
+            ]
 
     def answer(self, verifier: Any, text: str, **options: Any) -> Any:
         try:
@@ -60,7 +90,10 @@ class Readers(RuleBasedStateMachine):
         audience=st.sampled_from([None, None, "a", "b", ["c", "b"], "d", ""]),
     )
     def read(self, text: str, leeway: Any, audience: Any) -> None:
-        answers = [self.answer(verifier, text, leeway=leeway, audience=audience) for verifier in self.verifiers]
+        answers = [
+            self.answer(verifier, text, leeway=leeway, audience=audience)
+            for verifier in self.verifiers
+        ]
         assert all(answer == answers[0] for answer in answers), answers
 
     @rule(numbers=st.lists(st.integers(0, len(TOKENS) - 1), max_size=20))
@@ -74,7 +107,11 @@ class Readers(RuleBasedStateMachine):
             table.expire()  # when a table comes to what is over is its own affair; a clock that runs back must not bring it to light
         self.clock.advance(seconds)
 
-    @rule(session=st.sampled_from(SESSIONS), ttl=st.sampled_from([1, 10, 1000]), before=st.sampled_from([None, 1, 2, 3]))
+    @rule(
+        session=st.sampled_from(SESSIONS),
+        ttl=st.sampled_from([1, 10, 1000]),
+        before=st.sampled_from([None, 1, 2, 3]),
+    )
     def revoke(self, session: str, ttl: int, before: int | None) -> None:
         for table in self.tables:
             table.revoke(session, ttl, before=before)

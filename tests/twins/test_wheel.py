@@ -18,9 +18,15 @@ from tokenwheel._pure.wheel import Timer, TimerWheel
 
 YEAR = 31_557_600.0  # seconds
 LIFETIMES = st.one_of(
-    st.sampled_from([0.001, 0.063, 0.064, 0.065, 1.0, 4.096, 262.144, 86_400.0, YEAR, 100 * YEAR]), st.floats(0.001, 100 * YEAR)
+    st.sampled_from([0.001, 0.063, 0.064, 0.065, 1.0, 4.096, 262.144, 86_400.0, YEAR, 100 * YEAR]),
+    st.floats(0.001, 100 * YEAR),
 )
-STEPS = st.one_of(st.sampled_from([0.0, 0.0005, 0.001, 0.064, 4.096, 262.144, 1e6, 1e9, -0.001, -1.0, -1e6, -1e9]), st.floats(-1e6, 1e6))
+STEPS = st.one_of(
+    st.sampled_from(
+        [0.0, 0.0005, 0.001, 0.064, 4.096, 262.144, 1e6, 1e9, -0.001, -1.0, -1e6, -1e9]
+    ),
+    st.floats(-1e6, 1e6),
+)
 
 
 def scheduled(wheel: TimerWheel, now: float, *lifetimes: float) -> list[Timer]:
@@ -52,7 +58,10 @@ def test_timers_are_handed_out_in_order_of_their_ends_and_of_arrival_within_a_ti
     assert drained(wheel, 10_000.0) == [soon, first, second, late]
 
 
-@pytest.mark.parametrize("lifetime", [0.001, 0.064, 4.096, 262.144, 16_777.216, 1_073_741.824, 68_719_476.736, 100 * YEAR])
+@pytest.mark.parametrize(
+    "lifetime",
+    [0.001, 0.064, 4.096, 262.144, 16_777.216, 1_073_741.824, 68_719_476.736, 100 * YEAR],
+)
 def test_a_timer_of_any_level_is_due_at_its_end_and_not_a_tick_before(lifetime: float) -> None:
     wheel = TimerWheel()
     (timer,) = scheduled(wheel, 0.0, lifetime)
@@ -144,9 +153,14 @@ def test_a_timer_beyond_reach_waits_for_further_turns() -> None:
 
 @given(
     st.floats(-1e11, 9e10),
-    st.lists(st.tuples(st.lists(LIFETIMES, max_size=4), STEPS, st.one_of(st.none(), st.integers(0, 6))), max_size=30),
+    st.lists(
+        st.tuples(st.lists(LIFETIMES, max_size=4), STEPS, st.one_of(st.none(), st.integers(0, 6))),
+        max_size=30,
+    ),
 )
-def test_whatever_time_does_exactly_what_has_expired_is_handed_out(now: float, steps: list[Any]) -> None:
+def test_whatever_time_does_exactly_what_has_expired_is_handed_out(
+    now: float, steps: list[Any]
+) -> None:
     wheel = TimerWheel()
     waiting: set[Timer] = set()
     for lifetimes, step, budget in steps:
@@ -165,7 +179,9 @@ def test_whatever_time_does_exactly_what_has_expired_is_handed_out(now: float, s
         wheel.check()
 
 
-def test_an_entry_that_comes_up_early_because_the_clock_ran_back_stays(load: Callable[[str], ModuleType]) -> None:
+def test_an_entry_that_comes_up_early_because_the_clock_ran_back_stays(
+    load: Callable[[str], ModuleType],
+) -> None:
     clock = FakeClock(0.0)
     cache = load("cache").ExpiringCache(clock=clock)
     cache.set("old", 1, 0.01)
@@ -179,7 +195,9 @@ def test_an_entry_that_comes_up_early_because_the_clock_ran_back_stays(load: Cal
     assert cache.expire() == 1
 
 
-def test_an_entry_a_whole_turn_of_the_wheel_away_never_lands_in_the_slot_just_reached(load: Callable[[str], ModuleType]) -> None:
+def test_an_entry_a_whole_turn_of_the_wheel_away_never_lands_in_the_slot_just_reached(
+    load: Callable[[str], ModuleType],
+) -> None:
     clock = FakeClock(0.0)
     cache = load("cache").ExpiringCache(clock=clock)
     cache.set("far", 1, 100 * YEAR)
@@ -198,14 +216,26 @@ if "native" in TWINS:
 
     @given(
         st.one_of(st.none(), st.integers(1, 20)),
-        st.lists(st.tuples(st.sampled_from(["set", "touch", "pop", "get", "len"]), st.integers(0, 30), LIFETIMES, STEPS), max_size=60),
+        st.lists(
+            st.tuples(
+                st.sampled_from(["set", "touch", "pop", "get", "len"]),
+                st.integers(0, 30),
+                LIFETIMES,
+                STEPS,
+            ),
+            max_size=60,
+        ),
     )
-    def test_both_twins_remove_the_same_entries_for_the_same_reasons(maxsize: int | None, steps: list[Any]) -> None:
+    def test_both_twins_remove_the_same_entries_for_the_same_reasons(
+        maxsize: int | None, steps: list[Any]
+    ) -> None:
         clock = FakeClock(1000.0)
         told: dict[str, list[Any]] = {twin: [] for twin in TWINS}
         caches = {
             twin: importlib.import_module(f"tokenwheel._{twin}.cache").ExpiringCache(
-                maxsize, on_remove=lambda *removal, twin=twin: told[twin].append(removal), clock=clock
+                maxsize,
+                on_remove=lambda *removal, twin=twin: told[twin].append(removal),
+                clock=clock,
             )
             for twin in TWINS
         }

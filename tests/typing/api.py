@@ -74,7 +74,10 @@ def blocking(secret: str | bytes, storage: SessionStorage, revocations: Revocati
     ).close()
     with SessionManager(KeySet(Key.generate("ES256")), issuer="i", audience="a") as manager:
         tokens = manager.create(
-            {"role": "user"}, subject="s", context=SessionContext(ip="::1", device=Device("n", "t", {"x": 1})), access_ttl=5
+            {"role": "user"},
+            subject="s",
+            context=SessionContext(ip="::1", device=Device("n", "t", {"x": 1})),
+            access_ttl=5,
         )
         assert_type(tokens, SessionTokens)
         assert_type(tokens.access_token, str)
@@ -106,7 +109,9 @@ def blocking(secret: str | bytes, storage: SessionStorage, revocations: Revocati
 
 
 async def awaiting(storage: AsyncSessionStorage) -> None:
-    async with AsyncSessionManager("s" * 32, issuer="i", audience="a", storage=storage, refresh_hook=ask_elsewhere) as manager:
+    async with AsyncSessionManager(
+        "s" * 32, issuer="i", audience="a", storage=storage, refresh_hook=ask_elsewhere
+    ) as manager:
         tokens = await manager.create(subject="s")
         assert_type(tokens, SessionTokens)
         assert_type(manager.read(tokens.access_token), Claims)
@@ -124,7 +129,9 @@ async def awaiting(storage: AsyncSessionStorage) -> None:
 def parts() -> None:
     def gone(key: str, value: int, reason: RemovalReason) -> None: ...
 
-    cache: ExpiringCache[str, int] = ExpiringCache(100, ttl=1.5, on_remove=gone, clock=time.monotonic)
+    cache: ExpiringCache[str, int] = ExpiringCache(
+        100, ttl=1.5, on_remove=gone, clock=time.monotonic
+    )
     as_mapping: MutableMapping[str, int] = cache
     del as_mapping
     cache.set("a", 1, 60)
@@ -207,10 +214,29 @@ def on_a_server(
     other: valkey.Valkey,
 ) -> None:
     for one in (client, cluster, other):
-        feed = RedisFeed(one, prefix="shop", max_staleness=5, when_stale="refuse", clock=time.time, timer=time.monotonic)
-        SessionManager(secret, issuer="i", audience="a", storage=RedisStorage(one, prefix="shop"), revocations=RevocationList(feed)).close()
+        feed = RedisFeed(
+            one,
+            prefix="shop",
+            max_staleness=5,
+            when_stale="refuse",
+            clock=time.time,
+            timer=time.monotonic,
+        )
+        SessionManager(
+            secret,
+            issuer="i",
+            audience="a",
+            storage=RedisStorage(one, prefix="shop"),
+            revocations=RevocationList(feed),
+        ).close()
         assert_type(feed.stats(), FeedStats)
         assert_type(feed.stats().staleness, float)
         assert_type(feed.stats().last_id, str)
     for another in (awaited, awaited_cluster):
-        AsyncSessionManager(secret, issuer="i", audience="a", storage=RedisStorage(another), revocations=RevocationList(RedisFeed(another)))
+        AsyncSessionManager(
+            secret,
+            issuer="i",
+            audience="a",
+            storage=RedisStorage(another),
+            revocations=RevocationList(RedisFeed(another)),
+        )

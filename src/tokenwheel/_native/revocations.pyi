@@ -27,7 +27,9 @@ class RevocationTable:
         """
 
     def _take_news(self, now: float) -> None: ...
-    def __init__(self, clock: Callable[[], float] = ..., before_lookup: Callable[[], object] | None = None) -> None: ...
+    def __init__(
+        self, clock: Callable[[], float] = ..., before_lookup: Callable[[], object] | None = None
+    ) -> None: ...
     @property
     def clock(self) -> Callable[[], float]: ...
     def revoke(self, session_id: str, ttl: float, *, before: int | None = None) -> None:
@@ -45,7 +47,9 @@ class RevocationTable:
             MemoryError: no room; nothing was changed. No entry is ever dropped to make some.
         """
 
-    def revoke_until(self, session_id: str, expires_at: float, *, before: int | None = None) -> None:
+    def revoke_until(
+        self, session_id: str, expires_at: float, *, before: int | None = None
+    ) -> None:
         """The same until a Unix time. One that is past already refuses nothing.
 
         Raises:

@@ -1,4 +1,12 @@
-__all__ = ["MAX_TOKEN_BYTES", "decode", "digest", "encode", "hmac_sha256", "new_token", "random_bytes"]
+__all__ = [
+    "MAX_TOKEN_BYTES",
+    "decode",
+    "digest",
+    "encode",
+    "hmac_sha256",
+    "new_token",
+    "random_bytes",
+]
 
 MAX_TOKEN_BYTES: int
 """The longest token, in bytes: 64 KiB."""

@@ -85,6 +85,12 @@ class Verifier:
         """How much memory they are estimated to take."""
     def set_keys(self, keys: Sequence[_VerificationKey]) -> None:
         """Verifies by these keys from now on, and forgets every token that verified by others."""
-    def verify(self, access_token: str, *, audience: str | Sequence[str] | None = None, leeway: float | None = None) -> Claims:
+    def verify(
+        self,
+        access_token: str,
+        *,
+        audience: str | Sequence[str] | None = None,
+        leeway: float | None = None,
+    ) -> Claims:
         """The claims of an access token that is good now. See :meth:`tokenwheel.SessionManager.read`."""
     def __reduce__(self) -> NoReturn: ...

@@ -94,8 +94,12 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
         on_remove: Callable[[K, V, RemovalReason], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if maxsize is not None and (isinstance(maxsize, bool) or not isinstance(maxsize, int) or maxsize < 1):
-            raise ConfigurationError("maxsize must be a whole number greater than 0, or None for no limit")
+        if maxsize is not None and (
+            isinstance(maxsize, bool) or not isinstance(maxsize, int) or maxsize < 1
+        ):
+            raise ConfigurationError(
+                "maxsize must be a whole number greater than 0, or None for no limit"
+            )
         if ttl is not None and not _is_lifetime(ttl):
             raise ConfigurationError(_LIFETIME_RULE)
         if on_remove is not None and not callable(on_remove):
@@ -111,7 +115,9 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
         self._lock = threading.RLock()
         self._entries: dict[Any, _Entry] = {}
         self._wheel = TimerWheel()
-        self._heap: list[tuple[float, int, _Entry]] = []  # of a bounded cache; holds stale ones until they surface
+        self._heap: list[
+            tuple[float, int, _Entry]
+        ] = []  # of a bounded cache; holds stale ones until they surface
         self._sequence = 0
         self._removed: deque[tuple[K, V, RemovalReason]] = deque()
         self._draining = False
@@ -226,7 +232,9 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
                 self._wheel.cancel(entry)
                 if entry.expires_at > now:
                     item = entry.key, entry.value
-                self._let_go(entry, RemovalReason.EXPIRED if item is None else RemovalReason.DELETED)
+                self._let_go(
+                    entry, RemovalReason.EXPIRED if item is None else RemovalReason.DELETED
+                )
             self._reclaim(now, _WRITE_BUDGET)
         self._settle()
         if item is None:
@@ -254,13 +262,18 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
             self._heap.clear()
             self._wheel = TimerWheel()
             for entry in removed:
-                self._let_go(entry, RemovalReason.EXPIRED if entry.expires_at <= now else RemovalReason.DELETED)
+                self._let_go(
+                    entry,
+                    RemovalReason.EXPIRED if entry.expires_at <= now else RemovalReason.DELETED,
+                )
         self._settle()
 
     # Refusals and views of the inside
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError("an ExpiringCache cannot be copied or pickled: its entries belong to one clock in one process")
+        raise TypeError(
+            "an ExpiringCache cannot be copied or pickled: its entries belong to one clock in one process"
+        )
 
     def __reduce__(self) -> NoReturn:
         self.__reduce_ex__(2)
@@ -277,10 +290,16 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
             self._wheel.check()
             for place, entry in self._entries.items():
                 assert place is entry.place, "an entry is kept under another key"
-                assert (entry.slot >= 0) == (entry.expires_at != inf), "the wheel holds what never expires, or lacks what does"
-            assert self._maxsize is None or len(self._entries) <= self._maxsize, "there are too many entries"
+                assert (entry.slot >= 0) == (entry.expires_at != inf), (
+                    "the wheel holds what never expires, or lacks what does"
+                )
+            assert self._maxsize is None or len(self._entries) <= self._maxsize, (
+                "there are too many entries"
+            )
             ranked = {id(one[2]) for one in self._heap if self._is_current(one)}
-            assert len(ranked) == (0 if self._maxsize is None else len(self._entries)), "the heap lacks an entry"
+            assert len(ranked) == (0 if self._maxsize is None else len(self._entries)), (
+                "the heap lacks an entry"
+            )
 
     # What the operations above are made of
 
@@ -291,7 +310,9 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
         except (TypeError, ValueError, OverflowError):
             raise InvalidArgument("clock must return a number of seconds") from None
         if not -_FURTHEST_CLOCK <= now <= _FURTHEST_CLOCK:
-            raise InvalidArgument("clock must return a finite number of seconds, at most 100 billion from zero")
+            raise InvalidArgument(
+                "clock must return a finite number of seconds, at most 100 billion from zero"
+            )
         return now
 
     def _read(self, key: Any) -> Any:
@@ -303,12 +324,16 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
         self._settle()
         return value
 
-    def _insert(self, stale: _Entry | None, place: Any, value: Any, now: float, expires_at: float) -> None:
+    def _insert(
+        self, stale: _Entry | None, place: Any, value: Any, now: float, expires_at: float
+    ) -> None:
         """Adds an entry in place of an expired one under the same key or, in a full cache, of the soonest to expire."""
         if stale is None and self._maxsize is not None and len(self._entries) >= self._maxsize:
             stale = self._soonest()
         if stale is not None:
-            self._remove(stale, RemovalReason.EXPIRED if stale.expires_at <= now else RemovalReason.EVICTED)
+            self._remove(
+                stale, RemovalReason.EXPIRED if stale.expires_at <= now else RemovalReason.EVICTED
+            )
         self._sequence += 1
         entry = self._entries[place] = _Entry(place, value, expires_at, self._sequence)
         self._wheel.schedule(entry)
@@ -397,7 +422,9 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
                 try:
                     self._on_remove(key, value, reason)
                 except Exception:
-                    logger.exception("on_remove of an ExpiringCache raised; the entry is removed all the same")
+                    logger.exception(
+                        "on_remove of an ExpiringCache raised; the entry is removed all the same"
+                    )
         finally:
             self._draining = False
 
@@ -434,11 +461,15 @@ class _LiveValues(ValuesView[V]):
         return any(one is value or one == value for one in self)
 
 
-_LIFETIME_RULE = f"ttl must be a number of seconds from {_SHORTEST} to {_LONGEST} (100 years), or None for never"
+_LIFETIME_RULE = (
+    f"ttl must be a number of seconds from {_SHORTEST} to {_LONGEST} (100 years), or None for never"
+)
 
 
 def _is_lifetime(ttl: object) -> bool:
-    return isinstance(ttl, int | float) and not isinstance(ttl, bool) and _SHORTEST <= ttl <= _LONGEST
+    return (
+        isinstance(ttl, int | float) and not isinstance(ttl, bool) and _SHORTEST <= ttl <= _LONGEST
+    )
 
 
 def _lifetime(ttl: object) -> float:

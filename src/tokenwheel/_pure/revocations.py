@@ -27,7 +27,9 @@ LONGEST_LIFETIME = 100 * 31_557_600  # seconds: 100 years of 365.25 days
 LARGEST_GENERATION = 2**32 - 2
 _EVERY_GENERATION = 2**32 - 1
 _FURTHEST_CLOCK = 1e11  # seconds: where the timer wheel's ticks are still exact
-_REVOKE_BUDGET = 16  # steps of maintenance beside each new entry; an entry costs at most eight in its life
+_REVOKE_BUDGET = (
+    16  # steps of maintenance beside each new entry; an entry costs at most eight in its life
+)
 _ENTRY_BYTES = 320  # of a Python object, its number, its text and its places in two dicts, roughly
 _LONGEST_TRUST = 1  # seconds for which a doorbell that stays the same is taken at its word
 _SESSION_ID = re.compile(r"[A-Za-z0-9_-]{16}")
@@ -50,9 +52,23 @@ class RevocationTable:
         before_lookup: called before each lookup, so that news from elsewhere can be taken in first; see :meth:`watch`.
     """
 
-    __slots__ = ("__weakref__", "_clock", "_doorbell", "_entries", "_heard", "_lock", "_looked_at", "_wheel", "before_lookup")
+    __slots__ = (
+        "__weakref__",
+        "_clock",
+        "_doorbell",
+        "_entries",
+        "_heard",
+        "_lock",
+        "_looked_at",
+        "_wheel",
+        "before_lookup",
+    )
 
-    def __init__(self, clock: Callable[[], float] = time.time, before_lookup: Callable[[], object] | None = None) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.time,
+        before_lookup: Callable[[], object] | None = None,
+    ) -> None:
         if not callable(clock):
             raise ConfigurationError("clock must be a callable that returns Unix seconds")
         if before_lookup is not None and not callable(before_lookup):
@@ -91,7 +107,9 @@ class RevocationTable:
         now = self._now()
         self._add(session_id, before, now, now + seconds)
 
-    def revoke_until(self, session_id: str, expires_at: float, *, before: int | None = None) -> None:
+    def revoke_until(
+        self, session_id: str, expires_at: float, *, before: int | None = None
+    ) -> None:
         """The same until a Unix time. One that is past already refuses nothing.
 
         Raises:
@@ -108,7 +126,9 @@ class RevocationTable:
         """
         now = self._now()
         for session_id, expires_at, before in revocations:
-            self._add(session_id, before, now, _seconds("expires_at", expires_at, 0, _FURTHEST_CLOCK))
+            self._add(
+                session_id, before, now, _seconds("expires_at", expires_at, 0, _FURTHEST_CLOCK)
+            )
 
     def is_revoked(self, session_id: str, generation: int = 0) -> bool:
         """Whether access tokens of that generation of the session are refused now.
@@ -127,7 +147,11 @@ class RevocationTable:
             now = self._now()
         if self.before_lookup is not None:
             doorbell = self._doorbell
-            if doorbell is None or doorbell[0] != self._heard or not self._looked_at <= now < self._looked_at + _LONGEST_TRUST:
+            if (
+                doorbell is None
+                or doorbell[0] != self._heard
+                or not self._looked_at <= now < self._looked_at + _LONGEST_TRUST
+            ):
                 self._take_news(now)
         entry = self._entries.get(session_id)
         return entry is not None and generation < entry.before and now < entry.expires_at
@@ -199,7 +223,9 @@ class RevocationTable:
         with self._lock:
             entry = self._entries.get(session_id)
             if entry is not None and entry.expires_at <= now:
-                self._wheel.cancel(entry)  # It is over: what it refused is no longer to be remembered.
+                self._wheel.cancel(
+                    entry
+                )  # It is over: what it refused is no longer to be remembered.
                 entry = None
             if entry is None:
                 entry = self._entries[session_id] = _Entry(session_id, lowest, expires_at)
@@ -241,6 +267,10 @@ def _generation_before(before: object) -> int:
 
 
 def _seconds(name: str, seconds: object, least: float, most: float) -> float:
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not least <= seconds <= most:
+    if (
+        isinstance(seconds, bool)
+        or not isinstance(seconds, int | float)
+        or not least <= seconds <= most
+    ):
         raise InvalidArgument(f"{name} must be a number of seconds from {least:g} to {most:g}")
     return float(seconds)

@@ -18,7 +18,15 @@ import re
 
 from ..errors import InvalidArgument
 
-__all__ = ["MAX_TOKEN_BYTES", "decode", "digest", "encode", "hmac_sha256", "new_token", "random_bytes"]
+__all__ = [
+    "MAX_TOKEN_BYTES",
+    "decode",
+    "digest",
+    "encode",
+    "hmac_sha256",
+    "new_token",
+    "random_bytes",
+]
 
 MAX_TOKEN_BYTES = 65_536  # 64 KiB
 _ALPHABET = re.compile(r"[A-Za-z0-9_-]*")
@@ -69,7 +77,11 @@ def decode(text: str) -> bytes:
 def is_canonical(text: str) -> bool:
     """Whether ``decode`` takes a text."""
     beyond = len(text) % 4
-    return _ALPHABET.fullmatch(text) is not None and beyond != 1 and (beyond == 0 or text[-1] in _LAST_DIGITS[beyond])
+    return (
+        _ALPHABET.fullmatch(text) is not None
+        and beyond != 1
+        and (beyond == 0 or text[-1] in _LAST_DIGITS[beyond])
+    )
 
 
 def digest(data: bytes) -> bytes:

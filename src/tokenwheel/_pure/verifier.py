@@ -20,7 +20,13 @@ import jwt
 import orjson
 from jwt.algorithms import Algorithm
 
-from ..errors import AccessTokenExpired, AccessTokenNotYetValid, AccessTokenRevoked, InvalidAccessToken, InvalidArgument
+from ..errors import (
+    AccessTokenExpired,
+    AccessTokenNotYetValid,
+    AccessTokenRevoked,
+    InvalidAccessToken,
+    InvalidArgument,
+)
 from ..forks import hold_lock_during_fork
 from .revocations import RevocationTable
 from .tokens import decode, is_canonical
@@ -69,9 +75,16 @@ class Claims(Mapping[str, Any]):
         if hasattr(self, "_claims"):
             raise AttributeError("Claims cannot be changed; to_dict() gives a copy that can")
         copied = {name: _copy(value) for name, value in claims.items()}
-        for name, kind in (("sub", str), ("sid", str), ("iat", (int, float)), ("exp", (int, float))):
+        for name, kind in (
+            ("sub", str),
+            ("sid", str),
+            ("iat", (int, float)),
+            ("exp", (int, float)),
+        ):
             if not isinstance(copied.get(name), kind):
-                raise InvalidArgument(f"claims must have {name!r}, of the type it has in an access token")
+                raise InvalidArgument(
+                    f"claims must have {name!r}, of the type it has in an access token"
+                )
         object.__setattr__(self, "_claims", copied)
 
     @classmethod
@@ -121,7 +134,9 @@ class Claims(Mapping[str, Any]):
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Mapping):
-            return self.to_dict() == dict(other)  # A copy, since what stands in the other may be asked to compare itself.
+            return self.to_dict() == dict(
+                other
+            )  # A copy, since what stands in the other may be asked to compare itself.
         return NotImplemented
 
     __hash__ = None  # type: ignore[assignment]
@@ -249,7 +264,9 @@ class Verifier:
         self._clock = clock
         self._revocations = revocations
         self._shares_clock = revocations.clock is clock
-        self._remembered: OrderedDict[str, _Remembered] = OrderedDict()  # a queue: second chance, as in the compiled twin
+        self._remembered: OrderedDict[str, _Remembered] = (
+            OrderedDict()
+        )  # a queue: second chance, as in the compiled twin
         self._cache_size = cache_size
         self._cache_bytes = cache_bytes
         self._cached_bytes = 0
@@ -284,7 +301,13 @@ class Verifier:
             self._remembered.clear()
             self._cached_bytes = 0
 
-    def verify(self, access_token: str, *, audience: str | Sequence[str] | None = None, leeway: float | None = None) -> Claims:
+    def verify(
+        self,
+        access_token: str,
+        *,
+        audience: str | Sequence[str] | None = None,
+        leeway: float | None = None,
+    ) -> Claims:
         """The claims of an access token that is good now. See :meth:`tokenwheel.SessionManager.read`."""
         leeway = self._leeway if leeway is None else _check_leeway(leeway, self._largest_leeway)
         if type(access_token) is not str:
@@ -307,16 +330,28 @@ class Verifier:
             raise AccessTokenExpired("the access token has expired")
         if known.starts_at > now + leeway:
             raise AccessTokenNotYetValid("the access token is not valid yet")
-        if self._revocations._refuses(known.session_id, known.generation, now if self._shares_clock else None):
+        if self._revocations._refuses(
+            known.session_id, known.generation, now if self._shares_clock else None
+        ):
             raise AccessTokenRevoked("the access token has been revoked")
         return known.claims
 
-    def _remember(self, token: str, known: _Remembered, keys: dict[str | None, _VerificationKey]) -> None:
+    def _remember(
+        self, token: str, known: _Remembered, keys: dict[str | None, _VerificationKey]
+    ) -> None:
         """Remembers a token, unless the keys have changed since it was verified by ``keys``."""
         with self._lock:
-            if self._keys is not keys or token in self._remembered or not self._cache_size or known.cost > self._cache_bytes:
+            if (
+                self._keys is not keys
+                or token in self._remembered
+                or not self._cache_size
+                or known.cost > self._cache_bytes
+            ):
                 return
-            while len(self._remembered) >= self._cache_size or self._cached_bytes + known.cost > self._cache_bytes:
+            while (
+                len(self._remembered) >= self._cache_size
+                or self._cached_bytes + known.cost > self._cache_bytes
+            ):
                 self._drop_one()
             self._remembered[token] = known
             self._cached_bytes += known.cost
@@ -350,15 +385,25 @@ class Verifier:
     def _check_claims(self, payload: bytes, length: int) -> _Remembered:
         claims = _parse_object(payload)
         if claims is None:
-            raise InvalidAccessToken("the access token's claims are not one well-formed JSON object")
+            raise InvalidAccessToken(
+                "the access token's claims are not one well-formed JSON object"
+            )
         if claims.get("iss") != self._issuer:
             raise InvalidAccessToken("the access token is of another issuer")
         audience = claims.get("aud")
         audiences = [audience] if isinstance(audience, str) else audience
-        if not isinstance(audiences, list) or not all(isinstance(one, str) and one for one in audiences) or not audiences:
+        if (
+            not isinstance(audiences, list)
+            or not all(isinstance(one, str) and one for one in audiences)
+            or not audiences
+        ):
             raise InvalidAccessToken("the access token's 'aud' is missing or malformed")
         subject = claims.get("sub")
-        if not isinstance(subject, str) or not 0 < len(subject) <= _LONGEST_SUBJECT or "\0" in subject:
+        if (
+            not isinstance(subject, str)
+            or not 0 < len(subject) <= _LONGEST_SUBJECT
+            or "\0" in subject
+        ):
             raise InvalidAccessToken("the access token's 'sub' is missing or malformed")
         session_id = claims.get("sid")
         if not isinstance(session_id, str) or not _SESSION_ID.fullmatch(session_id):
@@ -400,7 +445,9 @@ def _key_for(token: str, keys: Mapping[str | None, _VerificationKey]) -> _Verifi
     if header.get("alg") != key.algorithm:
         raise InvalidAccessToken("the access token's 'alg' is not that of its key")
     if header.get("typ") != _TOKEN_TYPE:
-        raise InvalidAccessToken("the token was not issued as an access token: its 'typ' is another")
+        raise InvalidAccessToken(
+            "the token was not issued as an access token: its 'typ' is another"
+        )
     if "crit" in header or "b64" in header:
         raise InvalidAccessToken("the access token demands an extension this service does not know")
     return key
@@ -416,7 +463,9 @@ def _parse_object(text: bytes) -> dict[str, Any] | None:
         return None
     members = _count_members(parsed, 1)
     # Strings can hold colons, so there may be more than members; that there are no more settles it without a look at the strings.
-    if members < 0 or (members != text.count(b":") and members != _STRING.sub(b"", text).count(b":")):
+    if members < 0 or (
+        members != text.count(b":") and members != _STRING.sub(b"", text).count(b":")
+    ):
         return None
     return parsed
 
@@ -458,13 +507,27 @@ def _copy(value: Any) -> Any:
 
 
 def _check_leeway(leeway: object, largest: float) -> float:
-    if isinstance(leeway, bool) or not isinstance(leeway, int | float) or not 0 <= leeway <= largest:
+    if (
+        isinstance(leeway, bool)
+        or not isinstance(leeway, int | float)
+        or not 0 <= leeway <= largest
+    ):
         raise InvalidArgument(f"leeway must be a number of seconds from 0 to {largest:g}")
     return leeway
 
 
 def _check_audience(audience: object) -> tuple[str, ...]:
-    several = (audience,) if isinstance(audience, str) else tuple(audience) if isinstance(audience, Sequence) else ()
-    if not several or not all(isinstance(one, str) and one for one in several) or isinstance(audience, bytes):
+    several = (
+        (audience,)
+        if isinstance(audience, str)
+        else tuple(audience)
+        if isinstance(audience, Sequence)
+        else ()
+    )
+    if (
+        not several
+        or not all(isinstance(one, str) and one for one in several)
+        or isinstance(audience, bytes)
+    ):
         raise InvalidArgument("audience must be a non-empty str or a non-empty sequence of such")
     return several

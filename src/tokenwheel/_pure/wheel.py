@@ -85,7 +85,9 @@ class TimerWheel:
         clock = floor(now * 1000)
         target = clock + self._offset
         if target < self._current:
-            self._current %= _TURN  # Digits alone matter, so whole turns can be dropped: numbers stay small.
+            self._current %= (
+                _TURN  # Digits alone matter, so whole turns can be dropped: numbers stay small.
+            )
             self._offset = self._current - clock
             self.next_due = now
             return self._current
@@ -156,7 +158,9 @@ class TimerWheel:
             if bits:
                 digit = (bits & -bits).bit_length() - 1
                 shift = _DIGIT * level
-                return level * _SLOTS + digit, (self._current >> (shift + _DIGIT) << (shift + _DIGIT)) | digit << shift
+                return level * _SLOTS + digit, (
+                    self._current >> (shift + _DIGIT) << (shift + _DIGIT)
+                ) | digit << shift
         bits = self._occupied[_TOP]
         if not bits:
             return -1, 0
@@ -180,7 +184,13 @@ class TimerWheel:
             assert slot, "an empty slot is kept"
             assert self._occupied[level] >> digit & 1, "an occupied slot is missing in its bitmap"
             if number != self._cascading:
-                behind = digit < hand if level == 0 else digit == hand if level == _TOP else digit <= hand
+                behind = (
+                    digit < hand
+                    if level == 0
+                    else digit == hand
+                    if level == _TOP
+                    else digit <= hand
+                )
                 assert not behind, "an occupied slot lies behind the hand"
             for timer in slot:
                 assert timer.slot == number, "a timer does not know its slot"

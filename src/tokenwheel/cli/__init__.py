@@ -28,10 +28,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="tokenwheel", description="JWT user sessions for high-throughput Python API servers.")
+    parser = argparse.ArgumentParser(
+        prog="tokenwheel", description="JWT user sessions for high-throughput Python API servers."
+    )
     parser.add_argument("--version", action="version", version=f"tokenwheel {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    show = commands.add_parser("demo", help="open, verify, refresh, steal and end sessions, and see what happens and how long it takes")
+    show = commands.add_parser(
+        "demo",
+        help="open, verify, refresh, steal and end sessions, and see what happens and how long it takes",
+    )
     show.set_defaults(command=_demo)
     add_keys(commands)
     add_inspect(commands)

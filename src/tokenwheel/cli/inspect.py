@@ -25,8 +25,12 @@ _DATES = ("exp", "nbf", "iat")
 
 def add_inspect(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     inspect = commands.add_parser("inspect", help="show what the token on standard input says")
-    inspect.add_argument("--key", type=Path, help="verify the signature by this file: PEM, JWK or JWKS")
-    inspect.add_argument("--algorithm", choices=sorted(ALGORITHMS), help="of the key, where its file does not say")
+    inspect.add_argument(
+        "--key", type=Path, help="verify the signature by this file: PEM, JWK or JWKS"
+    )
+    inspect.add_argument(
+        "--algorithm", choices=sorted(ALGORITHMS), help="of the key, where its file does not say"
+    )
     inspect.set_defaults(command=_inspect)
 
 
@@ -37,22 +41,34 @@ def _inspect(arguments: argparse.Namespace) -> int:
         return refuse(f"the token has more than {MAX_TOKEN_LENGTH} bytes")
     parts = text.decode("ascii", "replace").split(".")
     if len(parts) != 3:
-        return refuse("standard input holds no token: a token has three parts with dots between them")
+        return refuse(
+            "standard input holds no token: a token has three parts with dots between them"
+        )
     header, claims = (_read_part(part) for part in parts[:2])
     if header is None or claims is None:
-        return refuse("the token is malformed: its header and claims must be JSON objects in base64url")
+        return refuse(
+            "the token is malformed: its header and claims must be JSON objects in base64url"
+        )
     try:
         lines = [*_shown("Header", header), *_shown("Claims", claims)]
     except RecursionError:
         return refuse("the token is malformed: its header or claims are nested too deeply")
     print(*lines, sep="\n")
     if keys is None:
-        print("\nNOTHING WAS VERIFIED: anybody can make a token that says this. Give --key FILE to verify its signature.")
+        print(
+            "\nNOTHING WAS VERIFIED: anybody can make a token that says this. Give --key FILE to verify its signature."
+        )
         return 0
     return _judge(header, claims, keys, *text.rsplit(b".", 1))
 
 
-def _judge(header: Mapping[str, Any], claims: Mapping[str, Any], keys: KeySet, signed: bytes, signature: bytes) -> int:
+def _judge(
+    header: Mapping[str, Any],
+    claims: Mapping[str, Any],
+    keys: KeySet,
+    signed: bytes,
+    signature: bytes,
+) -> int:
     try:
         raw = decode(signature.decode("ascii", "replace"))
     except ValueError:

@@ -15,11 +15,17 @@ __all__ = ["add_keys"]
 
 
 def add_keys(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    keys = commands.add_parser("keys", help="make keys").add_subparsers(required=True, metavar="COMMAND")
-    new = keys.add_parser("new", help="make a key: the private one into a new file, the public one to standard output")
+    keys = commands.add_parser("keys", help="make keys").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    new = keys.add_parser(
+        "new", help="make a key: the private one into a new file, the public one to standard output"
+    )
     new.add_argument("--algorithm", required=True, choices=sorted(ALGORITHMS))
     new.add_argument("--format", choices=["jwk", "pem"], default="jwk")
-    new.add_argument("--kid", help="by default the public key's thumbprint (RFC 7638); for a shared secret none")
+    new.add_argument(
+        "--kid", help="by default the public key's thumbprint (RFC 7638); for a shared secret none"
+    )
     new.add_argument("--out", type=Path, help="the private key's file, which must not exist yet")
     new.set_defaults(command=_new_key)
 
@@ -27,12 +33,20 @@ def add_keys(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def _new_key(arguments: argparse.Namespace) -> int:
     as_pem = arguments.format == "pem"
     if as_pem and arguments.algorithm in HASH_BYTES:
-        return refuse(f"a shared secret has no PEM form: --format must be jwk for {arguments.algorithm}")
+        return refuse(
+            f"a shared secret has no PEM form: --format must be jwk for {arguments.algorithm}"
+        )
     key = Key.generate(arguments.algorithm, kid=arguments.kid)
-    private = key.to_pem(private=True) if as_pem else as_json(key.to_jwk(private=True)).encode() + b"\n"
-    path: Path = arguments.out or Path(f"{arguments.algorithm.lower()}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}.{arguments.format}")
+    private = (
+        key.to_pem(private=True) if as_pem else as_json(key.to_jwk(private=True)).encode() + b"\n"
+    )
+    path: Path = arguments.out or Path(
+        f"{arguments.algorithm.lower()}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}.{arguments.format}"
+    )
     _write_private(path, private)
-    print(f"tokenwheel: the {key.algorithm} key is in {path}, readable by you alone", file=sys.stderr)
+    print(
+        f"tokenwheel: the {key.algorithm} key is in {path}, readable by you alone", file=sys.stderr
+    )
     if key._public is not None:
         print(key.to_pem().decode().rstrip() if as_pem else as_json(key.to_jwk()))
     return 0
@@ -40,7 +54,9 @@ def _new_key(arguments: argparse.Namespace) -> int:
 
 def _write_private(path: Path, content: bytes) -> None:
     """Writes a file only its owner can read, from its first byte on; never over another, never half."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    descriptor = os.open(
+        path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600
+    )
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)

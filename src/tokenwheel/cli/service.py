@@ -21,7 +21,13 @@ __all__ = ["add_places", "open_revocations", "open_storage"]
 
 _LONGEST_WAIT = 5  # seconds for a server's answer
 _PASSWORD = "REDISCLI_AUTH"  # as redis-cli has it
-_SCHEMES = {"redis": "redis", "rediss": "rediss", "unix": "unix", "valkey": "redis", "valkeys": "rediss"}
+_SCHEMES = {
+    "redis": "redis",
+    "rediss": "rediss",
+    "unix": "unix",
+    "valkey": "redis",
+    "valkeys": "rediss",
+}
 
 
 def add_places(command: argparse.ArgumentParser) -> None:
@@ -31,8 +37,14 @@ def add_places(command: argparse.ArgumentParser) -> None:
         metavar="FILE|URL",
         help=f"the file given to SqliteStorage, or the server of RedisStorage: redis://host:6379/0; its password in {_PASSWORD}",
     )
-    command.add_argument("--feed", metavar="FILE|URL", help="what is given to the feed, where that is another one")
-    command.add_argument("--prefix", default=PREFIX, help=f"on a server: of the names of its keys, {PREFIX} where none was given")
+    command.add_argument(
+        "--feed", metavar="FILE|URL", help="what is given to the feed, where that is another one"
+    )
+    command.add_argument(
+        "--prefix",
+        default=PREFIX,
+        help=f"on a server: of the names of its keys, {PREFIX} where none was given",
+    )
 
 
 @contextmanager
@@ -52,12 +64,18 @@ def open_storage(arguments: argparse.Namespace) -> Iterator[SqliteStorage | Redi
 def open_revocations(arguments: argparse.Namespace) -> Iterator[RevocationList]:
     place = arguments.feed or arguments.database
     if _is_url(place):
-        with _client(place) as client, _listening(RevocationList(RedisFeed(client, prefix=arguments.prefix))) as revocations:
+        with (
+            _client(place) as client,
+            _listening(RevocationList(RedisFeed(client, prefix=arguments.prefix))) as revocations,
+        ):
             yield revocations
         return
     path = _existing(place)
     if not path.with_name(f"{path.name}-doorbell").exists():
-        print("tokenwheel: no service has listened for revocations at this file; is it the one given to SqliteFeed?", file=sys.stderr)
+        print(
+            "tokenwheel: no service has listened for revocations at this file; is it the one given to SqliteFeed?",
+            file=sys.stderr,
+        )
     with _listening(RevocationList(SqliteFeed(path))) as revocations:
         yield revocations
 
@@ -88,11 +106,20 @@ def _client(url: str) -> Iterator[Any]:
     parts = urlsplit(url)
     scheme = _SCHEMES.get(parts.scheme)
     if scheme is None:
-        raise ConfigurationError(f"a server's URL must begin with one of {', '.join(f'{one}://' for one in _SCHEMES)}")
+        raise ConfigurationError(
+            f"a server's URL must begin with one of {', '.join(f'{one}://' for one in _SCHEMES)}"
+        )
     if parts.password or "password=" in parts.query:
-        print(f"tokenwheel: every user of this machine can see a password in a command; {_PASSWORD} keeps it out of sight", file=sys.stderr)
+        print(
+            f"tokenwheel: every user of this machine can see a password in a command; {_PASSWORD} keeps it out of sight",
+            file=sys.stderr,
+        )
     library: Any = _library()
-    options = {"password": os.environ.get(_PASSWORD), "socket_timeout": _LONGEST_WAIT, "socket_connect_timeout": _LONGEST_WAIT}
+    options = {
+        "password": os.environ.get(_PASSWORD),
+        "socket_timeout": _LONGEST_WAIT,
+        "socket_connect_timeout": _LONGEST_WAIT,
+    }
     address = scheme + url[len(parts.scheme) :]
     try:
         client = library.Redis.from_url(address, **options)
@@ -102,7 +129,9 @@ def _client(url: str) -> Iterator[Any]:
     except ValueError:  # Whose text may hold some of the URL.
         raise ConfigurationError("that is not the URL of a server: redis://host:6379/0") from None
     except library.RedisError as error:
-        raise StorageUnavailable(f"the server could not be reached or answered an error ({type(error).__name__})") from error
+        raise StorageUnavailable(
+            f"the server could not be reached or answered an error ({type(error).__name__})"
+        ) from error
     try:
         yield client
     finally:
@@ -113,4 +142,6 @@ def _library() -> Any:
     try:
         return importlib.import_module("redis")
     except ImportError:
-        raise ConfigurationError("for a server's URL redis-py is needed: pip install 'tokenwheel[redis]'") from None
+        raise ConfigurationError(
+            "for a server's URL redis-py is needed: pip install 'tokenwheel[redis]'"
+        ) from None

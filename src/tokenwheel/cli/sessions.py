@@ -22,19 +22,26 @@ from .text import as_json, in_words, refuse
 
 __all__ = ["add_sessions", "hide_dash"]
 
-_LARGEST_LEEWAY = 86_400  # seconds: what the service's managers tolerate is not known here, so as much as any may
+_LARGEST_LEEWAY = (
+    86_400  # seconds: what the service's managers tolerate is not known here, so as much as any may
+)
 _NAMES = ("SESSION", "LOGGED IN", "LAST REFRESH", "ENDS", "IP", "DEVICE", "LOCATION")
 
 
 def add_sessions(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    sessions = commands.add_parser("sessions", help="list, end and count the sessions of a running service")
+    sessions = commands.add_parser(
+        "sessions", help="list, end and count the sessions of a running service"
+    )
     kinds = sessions.add_subparsers(required=True, metavar="COMMAND")
 
     every = kinds.add_parser("list", help="show the sessions of a subject")
     every.add_argument("subject")
     every.set_defaults(command=_list)
 
-    end = kinds.add_parser("end", help="end one session of a subject, or all: every worker refuses their tokens from then on")
+    end = kinds.add_parser(
+        "end",
+        help="end one session of a subject, or all: every worker refuses their tokens from then on",
+    )
     end.add_argument("subject")
     which = end.add_mutually_exclusive_group(required=True)
     which.add_argument("session", nargs="?", metavar="SESSION", help="its id")
@@ -60,7 +67,10 @@ def hide_dash(argument: str) -> str:
 def _list(arguments: argparse.Namespace) -> int:
     with open_storage(arguments) as storage:
         manager = _manager(storage, RevocationList())
-        found = sorted(manager.read_all(arguments.subject).values(), key=lambda session: (session.created_at, session.id))
+        found = sorted(
+            manager.read_all(arguments.subject).values(),
+            key=lambda session: (session.created_at, session.id),
+        )
     if arguments.json:
         print(as_json([asdict(session) for session in found]))
     elif found:
@@ -73,7 +83,9 @@ def _list(arguments: argparse.Namespace) -> int:
 def _end(arguments: argparse.Namespace) -> int:
     session_id = "" if arguments.all else arguments.session.strip()
     if not arguments.all and len(session_id) != 16:
-        return refuse("SESSION must be a session id of 16 characters, as `tokenwheel sessions list` shows it")
+        return refuse(
+            "SESSION must be a session id of 16 characters, as `tokenwheel sessions list` shows it"
+        )
     with open_storage(arguments) as storage, open_revocations(arguments) as revocations:
         manager = _manager(storage, revocations)
         if arguments.all:
@@ -102,15 +114,29 @@ def _count(arguments: argparse.Namespace) -> int:
 def _manager(storage: SqliteStorage | RedisStorage, revocations: RevocationList) -> SessionManager:
     verifies_nothing = KeySet.from_jwk(Key.generate("EdDSA").to_jwk())
     return SessionManager(
-        verifies_nothing, issuer="tokenwheel", audience="sessions", storage=storage, revocations=revocations, leeway=_LARGEST_LEEWAY
+        verifies_nothing,
+        issuer="tokenwheel",
+        audience="sessions",
+        storage=storage,
+        revocations=revocations,
+        leeway=_LARGEST_LEEWAY,
     )
 
 
 def _row(session: Session) -> Sequence[str]:
     device = session.device
     named = None if device is None else f"{device.name} ({device.type})"
-    dates = (in_words(date) for date in (session.created_at, session.last_used_at, session.expires_at))
-    return [session.id, *dates, *("" if text is None else as_json(text)[1:-1] for text in (session.ip, named, session.location))]
+    dates = (
+        in_words(date) for date in (session.created_at, session.last_used_at, session.expires_at)
+    )
+    return [
+        session.id,
+        *dates,
+        *(
+            "" if text is None else as_json(text)[1:-1]
+            for text in (session.ip, named, session.location)
+        ),
+    ]
 
 
 def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -33,7 +33,9 @@ def in_words(date: object) -> str:
         return "not a date"
     seconds = round(date - time.time())
     distance = _distance(abs(seconds))
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC, {f'in {distance}' if seconds >= 0 else f'{distance} ago'}"
+    return (
+        f"{moment:%Y-%m-%d %H:%M:%S} UTC, {f'in {distance}' if seconds >= 0 else f'{distance} ago'}"
+    )
 
 
 def _distance(seconds: int) -> str:

@@ -32,7 +32,9 @@ T = TypeVar("T")
 
 _LONGEST_WAIT = 3600.0  # seconds
 
-_inherited: list[object] = []  # connections that could not be closed in time: a child neither uses nor closes them
+_inherited: list[
+    object
+] = []  # connections that could not be closed in time: a child neither uses nor closes them
 
 
 class _Line:
@@ -63,11 +65,29 @@ class Database:
         StorageUnavailable: the file cannot be opened or read.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, timeout: float = 5.0, synchronous: Synchronous = "FULL") -> None:
-        if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str) or os.fspath(path) in ("", ":memory:"):
-            raise ConfigurationError("path must be the path of a file; for sessions in memory there is MemoryStorage")
-        if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 <= timeout <= _LONGEST_WAIT:
-            raise ConfigurationError(f"timeout must be a number of seconds from 0 to {_LONGEST_WAIT:g}")
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        timeout: float = 5.0,
+        synchronous: Synchronous = "FULL",
+    ) -> None:
+        if (
+            not isinstance(path, str | os.PathLike)
+            or not isinstance(os.fspath(path), str)
+            or os.fspath(path) in ("", ":memory:")
+        ):
+            raise ConfigurationError(
+                "path must be the path of a file; for sessions in memory there is MemoryStorage"
+            )
+        if (
+            isinstance(timeout, bool)
+            or not isinstance(timeout, int | float)
+            or not 0 <= timeout <= _LONGEST_WAIT
+        ):
+            raise ConfigurationError(
+                f"timeout must be a number of seconds from 0 to {_LONGEST_WAIT:g}"
+            )
         if synchronous not in ("FULL", "NORMAL"):
             raise ConfigurationError("synchronous must be 'FULL' or 'NORMAL'")
         self.path = Path(path).absolute()
@@ -138,22 +158,35 @@ class Database:
                 line.lock.release()
 
     def renew(self) -> None:
-        _inherited.extend(line.connection for line in (self._writer, self._reader) if line.connection is not None)
-        self._writer, self._reader = _Line(), _Line()  # Their locks are held by this thread, or by one that is not here.
+        _inherited.extend(
+            line.connection for line in (self._writer, self._reader) if line.connection is not None
+        )
+        self._writer, self._reader = (
+            _Line(),
+            _Line(),
+        )  # Their locks are held by this thread, or by one that is not here.
 
     @contextmanager
     def _failures(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError, UnicodeDecodeError) as error:  # The last one where a message quotes a damaged file.
-            raise StorageUnavailable(f"the database file could not be used: {_reason(error)}; the call can be made again") from error
+        except (
+            sqlite3.Error,
+            OSError,
+            UnicodeDecodeError,
+        ) as error:  # The last one where a message quotes a damaged file.
+            raise StorageUnavailable(
+                f"the database file could not be used: {_reason(error)}; the call can be made again"
+            ) from error
 
     def _connect(self, line: _Line) -> sqlite3.Connection:
         if self._closed:
             raise StorageUnavailable("the database file was closed")
         if self._identify() != self._file:
             # To go on with a file that nobody will find again, or to begin an empty one, would both forget every logout.
-            raise StorageUnavailable("the database file was replaced while it was in use; the process must be started anew")
+            raise StorageUnavailable(
+                "the database file was replaced while it was in use; the process must be started anew"
+            )
         if line.connection is None:
             connection = self._open(self.path)
             try:
@@ -165,7 +198,9 @@ class Database:
         return line.connection
 
     def _open(self, path: Path) -> sqlite3.Connection:
-        return sqlite3.connect(path, timeout=self._timeout, isolation_level=None, check_same_thread=False)
+        return sqlite3.connect(
+            path, timeout=self._timeout, isolation_level=None, check_same_thread=False
+        )
 
     def _identify(self) -> tuple[int, int]:
         found = self.path.stat()
@@ -173,7 +208,9 @@ class Database:
 
     def _create(self) -> None:
         """Makes the file, whole before anybody sees it, and readable by its owner alone."""
-        descriptor, name = tempfile.mkstemp(prefix=f".{self.path.name}-", dir=self.path.parent)  # of mode 0600
+        descriptor, name = tempfile.mkstemp(
+            prefix=f".{self.path.name}-", dir=self.path.parent
+        )  # of mode 0600
         os.close(descriptor)
         made = Path(name)
         try:
@@ -190,12 +227,17 @@ class Database:
                 except OSError:  # A file system without links. An empty file is of version 0: who opens it brings it up to date.
                     os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         finally:
-            for one in (made, *(made.with_name(made.name + suffix) for suffix in ("-journal", "-wal", "-shm"))):
+            for one in (
+                made,
+                *(made.with_name(made.name + suffix) for suffix in ("-journal", "-wal", "-shm")),
+            ):
                 one.unlink(missing_ok=True)
 
     def _look(self) -> None:
         """Refuses a file that is another's. Read only: to open it for writing would finish or undo what its application left behind."""
-        connection = sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True, timeout=self._timeout)
+        connection = sqlite3.connect(
+            f"{self.path.as_uri()}?mode=ro", uri=True, timeout=self._timeout
+        )
         try:
             check_schema(connection)
         finally:
@@ -203,11 +245,15 @@ class Database:
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         migrate(connection)
-        if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",) and _can_map(self.path.parent):
+        if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",) and _can_map(
+            self.path.parent
+        ):
             connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {self._synchronous}")
         if self._synchronous == "FULL":
-            connection.execute("PRAGMA fullfsync = 1")  # On macOS nothing less reaches the disk; elsewhere it changes nothing.
+            connection.execute(
+                "PRAGMA fullfsync = 1"
+            )  # On macOS nothing less reaches the disk; elsewhere it changes nothing.
 
 
 def _can_map(folder: Path) -> bool:
@@ -223,4 +269,8 @@ def _can_map(folder: Path) -> bool:
 
 def _reason(error: Exception) -> str:
     """What went wrong, in words that hold nothing of what was stored."""
-    return getattr(error, "sqlite_errorname", None) or getattr(error, "strerror", None) or type(error).__name__
+    return (
+        getattr(error, "sqlite_errorname", None)
+        or getattr(error, "strerror", None)
+        or type(error).__name__
+    )

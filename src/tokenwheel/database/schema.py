@@ -54,9 +54,13 @@ def check_schema(connection: sqlite3.Connection) -> int:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (objects,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if application != APPLICATION_ID and (application or version or objects):
-        raise ConfigurationError("the database file belongs to another application; it was left as it is")
+        raise ConfigurationError(
+            "the database file belongs to another application; it was left as it is"
+        )
     if version > VERSION:
-        raise ConfigurationError(f"the database file is of version {version}, and this tokenwheel knows none above {VERSION}")
+        raise ConfigurationError(
+            f"the database file is of version {version}, and this tokenwheel knows none above {VERSION}"
+        )
     return int(version)
 
 

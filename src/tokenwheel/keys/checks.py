@@ -17,7 +17,15 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key, l
 
 from ..errors import ConfigurationError
 
-__all__ = ["ALGORITHMS", "CURVES", "HASH_BYTES", "check_algorithm", "check_kid", "check_public_key", "check_secret"]
+__all__ = [
+    "ALGORITHMS",
+    "CURVES",
+    "HASH_BYTES",
+    "check_algorithm",
+    "check_kid",
+    "check_public_key",
+    "check_secret",
+]
 
 HASH_BYTES: Final = {"HS256": 32, "HS384": 48, "HS512": 64}
 CURVES: Final[dict[str, ec.EllipticCurve]] = {
@@ -42,7 +50,12 @@ def check_algorithm(algorithm: object) -> str:
 def check_kid(kid: object) -> str | None:
     if kid is None:
         return None
-    if not isinstance(kid, str) or not 0 < len(kid) <= _LONGEST_KID or not kid.isascii() or not kid.isprintable():
+    if (
+        not isinstance(kid, str)
+        or not 0 < len(kid) <= _LONGEST_KID
+        or not kid.isascii()
+        or not kid.isprintable()
+    ):
         raise ConfigurationError(f"kid must be 1 to {_LONGEST_KID} printable ASCII characters")
     return str(kid)
 
@@ -50,7 +63,9 @@ def check_kid(kid: object) -> str | None:
 def check_secret(secret: object, algorithm: str) -> bytes:
     """The bytes of a secret that may sign with this HMAC algorithm."""
     if algorithm not in HASH_BYTES:
-        raise ConfigurationError(f"a shared secret signs with {', '.join(HASH_BYTES)}, and not with {algorithm}")
+        raise ConfigurationError(
+            f"a shared secret signs with {', '.join(HASH_BYTES)}, and not with {algorithm}"
+        )
     encoded: object = secret
     if isinstance(secret, str):
         with contextlib.suppress(UnicodeEncodeError):  # the error would carry the secret along
@@ -58,9 +73,13 @@ def check_secret(secret: object, algorithm: str) -> bytes:
     if not isinstance(encoded, bytes):
         raise ConfigurationError("a shared secret must be bytes, or str without lone surrogates")
     if _looks_like_another_kind_of_key(encoded):
-        raise ConfigurationError("the shared secret is a PEM, SSH, DER or JWK key: an attacker may know it; HMAC needs random bytes")
+        raise ConfigurationError(
+            "the shared secret is a PEM, SSH, DER or JWK key: an attacker may know it; HMAC needs random bytes"
+        )
     if len(encoded) < HASH_BYTES[algorithm]:
-        raise ConfigurationError(f"a secret for {algorithm} must have at least {HASH_BYTES[algorithm]} bytes (RFC 7518, section 3.2)")
+        raise ConfigurationError(
+            f"a secret for {algorithm} must have at least {HASH_BYTES[algorithm]} bytes (RFC 7518, section 3.2)"
+        )
     return encoded
 
 
@@ -70,7 +89,9 @@ def check_public_key(key: object, algorithm: str) -> Any:
         if not isinstance(key, rsa.RSAPublicKey):
             raise ConfigurationError(f"{algorithm} needs an RSA key")
         if key.key_size < _SMALLEST_RSA:
-            raise ConfigurationError(f"an RSA key must have at least {_SMALLEST_RSA} bits (RFC 7518, section 3.3)")
+            raise ConfigurationError(
+                f"an RSA key must have at least {_SMALLEST_RSA} bits (RFC 7518, section 3.3)"
+            )
     elif algorithm in CURVES:
         curve = CURVES[algorithm]
         if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, type(curve)):
@@ -85,7 +106,11 @@ def check_public_key(key: object, algorithm: str) -> Any:
 
 def _looks_like_another_kind_of_key(secret: bytes) -> bool:
     """Whether what is given as an HMAC secret is a key of another kind, as in algorithm-confusion attacks (CVE-2022-29217)."""
-    if b"---- BEGIN" in secret or b"-----BEGIN" in secret or secret.lstrip().startswith(_SSH_PREFIXES):
+    if (
+        b"---- BEGIN" in secret
+        or b"-----BEGIN" in secret
+        or secret.lstrip().startswith(_SSH_PREFIXES)
+    ):
         return True
     try:
         parsed = json.loads(secret)

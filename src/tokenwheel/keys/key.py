@@ -21,8 +21,12 @@ from .checks import CURVES, HASH_BYTES, check_algorithm, check_kid, check_public
 
 __all__ = ["Key"]
 
-_THUMBPRINT_MEMBERS = frozenset({"crv", "e", "kty", "n", "x", "y"})  # RFC 7638, section 3.2; RFC 8037, section 2
-_PRIVATE_MEMBERS = frozenset({"d", "dp", "dq", "oth", "p", "q", "qi"})  # RFC 7518, sections 6.2.2 and 6.3.2; RFC 8037, section 2
+_THUMBPRINT_MEMBERS = frozenset(
+    {"crv", "e", "kty", "n", "x", "y"}
+)  # RFC 7638, section 3.2; RFC 8037, section 2
+_PRIVATE_MEMBERS = frozenset(
+    {"d", "dp", "dq", "oth", "p", "q", "qi"}
+)  # RFC 7518, sections 6.2.2 and 6.3.2; RFC 8037, section 2
 _PROBE = b"tokenwheel"
 _HASH = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}  # RFC 7518, section 3.2
 
@@ -36,7 +40,17 @@ class Key:
         can_sign: False for a public key.
     """
 
-    __slots__ = ("__weakref__", "_jwa", "_private", "_public", "_scheme", "_secret", "algorithm", "can_sign", "kid")
+    __slots__ = (
+        "__weakref__",
+        "_jwa",
+        "_private",
+        "_public",
+        "_scheme",
+        "_secret",
+        "algorithm",
+        "can_sign",
+        "kid",
+    )
     algorithm: str
     kid: str | None
     can_sign: bool
@@ -50,7 +64,15 @@ class Key:
         raise ConfigurationError("a Key is made by from_secret, from_pem, from_jwk or generate")
 
     @classmethod
-    def _make(cls, algorithm: str, kid: str | None, *, secret: bytes | None = None, private: Any = None, public: Any = None) -> Key:
+    def _make(
+        cls,
+        algorithm: str,
+        kid: str | None,
+        *,
+        secret: bytes | None = None,
+        private: Any = None,
+        public: Any = None,
+    ) -> Key:
         key = cls.__new__(cls)
         fill = object.__setattr__
         fill(key, "algorithm", algorithm)
@@ -61,13 +83,21 @@ class Key:
         fill(key, "_public", public)
         fill(key, "_scheme", _scheme_for(algorithm, key._jwa))
         fill(key, "kid", None)
-        fill(key, "kid", check_kid(kid) if kid is not None or secret is not None else key._thumbprint())
+        fill(
+            key,
+            "kid",
+            check_kid(kid) if kid is not None or secret is not None else key._thumbprint(),
+        )
         if private is not None and not key.verify(_PROBE, key.sign(_PROBE)):
-            raise ConfigurationError("the private and the public part of the key do not belong together")
+            raise ConfigurationError(
+                "the private and the public part of the key do not belong together"
+            )
         return key
 
     @classmethod
-    def from_secret(cls, secret: str | bytes, algorithm: str = "HS256", *, kid: str | None = None) -> Key:
+    def from_secret(
+        cls, secret: str | bytes, algorithm: str = "HS256", *, kid: str | None = None
+    ) -> Key:
         """A shared secret for HMAC: random bytes, as many as the hash has, or more.
 
         Raises:
@@ -77,7 +107,14 @@ class Key:
         return cls._make(name, kid, secret=check_secret(secret, name))
 
     @classmethod
-    def from_pem(cls, pem: str | bytes, algorithm: str, *, kid: str | None = None, password: str | bytes | None = None) -> Key:
+    def from_pem(
+        cls,
+        pem: str | bytes,
+        algorithm: str,
+        *,
+        kid: str | None = None,
+        password: str | bytes | None = None,
+    ) -> Key:
         """A private or public key in PEM form.
 
         Raises:
@@ -99,11 +136,19 @@ class Key:
         except Exception:  # noqa: S110 - said below, so that nothing of the key goes along as the error's context
             pass
         if public is None:
-            raise ConfigurationError("pem must be one unencrypted PEM key, or an encrypted one with its password")
+            raise ConfigurationError(
+                "pem must be one unencrypted PEM key, or an encrypted one with its password"
+            )
         return cls._make(name, kid, private=private, public=check_public_key(public, name))
 
     @classmethod
-    def from_jwk(cls, jwk: Mapping[str, Any] | str | bytes, algorithm: str | None = None, *, kid: str | None = None) -> Key:
+    def from_jwk(
+        cls,
+        jwk: Mapping[str, Any] | str | bytes,
+        algorithm: str | None = None,
+        *,
+        kid: str | None = None,
+    ) -> Key:
         """A private, public or shared key as a JSON Web Key (RFC 7517). Its ``alg`` and ``kid`` count where none are given.
 
         Raises:
@@ -118,22 +163,41 @@ class Key:
         shared = name in HASH_BYTES
         needed = {"sign", "verify"} if shared else {"sign"} if "d" in members else {"verify"}
         operations = members.get("key_ops", [*needed])
-        if members.get("use", "sig") != "sig" or not isinstance(operations, list) or not all(one in operations for one in needed):
-            raise ConfigurationError(f"the jwk's 'use' must be 'sig' and its 'key_ops' allow {' and '.join(sorted(needed))}")
+        if (
+            members.get("use", "sig") != "sig"
+            or not isinstance(operations, list)
+            or not all(one in operations for one in needed)
+        ):
+            raise ConfigurationError(
+                f"the jwk's 'use' must be 'sig' and its 'key_ops' allow {' and '.join(sorted(needed))}"
+            )
         load = get_default_algorithms()[name].from_jwk
         whole: Any = None
         public: Any = None
         try:
             whole = load(members)
             # Read on its own, so that a public part of another key is found out when the two are tried together.
-            public = None if shared else load({part: value for part, value in members.items() if part not in _PRIVATE_MEMBERS})
+            public = (
+                None
+                if shared
+                else load(
+                    {part: value for part, value in members.items() if part not in _PRIVATE_MEMBERS}
+                )
+            )
         except Exception:  # noqa: S110 - said below, so that nothing of the key goes along as the error's context
             pass
         if whole is None or (public is None and not shared):
-            raise ConfigurationError(f"the jwk is malformed, not of the kind {name} needs, or made of parts that do not belong together")
+            raise ConfigurationError(
+                f"the jwk is malformed, not of the kind {name} needs, or made of parts that do not belong together"
+            )
         if shared:
             return cls._make(name, kid, secret=check_secret(whole, name))
-        return cls._make(name, kid, private=whole if "d" in members else None, public=check_public_key(public, name))
+        return cls._make(
+            name,
+            kid,
+            private=whole if "d" in members else None,
+            public=check_public_key(public, name),
+        )
 
     @classmethod
     def generate(cls, algorithm: str, *, kid: str | None = None) -> Key:
@@ -165,12 +229,18 @@ class Key:
     def verify(self, message: bytes, signature: bytes) -> bool:
         """Whether the signature is this key's for the message. Compares in constant time; never raises for a bad signature."""
         if self._secret is not None:
-            return hmac.compare_digest(hmac.digest(self._secret, message, _HASH[self.algorithm]), signature)
+            return hmac.compare_digest(
+                hmac.digest(self._secret, message, _HASH[self.algorithm]), signature
+            )
         if self.algorithm in CURVES:
-            half = (self._public.key_size + 7) // 8  # of the signature, for each of its two numbers (RFC 7518, section 3.4)
+            half = (
+                self._public.key_size + 7
+            ) // 8  # of the signature, for each of its two numbers (RFC 7518, section 3.4)
             if len(signature) != 2 * half:
                 return False
-            signature = encode_dss_signature(int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big"))
+            signature = encode_dss_signature(
+                int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big")
+            )
         try:
             self._public.verify(signature, message, *self._scheme)
         except InvalidSignature:
@@ -197,8 +267,14 @@ class Key:
             raise ConfigurationError("a public key has no private part")
         if self._secret is not None and not private:
             raise ConfigurationError("a shared secret has no public part")
-        material = self._secret if self._secret is not None else self._private if private else self._public
-        members = {name: value for name, value in self._jwa.to_jwk(material, as_dict=True).items() if name != "key_ops"}
+        material = (
+            self._secret if self._secret is not None else self._private if private else self._public
+        )
+        members = {
+            name: value
+            for name, value in self._jwa.to_jwk(material, as_dict=True).items()
+            if name != "key_ops"
+        }
         named = {} if self.kid is None else {"kid": self.kid}
         return {**members, **named, "alg": self.algorithm, "use": "sig"}
 
@@ -213,18 +289,30 @@ class Key:
         encoding = serialization.Encoding.PEM
         pem: bytes
         if private:
-            pem = self._private.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+            pem = self._private.private_bytes(
+                encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
         else:
-            pem = self._public.public_bytes(encoding, serialization.PublicFormat.SubjectPublicKeyInfo)
+            pem = self._public.public_bytes(
+                encoding, serialization.PublicFormat.SubjectPublicKeyInfo
+            )
         return pem
 
     def _thumbprint(self) -> str:
-        members = {name: value for name, value in self.to_jwk().items() if name in _THUMBPRINT_MEMBERS}
+        members = {
+            name: value for name, value in self.to_jwk().items() if name in _THUMBPRINT_MEMBERS
+        }
         canonical = json.dumps(members, sort_keys=True, separators=(",", ":")).encode()
         return urlsafe_b64encode(hashlib.sha256(canonical).digest()).rstrip(b"=").decode()
 
     def __repr__(self) -> str:
-        kind = "shared secret" if self._secret is not None else "private" if self.can_sign else "public"
+        kind = (
+            "shared secret"
+            if self._secret is not None
+            else "private"
+            if self.can_sign
+            else "public"
+        )
         return f"<Key {self.algorithm}, {kind}, kid={self.kid!r}>"
 
     def __setattr__(self, name: str, value: object) -> NoReturn:

@@ -36,7 +36,9 @@ class KeySet:
         self._by_kid = {key.kid: key for key in keys}
         self._subscribers: list[Callable[[], Callable[[], None] | None]] = []
         if len(self._by_kid) < len(keys):
-            raise ConfigurationError("keys must have a kid of their own each; at most one may have none")
+            raise ConfigurationError(
+                "keys must have a kid of their own each; at most one may have none"
+            )
         if signing is None:
             self._signing = next((key for key in keys if key.can_sign), None)
         else:
@@ -45,22 +47,39 @@ class KeySet:
                 raise ConfigurationError("signing must be the kid of a key that can sign")
 
     @classmethod
-    def from_secret(cls, secret: str | bytes, algorithm: str = "HS256", *, kid: str | None = None) -> KeySet:
+    def from_secret(
+        cls, secret: str | bytes, algorithm: str = "HS256", *, kid: str | None = None
+    ) -> KeySet:
         """One shared secret: see :meth:`Key.from_secret`."""
         return cls(Key.from_secret(secret, algorithm, kid=kid))
 
     @classmethod
-    def from_pem(cls, pem: str | bytes, algorithm: str, *, kid: str | None = None, password: str | bytes | None = None) -> KeySet:
+    def from_pem(
+        cls,
+        pem: str | bytes,
+        algorithm: str,
+        *,
+        kid: str | None = None,
+        password: str | bytes | None = None,
+    ) -> KeySet:
         """One private or public key in PEM form: see :meth:`Key.from_pem`."""
         return cls(Key.from_pem(pem, algorithm, kid=kid, password=password))
 
     @classmethod
-    def from_jwk(cls, jwk: Mapping[str, Any] | str | bytes, algorithm: str | None = None, *, kid: str | None = None) -> KeySet:
+    def from_jwk(
+        cls,
+        jwk: Mapping[str, Any] | str | bytes,
+        algorithm: str | None = None,
+        *,
+        kid: str | None = None,
+    ) -> KeySet:
         """One JSON Web Key: see :meth:`Key.from_jwk`."""
         return cls(Key.from_jwk(jwk, algorithm, kid=kid))
 
     @classmethod
-    def from_jwks(cls, jwks: Mapping[str, Any] | str | bytes, *, signing: str | None = None) -> KeySet:
+    def from_jwks(
+        cls, jwks: Mapping[str, Any] | str | bytes, *, signing: str | None = None
+    ) -> KeySet:
         """The keys of a JSON Web Key Set (RFC 7517, section 5), each with an ``alg``."""
         members = read_json_object(jwks, "jwks").get("keys")
         if not isinstance(members, list):
@@ -123,7 +142,9 @@ class KeySet:
     def subscribe(self, callback: Callable[[], None]) -> None:
         """Calls back after each change, for as long as the method's owner, or the function itself, lives: the set holds it weakly."""
         with self._lock:
-            self._subscribers.append(weakref.WeakMethod(callback) if ismethod(callback) else weakref.ref(callback))
+            self._subscribers.append(
+                weakref.WeakMethod(callback) if ismethod(callback) else weakref.ref(callback)
+            )
 
     def _find(self, kid: str | None) -> Key:
         key = self._by_kid.get(kid) if kid is None or isinstance(kid, str) else None
@@ -133,7 +154,11 @@ class KeySet:
 
     def _announce(self) -> None:
         """Runs under the lock, so that a change is complete, subscribers included, before it returns or another begins."""
-        alive = [(reference, callback) for reference in self._subscribers if (callback := reference()) is not None]
+        alive = [
+            (reference, callback)
+            for reference in self._subscribers
+            if (callback := reference()) is not None
+        ]
         self._subscribers = [reference for reference, _ in alive]
         for _, callback in alive:
             callback()

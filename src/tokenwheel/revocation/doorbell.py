@@ -18,7 +18,9 @@ from pathlib import Path
 
 __all__ = ["Doorbell"]
 
-_FORMAT = struct.Struct("=8sdQ")  # header, when it was put in its place, number; in the machine's own order
+_FORMAT = struct.Struct(
+    "=8sdQ"
+)  # header, when it was put in its place, number; in the machine's own order
 _HEADER = b"tokwbel1"
 _BYTES = _FORMAT.size
 _SINCE = 8  # where the time begins
@@ -55,12 +57,16 @@ class Doorbell:
             except (OSError, ValueError) as error:
                 self.refusal = error
         self._file = found.st_dev, found.st_ino
-        self.in_place_since: float = min(time.monotonic(), since)  # Now, where it is not a number yet, or from before a reboot.
+        self.in_place_since: float = min(
+            time.monotonic(), since
+        )  # Now, where it is not a number yet, or from before a reboot.
 
     @classmethod
     def replace(cls, path: Path, *, is_first: bool) -> Doorbell:
         """Makes a new file in place of whatever is there. Who has the old one mapped does not hear this one until it looks."""
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # of mode 0600
+        descriptor, name = tempfile.mkstemp(
+            prefix=f".{path.name}-", dir=path.parent
+        )  # of mode 0600
         made = Path(name)
         try:
             with os.fdopen(descriptor, "wb") as file:

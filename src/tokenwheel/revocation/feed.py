@@ -16,7 +16,9 @@ from ..errors import InvalidArgument
 
 __all__ = ["MESSAGE_BYTES", "Revocation", "RevocationFeed", "pack", "unpack", "unpack_each"]
 
-_FORMAT = struct.Struct(">B12sId")  # version, session id, generation (all ones: every one), end in Unix seconds; 25 bytes
+_FORMAT = struct.Struct(
+    ">B12sId"
+)  # version, session id, generation (all ones: every one), end in Unix seconds; 25 bytes
 MESSAGE_BYTES = _FORMAT.size
 _VERSION = 1
 _EVERY_GENERATION = 2**32 - 1
@@ -111,8 +113,12 @@ def unpack_each(messages: bytes) -> list[tuple[str, float, int | None]]:
         if version != _VERSION:
             raise InvalidArgument(f"a revocation message of version {version} is not known here")
         if before == 0 or not 0 <= expires_at <= _FURTHEST_END:
-            raise InvalidArgument(f"a revocation message has a generation above 0, and an end of at most {_FURTHEST_END:g} Unix seconds")
-        revocations.append((encode(session_id), expires_at, None if before == _EVERY_GENERATION else before))
+            raise InvalidArgument(
+                f"a revocation message has a generation above 0, and an end of at most {_FURTHEST_END:g} Unix seconds"
+            )
+        revocations.append(
+            (encode(session_id), expires_at, None if before == _EVERY_GENERATION else before)
+        )
     return revocations
 
 
@@ -125,7 +131,11 @@ def _problem(revocation: Revocation) -> str | None:
         decode(session_id)
     except ValueError:
         return "session_id must be 16 base64url characters"
-    if isinstance(expires_at, bool) or not isinstance(expires_at, int | float) or not 0 <= expires_at <= _FURTHEST_END:
+    if (
+        isinstance(expires_at, bool)
+        or not isinstance(expires_at, int | float)
+        or not 0 <= expires_at <= _FURTHEST_END
+    ):
         return f"expires_at must be a number of seconds from 0 to {_FURTHEST_END:g}"
     if before is not None and (type(before) is not int or not 0 < before < _EVERY_GENERATION):
         return f"before must be None or an int from 1 to {_EVERY_GENERATION - 1}"

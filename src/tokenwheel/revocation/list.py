@@ -44,9 +44,15 @@ class RevocationList(RevocationTable):
         StorageUnavailable: the feed could not replay what is already revoked.
     """
 
-    def __init__(self, feed: RevocationFeed | None = None, *, clock: Callable[[], float] = time.time) -> None:
-        if feed is not None and not all(callable(getattr(feed, name, None)) for name in _FEED_METHODS):
-            raise ConfigurationError(f"feed must be None or have the methods of RevocationFeed: {', '.join(_FEED_METHODS)}")
+    def __init__(
+        self, feed: RevocationFeed | None = None, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        if feed is not None and not all(
+            callable(getattr(feed, name, None)) for name in _FEED_METHODS
+        ):
+            raise ConfigurationError(
+                f"feed must be None or have the methods of RevocationFeed: {', '.join(_FEED_METHODS)}"
+            )
         super().__init__(clock=clock, before_lookup=None if feed is None else feed.poll)
         self._feed = feed
         self._watched: Any = None  # the buffer, as the feed gave it

@@ -35,7 +35,9 @@ logger = logging.getLogger("tokenwheel")
 
 _SHORTEST_STALENESS = 1.0  # seconds
 _LONGEST_STALENESS = 86_400.0
-_LONGEST_WAIT = 1.0  # seconds for which the server holds an answer back where there is nothing to tell
+_LONGEST_WAIT = (
+    1.0  # seconds for which the server holds an answer back where there is nothing to tell
+)
 _LONGEST_PATIENCE = 2.0  # seconds more until an answer counts as lost
 
 
@@ -90,7 +92,9 @@ class RedisFeed:
             or not isinstance(max_staleness, int | float)
             or not _SHORTEST_STALENESS <= max_staleness <= _LONGEST_STALENESS
         ):
-            raise ConfigurationError(f"max_staleness must be a number of seconds from {_SHORTEST_STALENESS:g} to {_LONGEST_STALENESS:g}")
+            raise ConfigurationError(
+                f"max_staleness must be a number of seconds from {_SHORTEST_STALENESS:g} to {_LONGEST_STALENESS:g}"
+            )
         if when_stale not in ("accept", "refuse"):
             raise ConfigurationError("when_stale must be 'accept' or 'refuse'")
         for name, one in (("clock", clock), ("timer", timer)):
@@ -138,7 +142,13 @@ class RedisFeed:
         """How this process stands to the stream."""
         reader = self._reader
         return FeedStats(
-            reader.lag, self._staleness(), self._reconnects, reader.entries, reader.skipped, reader.replays, reader.last_id.decode()
+            reader.lag,
+            self._staleness(),
+            self._reconnects,
+            reader.entries,
+            reader.skipped,
+            reader.replays,
+            reader.last_id.decode(),
         )
 
     def start(self, apply: Apply) -> None:
@@ -149,7 +159,9 @@ class RedisFeed:
             the client's errors.
         """
         if self._is_started:
-            raise ConfigurationError("a feed serves one RevocationList: make another feed, of the same client, for another list")
+            raise ConfigurationError(
+                "a feed serves one RevocationList: make another feed, of the same client, for another list"
+            )
         self._is_started = True
         self._reader.begin(apply)
         if not self.is_async:
@@ -256,7 +268,14 @@ class RedisFeed:
 
     @property
     def _reading(self) -> Reading:
-        return Reading(self.server, self._names.stream, self._reader, self._longest_wait, self._patience, self._hear_of)
+        return Reading(
+            self.server,
+            self._names.stream,
+            self._reader,
+            self._longest_wait,
+            self._patience,
+            self._hear_of,
+        )
 
     def _stop_thread(self) -> None:
         if self._tail is not None:
@@ -275,7 +294,9 @@ class RedisFeed:
 
     def _publish(self, revocations: Sequence[Revocation]) -> Conversation[None]:
         for start in range(0, len(revocations), PUBLISHED_AT_ONCE):
-            stream, lasting, messages = self.publication(revocations[start : start + PUBLISHED_AT_ONCE])
+            stream, lasting, messages = self.publication(
+                revocations[start : start + PUBLISHED_AT_ONCE]
+            )
             yield from call(PUBLISH, (stream,), lasting, b"".join(messages))
 
     def _hear_of(self, error: Exception | None) -> None:
@@ -287,7 +308,10 @@ class RedisFeed:
             self._was_connected, self._has_complained = True, False
         else:
             if not self._has_complained:
-                logger.warning("the feed of revocations is cut off (%s), and tries to connect anew", type(error).__name__)
+                logger.warning(
+                    "the feed of revocations is cut off (%s), and tries to connect anew",
+                    type(error).__name__,
+                )
             self._has_complained = True
         self._ring()
 

@@ -32,7 +32,9 @@ Row = tuple[str, float, int | None]  # as a Revocation, without the time it take
 logger = logging.getLogger("tokenwheel")
 
 _REMOVED_AT_ONCE = 8  # rows that are over, beside each publication: more than one can add, but for a logout everywhere
-_SETTLED_AFTER = 1.1  # seconds: what a lookup may go without looking at the doorbell's file, and some
+_SETTLED_AFTER = (
+    1.1  # seconds: what a lookup may go without looking at the doorbell's file, and some
+)
 _TRIED_AGAIN_AFTER = 60  # seconds: where there can be no doorbell
 _FETCHED_AT_ONCE = 1_000
 _LAST_OF_NEXT = "SELECT max(position) FROM (SELECT position FROM revocations WHERE position > ? ORDER BY position LIMIT ?)"
@@ -109,9 +111,16 @@ class SqliteFeed:
         now = self._clock()
 
         def work(connection: sqlite3.Connection) -> None:
-            over = "SELECT position FROM revocations WHERE expires_at <= ? ORDER BY expires_at LIMIT ?"
-            connection.execute(f"DELETE FROM revocations WHERE position IN ({over})", (now, _REMOVED_AT_ONCE))
-            connection.executemany("INSERT INTO revocations (session_id, expires_at, before) VALUES (?, ?, ?)", revocations)
+            over = (
+                "SELECT position FROM revocations WHERE expires_at <= ? ORDER BY expires_at LIMIT ?"
+            )
+            connection.execute(
+                f"DELETE FROM revocations WHERE position IN ({over})", (now, _REMOVED_AT_ONCE)
+            )
+            connection.executemany(
+                "INSERT INTO revocations (session_id, expires_at, before) VALUES (?, ?, ?)",
+                revocations,
+            )
 
         self._database.write(work)
         with self._lock:
@@ -150,15 +159,21 @@ class SqliteFeed:
             try:
                 self._apply(rows)
             except InvalidArgument as error:
-                raise StorageUnavailable("the database file is damaged: it holds a revocation that nobody can have made") from error
+                raise StorageUnavailable(
+                    "the database file is damaged: it holds a revocation that nobody can have made"
+                ) from error
             if last <= self._position:
-                raise StorageUnavailable("the database file is damaged: its rows are not in their order")
+                raise StorageUnavailable(
+                    "the database file is damaged: its rows are not in their order"
+                )
             self._position = last
 
     def _select_next(self, connection: sqlite3.Connection) -> tuple[int | None, list[Row]]:
         """Up to which position the next rows go, and what they say. Two looks, between which none can come below that position."""
         (last,) = connection.execute(_LAST_OF_NEXT, (self._position, _FETCHED_AT_ONCE)).fetchone()
-        return last, [] if last is None else connection.execute(_FETCH, (self._position, last, _FETCHED_AT_ONCE)).fetchall()
+        return last, [] if last is None else connection.execute(
+            _FETCH, (self._position, last, _FETCHED_AT_ONCE)
+        ).fetchall()
 
     def _ring(self) -> float:
         """Rings; when nobody is left who could not have heard it."""
@@ -173,18 +188,27 @@ class SqliteFeed:
 
     def _look_at_bell(self) -> None:
         """Opens the doorbell's file, if the one that is open isn't it; makes one if need be."""
-        if (self._bell is not None and self._bell.is_in_place()) or time.monotonic() < self._no_bell_until:
+        if (
+            self._bell is not None and self._bell.is_in_place()
+        ) or time.monotonic() < self._no_bell_until:
             return
         refusal: Exception | None
         try:
             self._bell = self._find_bell() or self._database.write(self._make_bell)
             refusal = self._bell.refusal
         except _NoBell as error:
-            self._bell, self._no_bell_until, refusal = None, time.monotonic() + _TRIED_AGAIN_AFTER, error
+            self._bell, self._no_bell_until, refusal = (
+                None,
+                time.monotonic() + _TRIED_AGAIN_AFTER,
+                error,
+            )
         if refusal is not None and not self._has_said_so:
             self._has_said_so = True
             reason = type(refusal.__cause__ or refusal).__name__
-            logger.warning("no file can be mapped beside the database (%s), so each read asks SQLite for revocations", reason)
+            logger.warning(
+                "no file can be mapped beside the database (%s), so each read asks SQLite for revocations",
+                reason,
+            )
 
     def _find_bell(self) -> Doorbell | None:
         try:
@@ -199,7 +223,12 @@ class SqliteFeed:
         found = self._find_bell()
         if found is not None:
             return found
-        is_first = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'revocations'").fetchone() is None
+        is_first = (
+            connection.execute(
+                "SELECT seq FROM sqlite_sequence WHERE name = 'revocations'"
+            ).fetchone()
+            is None
+        )
         if is_first:  # The next to be made is none, whether or not a row has come until then.
             connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('revocations', 0)")
         try:

@@ -38,7 +38,9 @@ Taken = tuple[bytes, list[Row]]  # messages, and what they say
 READ_AT_ONCE = 1_000  # entries
 PUBLISHED_AT_ONCE = 250  # revocations in one entry
 LOOKED_EVERY = 1.0  # seconds
-_LONGEST_MESSAGE = 2**20  # bytes, 1 MiB: what `delete_all` publishes for 41,943 sessions of one subject
+_LONGEST_MESSAGE = (
+    2**20
+)  # bytes, 1 MiB: what `delete_all` publishes for 41,943 sessions of one subject
 _BEFORE_ALL = b"0-0"
 
 
@@ -90,7 +92,9 @@ class StreamReader:
         self._apply: Apply
         self._memory = Memory()
         self._lost: list[Memory] = []  # since the stream was lost, until it is put back
-        self._in_new: set[bytes] = set()  # meanwhile: what the new one holds, put back by others or not
+        self._in_new: set[bytes] = (
+            set()
+        )  # meanwhile: what the new one holds, put back by others or not
         self._sent: set[bytes] = set()  # since the last look, and not heard yet
         self._overdue: set[bytes] = set()  # sent before it, and not heard yet
         self._counted: int | None = None  # not known before all was read once
@@ -117,12 +121,18 @@ class StreamReader:
             pass
         while self._lost:
             lost = list(self._lost)
-            yield from self._put_back({message for memory in lost for message in memory} - self._in_new)
-            del self._lost[: len(lost)]  # All of it, unless the stream was lost once more meanwhile.
+            yield from self._put_back(
+                {message for memory in lost for message in memory} - self._in_new
+            )
+            del self._lost[
+                : len(lost)
+            ]  # All of it, unless the stream was lost once more meanwhile.
         self._in_new.clear()
         overdue = list(self._overdue)
         yield from self._put_back(overdue)
-        self._overdue.difference_update(overdue)  # Only now: the connection may have broken before all were sent again.
+        self._overdue.difference_update(
+            overdue
+        )  # Only now: the connection may have broken before all were sent again.
         self._overdue |= self._sent
         self._sent = set()
 
@@ -132,7 +142,16 @@ class StreamReader:
         while True:
             asked_at = self._timer()
             wait = int(longest_wait * 1000)
-            answer = yield "XREAD", "COUNT", READ_AT_ONCE, "BLOCK", wait, "STREAMS", self._name, self.last_id
+            answer = yield (
+                "XREAD",
+                "COUNT",
+                READ_AT_ONCE,
+                "BLOCK",
+                wait,
+                "STREAMS",
+                self._name,
+                self.last_id,
+            )
             entries = answer[0][1] if answer else []
             self._take(entries)
             if len(entries) < READ_AT_ONCE:
@@ -160,7 +179,9 @@ class StreamReader:
         if count:
             try:
                 taken = [(found[2], unpack_each(found[2]))]
-            except InvalidArgument:  # Which of them it is has to be looked up, and what there is now is taken instead.
+            except (
+                InvalidArgument
+            ):  # Which of them it is has to be looked up, and what there is now is taken instead.
                 given, _, *found = yield from self._look("apart")
                 self._take(found[2][0 if last is None else 1 :])
                 return False
@@ -170,7 +191,15 @@ class StreamReader:
         return is_all
 
     def _look(self, form: str) -> Conversation[Any]:
-        return (yield from call(LOOK, (self._name,), b"-" if self._last is None else self._last[0], READ_AT_ONCE, form))
+        return (
+            yield from call(
+                LOOK,
+                (self._name,),
+                b"-" if self._last is None else self._last[0],
+                READ_AT_ONCE,
+                form,
+            )
+        )
 
     def _begin_anew(self) -> None:
         self._lost.append(self._memory)
@@ -185,12 +214,19 @@ class StreamReader:
         missing = [one for one in map(unpack, unheard) if one.expires_at > now]
         if not missing:
             return
-        logger.warning("the stream lacks %d revocations that this process knows of; they are put back", len(missing))
+        logger.warning(
+            "the stream lacks %d revocations that this process knows of; they are put back",
+            len(missing),
+        )
         random.shuffle(missing)
         for start in range(0, len(missing), PUBLISHED_AT_ONCE):
             while not (yield from self._read_on()):
                 pass
-            chunk = [one for one in missing[start : start + PUBLISHED_AT_ONCE] if pack(one) not in self._in_new]
+            chunk = [
+                one
+                for one in missing[start : start + PUBLISHED_AT_ONCE]
+                if pack(one) not in self._in_new
+            ]
             if chunk:
                 lasting, messages = publication(chunk, now)
                 self.expect(messages)
@@ -209,7 +245,9 @@ class StreamReader:
                 skipped += 1
         self._take_in(taken, entries[-1], len(entries))
         if skipped and not self.skipped:
-            logger.warning("the stream of revocations holds entries that are none; they are passed over, and this is said once")
+            logger.warning(
+                "the stream of revocations holds entries that are none; they are passed over, and this is said once"
+            )
         self.skipped += skipped
 
     def _take_in(self, taken: Sequence[Taken], last: Any, count: int) -> None:
@@ -230,6 +268,11 @@ class StreamReader:
 
 
 def _understand(fields: Any) -> Taken:
-    if not isinstance(fields, list) or len(fields) != 4 or (fields[0], fields[2]) != (b"r", b"e") or len(fields[1]) > _LONGEST_MESSAGE:
+    if (
+        not isinstance(fields, list)
+        or len(fields) != 4
+        or (fields[0], fields[2]) != (b"r", b"e")
+        or len(fields[1]) > _LONGEST_MESSAGE
+    ):
         raise InvalidArgument("an entry of the stream has the fields r and e")
     return fields[1], unpack_each(fields[1])

@@ -59,11 +59,17 @@ class ThreadTail:
     """Reads on in a thread until it is stopped."""
 
     def __init__(self, reading: Reading) -> None:
-        self._reader, self._longest_wait, self._report = reading.reader, reading.longest_wait, reading.report
+        self._reader, self._longest_wait, self._report = (
+            reading.reader,
+            reading.longest_wait,
+            reading.report,
+        )
         self._link = Link(reading.server, reading.name, reading.patience)
         self._stopping = threading.Event()
         self._tried = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="tokenwheel-revocations", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, name="tokenwheel-revocations", daemon=True
+        )
 
     @property
     def is_ready(self) -> bool:
@@ -77,7 +83,9 @@ class ThreadTail:
 
     def stop(self) -> None:
         self._stopping.set()
-        with suppress(Exception):  # The thread may be in the midst of connecting; then it ends by itself.
+        with suppress(
+            Exception
+        ):  # The thread may be in the midst of connecting; then it ends by itself.
             self._link.close()
         self._thread.join()
 
@@ -112,7 +120,11 @@ class TaskTail:
     can't."""
 
     def __init__(self, reading: Reading) -> None:
-        self._reader, self._longest_wait, self._report = reading.reader, reading.longest_wait, reading.report
+        self._reader, self._longest_wait, self._report = (
+            reading.reader,
+            reading.longest_wait,
+            reading.report,
+        )
         self._link = AsyncLink(reading.server, reading.name, reading.patience)
         self._is_stopping = False
         self.caught_up: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -19,7 +19,13 @@ __all__ = ["AsyncLink", "Client", "Link", "Script", "Server", "call"]
 T = TypeVar("T")
 
 _LONGEST_CONNECT = 2.0  # seconds
-_NEVER_COPIED = ("maint_notifications", "oss_cluster_maint_notifications", "orig_", "event_dispatcher", "himport_registry")
+_NEVER_COPIED = (
+    "maint_notifications",
+    "oss_cluster_maint_notifications",
+    "orig_",
+    "event_dispatcher",
+    "himport_registry",
+)
 """What a pool gives to its connections and to no others: they would report to it."""
 
 
@@ -85,10 +91,23 @@ class Server:
             if not hasattr(origin, "connection_kwargs"):
                 origin = self.client.get_redis_connection(origin)
         origin = getattr(origin, "connection_pool", origin)
-        options = {name: value for name, value in origin.connection_kwargs.items() if not name.startswith(_NEVER_COPIED)}
+        options = {
+            name: value
+            for name, value in origin.connection_kwargs.items()
+            if not name.startswith(_NEVER_COPIED)
+        }
         # Version 2 of the protocol, in which every answer is a list. Who waits here knows best when to try again.
-        options.update(decode_responses=False, protocol=2, retry=None, retry_on_error=[], retry_on_timeout=False, health_check_interval=0)
-        options.update(socket_timeout=timeout, socket_connect_timeout=min(timeout, _LONGEST_CONNECT))
+        options.update(
+            decode_responses=False,
+            protocol=2,
+            retry=None,
+            retry_on_error=[],
+            retry_on_timeout=False,
+            health_check_interval=0,
+        )
+        options.update(
+            socket_timeout=timeout, socket_connect_timeout=min(timeout, _LONGEST_CONNECT)
+        )
         return origin.connection_class(**options)
 
 
@@ -105,7 +124,9 @@ class Link(_Link):
 
     def open(self) -> None:
         if self._server.is_cluster:
-            self._server.client.execute_command("EXISTS", self._key)  # by which the client learns who has the key now
+            self._server.client.execute_command(
+                "EXISTS", self._key
+            )  # by which the client learns who has the key now
         self._connection = self._server.connection(self._key, self._timeout)
         self._connection.connect()
 

@@ -32,7 +32,9 @@ def converse(conversation: Conversation[T], send: Callable[[Command], Any]) -> T
         return value
 
 
-async def converse_async(conversation: Conversation[T], send: Callable[[Command], Awaitable[Any]]) -> T:
+async def converse_async(
+    conversation: Conversation[T], send: Callable[[Command], Awaitable[Any]]
+) -> T:
     """The same, each answer awaited."""
     try:
         command = next(conversation)

@@ -57,7 +57,9 @@ class Names:
 
     def __init__(self, prefix: str) -> None:
         if not isinstance(prefix, str) or not _PREFIX.fullmatch(prefix):
-            raise ConfigurationError("prefix must be 1 to 64 letters, digits and characters of _ . : / -")
+            raise ConfigurationError(
+                "prefix must be 1 to 64 letters, digits and characters of _ . : / -"
+            )
         self.prefix = prefix
         self.head = f"{prefix}:{{"
         """What the name of every session begins with, up to its tag."""

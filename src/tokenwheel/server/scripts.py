@@ -20,7 +20,16 @@ from __future__ import annotations
 
 from .client import Script
 
-__all__ = ["CLOCK_MARGIN", "DELETE", "INSERT", "LOOK", "PUBLISH", "READ_ALL", "REPLACE", "milliseconds"]
+__all__ = [
+    "CLOCK_MARGIN",
+    "DELETE",
+    "INSERT",
+    "LOOK",
+    "PUBLISH",
+    "READ_ALL",
+    "REPLACE",
+    "milliseconds",
+]
 
 CLOCK_MARGIN = 900  # seconds: by so much, 15 minutes, may the clocks of two nodes, or of a node and the server, differ
 

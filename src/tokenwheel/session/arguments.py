@@ -54,7 +54,9 @@ def check_subject(subject: object) -> str:
     if not isinstance(subject, str):
         raise InvalidArgument(f"subject must be a str, not {type(subject).__name__}")
     if not 0 < len(subject) <= LONGEST_SUBJECT:
-        raise InvalidArgument(f"subject must have 1 to {LONGEST_SUBJECT} characters, and has {len(subject)}")
+        raise InvalidArgument(
+            f"subject must have 1 to {LONGEST_SUBJECT} characters, and has {len(subject)}"
+        )
     if "\0" in subject:
         raise InvalidArgument("subject must not contain NUL")
     if not _is_unicode(subject):
@@ -66,7 +68,9 @@ def check_session_id(session_id: object) -> str:
     """The session id in a session id or a full refresh token."""
     found = session_id_of(session_id)
     if found is None:
-        raise InvalidArgument("session_id must be a session id (16 base64url characters) or a refresh token")
+        raise InvalidArgument(
+            "session_id must be a session id (16 base64url characters) or a refresh token"
+        )
     return found
 
 
@@ -74,8 +78,14 @@ def check_lifetime(name: str, seconds: object, default: int) -> int:
     """A lifetime given for one call, or the manager's own."""
     if seconds is None:
         return default
-    if isinstance(seconds, bool) or not isinstance(seconds, int) or not 0 < seconds <= LONGEST_LIFETIME:
-        raise InvalidArgument(f"{name} must be a whole number of seconds from 1 to {LONGEST_LIFETIME} (100 years)")
+    if (
+        isinstance(seconds, bool)
+        or not isinstance(seconds, int)
+        or not 0 < seconds <= LONGEST_LIFETIME
+    ):
+        raise InvalidArgument(
+            f"{name} must be a whole number of seconds from 1 to {LONGEST_LIFETIME} (100 years)"
+        )
     return seconds
 
 
@@ -108,9 +118,15 @@ def _why_not_json(value: Any, depth: int) -> str | None:
     if kind is str:
         return None if _is_unicode(value) else "has a text with a lone surrogate"
     if kind is int:
-        return None if _SMALLEST_INTEGER <= value <= _LARGEST_INTEGER else "has an integer of more than 64 bits"
+        return (
+            None
+            if _SMALLEST_INTEGER <= value <= _LARGEST_INTEGER
+            else "has an integer of more than 64 bits"
+        )
     if kind is float:
-        return None if isfinite(value) else "has a number that JSON cannot hold (NaN or an infinity)"
+        return (
+            None if isfinite(value) else "has a number that JSON cannot hold (NaN or an infinity)"
+        )
     if kind is not list and kind is not tuple and kind is not dict:
         return f"has a value of type {kind.__name__}, which is not JSON"
     if depth > MAX_NESTING:
@@ -146,14 +162,23 @@ def check_context(context: object) -> SessionContext:
         _check_text(f"context.device.{name}", getattr(device, name))
     if not device.extra:
         return context
-    return SessionContext(context.ip, Device(device.name, device.type, _private_copy(device.extra)), context.location)
+    return SessionContext(
+        context.ip, Device(device.name, device.type, _private_copy(device.extra)), context.location
+    )
 
 
 def _check_text(name: str, text: object) -> None:
     if text is None:
         return
-    if not isinstance(text, str) or len(text) > _LONGEST_TEXT or "\0" in text or not _is_unicode(text):
-        raise InvalidArgument(f"{name} must be a str of at most {_LONGEST_TEXT} characters, without NUL or a lone surrogate")
+    if (
+        not isinstance(text, str)
+        or len(text) > _LONGEST_TEXT
+        or "\0" in text
+        or not _is_unicode(text)
+    ):
+        raise InvalidArgument(
+            f"{name} must be a str of at most {_LONGEST_TEXT} characters, without NUL or a lone surrogate"
+        )
 
 
 def _private_copy(extra: object) -> dict[str, Any]:
@@ -165,7 +190,9 @@ def _private_copy(extra: object) -> dict[str, Any]:
         raise InvalidArgument(f"context.device.extra {reason}")
     text = orjson.dumps(copied)
     if len(text) > _LARGEST_DEVICE:
-        raise InvalidArgument(f"context.device.extra must have at most {_LARGEST_DEVICE} bytes of JSON, and has {len(text)}")
+        raise InvalidArgument(
+            f"context.device.extra must have at most {_LARGEST_DEVICE} bytes of JSON, and has {len(text)}"
+        )
     copy: dict[str, Any] = orjson.loads(text)
     return copy
 
@@ -173,5 +200,7 @@ def _private_copy(extra: object) -> dict[str, Any]:
 def check_identity(claims: object) -> tuple[str, str]:
     """The subject and the session id of claims that ``read`` returned."""
     if not isinstance(claims, Mapping):
-        raise InvalidArgument("claims must be what read returned, or a mapping with 'sub' and 'sid'")
+        raise InvalidArgument(
+            "claims must be what read returned, or a mapping with 'sub' and 'sid'"
+        )
     return check_subject(claims.get("sub")), check_session_id(claims.get("sid"))

@@ -20,7 +20,14 @@ from math import floor
 from typing import Any, Final, Literal, TypeVar
 
 from .._impl import digest
-from ..errors import ContextMismatch, RefreshTokenReused, SessionNotFound, StorageUnavailable, TokenwheelError, TooManySessions
+from ..errors import (
+    ContextMismatch,
+    RefreshTokenReused,
+    SessionNotFound,
+    StorageUnavailable,
+    TokenwheelError,
+    TooManySessions,
+)
 from ..events import (
     AllSessionsInvalidated,
     Event,
@@ -34,9 +41,22 @@ from ..events import (
 from ..jwt import AccessTokens
 from ..models import Session, SessionRecord, SessionTokens
 from ..revocation.feed import Revocation
-from .arguments import check_claims, check_context, check_identity, check_lifetime, check_session_id, check_subject
+from .arguments import (
+    check_claims,
+    check_context,
+    check_identity,
+    check_lifetime,
+    check_session_id,
+    check_subject,
+)
 from .options import Lifecycle
-from .refresh_tokens import RefreshToken, new_refresh_token, new_salt, parse_refresh_token, successor
+from .refresh_tokens import (
+    RefreshToken,
+    new_refresh_token,
+    new_salt,
+    parse_refresh_token,
+    successor,
+)
 
 __all__ = [
     "DELETE",
@@ -81,9 +101,13 @@ def failure(operation: str, error: Exception) -> Exception:
     if operation == HOOK:
         meaning = ContextMismatch("the refresh hook refused the context this refresh comes from")
     elif operation == REVOKE:
-        meaning = StorageUnavailable("the revocation feed could not be reached or answered an error; the call can be made again")
+        meaning = StorageUnavailable(
+            "the revocation feed could not be reached or answered an error; the call can be made again"
+        )
     else:
-        meaning = StorageUnavailable("the session storage could not be reached or answered an error; the call can be made again")
+        meaning = StorageUnavailable(
+            "the session storage could not be reached or answered an error; the call can be made again"
+        )
     meaning.__cause__ = error
     return meaning
 
@@ -117,7 +141,14 @@ class SessionFlow:
         self._clock = clock
         self._longest_session = max(lifecycle.refresh_ttl, lifecycle.access_ttl)
 
-    def create(self, claims: object, subject: object, context: object, access_ttl: object, refresh_ttl: object) -> Flow[SessionTokens]:
+    def create(
+        self,
+        claims: object,
+        subject: object,
+        context: object,
+        access_ttl: object,
+        refresh_ttl: object,
+    ) -> Flow[SessionTokens]:
         options = self._options
         self._tokens.check_signing()
         subject = check_subject(subject)
@@ -128,7 +159,9 @@ class SessionFlow:
         now = self._clock()
         expires_at = floor(now + session_seconds)
         ends_at = self._end_of(expires_at, now)
-        refresh_token = new_refresh_token(options.secret_length, b"" if self._id_prefix is None else self._id_prefix(subject))
+        refresh_token = new_refresh_token(
+            options.secret_length, b"" if self._id_prefix is None else self._id_prefix(subject)
+        )
         access_expires_at = min(floor(now) + access_seconds, ends_at)
         record = SessionRecord(
             1,
@@ -147,11 +180,15 @@ class SessionFlow:
             None,
             origin,
         )
-        answer = self._tokens_for(record, refresh_token.to_text(), access_expires_at, now, checked_claims)
+        answer = self._tokens_for(
+            record, refresh_token.to_text(), access_expires_at, now, checked_claims
+        )
         self._longest_session = max(self._longest_session, session_seconds)
         while not (yield INSERT, (record, options.max_sessions, now)):
             if options.when_full == "reject":
-                raise TooManySessions(f"the subject already has the {options.max_sessions} sessions that max_sessions allows")
+                raise TooManySessions(
+                    f"the subject already has the {options.max_sessions} sessions that max_sessions allows"
+                )
             yield from self._evict_oldest(subject, now)
         if self._listeners.want(SessionEvent.SESSION_CREATED):
             yield NOTIFY, (SessionCreated(record.to_session()),)
@@ -162,7 +199,14 @@ class SessionFlow:
         records: Iterable[SessionRecord] = yield READ_ALL, (check_subject(subject), now)
         return {record.id: record.to_session() for record in records if record.ends_at > now}
 
-    def update(self, refresh_token: object, claims: object, subject: object, context: object, access_ttl: object) -> Flow[SessionTokens]:
+    def update(
+        self,
+        refresh_token: object,
+        claims: object,
+        subject: object,
+        context: object,
+        access_ttl: object,
+    ) -> Flow[SessionTokens]:
         options = self._options
         self._tokens.check_signing()
         wanted_subject = None if subject is None else check_subject(subject)
@@ -180,11 +224,15 @@ class SessionFlow:
             standing = self._standing(presented, record, now)
             if standing == "reused":
                 yield from self._take_down(record, now)
-            if record.context.device is not None or not self._compares_devices:  # Else there is nothing to compare.
+            if (
+                record.context.device is not None or not self._compares_devices
+            ):  # Else there is nothing to compare.
                 yield HOOK, (record.to_session(), origin)
             ends_at = max(self._end_of(record.expires_at, now), record.ends_at)
             access_expires_at = min(floor(now) + access_seconds, ends_at)
-            following, secret_hash, previous_hash, salt, rotated_at = self._rotate(presented, record, standing, now)
+            following, secret_hash, previous_hash, salt, rotated_at = self._rotate(
+                presented, record, standing, now
+            )
             changed = SessionRecord(
                 record.version + 1,
                 record.id,
@@ -232,7 +280,10 @@ class SessionFlow:
         ended = yield from self._end(records, now)
         lived = [record for record in ended if record.ends_at > now]
         if self._listeners.want(SessionEvent.ALL_SESSIONS_INVALIDATED):
-            yield NOTIFY, (AllSessionsInvalidated(subject, tuple(record.to_session() for record in lived)),)
+            yield (
+                NOTIFY,
+                (AllSessionsInvalidated(subject, tuple(record.to_session() for record in lived)),),
+            )
         return len(lived)
 
     def restrict_one(self, claims: object) -> Flow[None]:
@@ -258,12 +309,23 @@ class SessionFlow:
         return expires_at if idle is None else min(expires_at, floor(now + idle))
 
     def _tokens_for(
-        self, record: SessionRecord, refresh_token: str, access_expires_at: int, now: float, claims: Mapping[str, Any]
+        self,
+        record: SessionRecord,
+        refresh_token: str,
+        access_expires_at: int,
+        now: float,
+        claims: Mapping[str, Any],
     ) -> SessionTokens:
-        access_token = self._tokens.issue(record.subject, record.id, record.generation, floor(now), access_expires_at, claims)
-        return SessionTokens(access_token, refresh_token, record.id, access_expires_at, record.ends_at)
+        access_token = self._tokens.issue(
+            record.subject, record.id, record.generation, floor(now), access_expires_at, claims
+        )
+        return SessionTokens(
+            access_token, refresh_token, record.id, access_expires_at, record.ends_at
+        )
 
-    def _standing(self, presented: RefreshToken, record: SessionRecord, now: float) -> Literal["current", "retried", "reused"]:
+    def _standing(
+        self, presented: RefreshToken, record: SessionRecord, now: float
+    ) -> Literal["current", "retried", "reused"]:
         """What a refresh token of the right family is: the current one, the one before it within its grace, or one long replaced."""
         hashed = digest(presented.secret)
         if compare_digest(hashed, record.secret_hash):
@@ -295,11 +357,16 @@ class SessionFlow:
         for one in (yield from self._end([record], now)):
             yield from self._tell(SessionEvent.SESSION_INVALIDATED, one, SessionInvalidated)
             yield from self._tell(SessionEvent.REFRESH_TOKEN_REUSED, one, RefreshTokenReuse)
-        raise RefreshTokenReused("a refresh token was used again after its successor had been handed out, so its session was ended")
+        raise RefreshTokenReused(
+            "a refresh token was used again after its successor had been handed out, so its session was ended"
+        )
 
     def _evict_oldest(self, subject: str, now: float) -> Flow[None]:
         records: Iterable[SessionRecord] = yield READ_ALL, (subject, now)
-        live = sorted((record for record in records if record.ends_at > now), key=lambda record: (record.created_at, record.id))
+        live = sorted(
+            (record for record in records if record.ends_at > now),
+            key=lambda record: (record.created_at, record.id),
+        )
         surplus = len(live) - (self._options.max_sessions or 0) + 1
         if surplus > 0:
             for record in (yield from self._end(live[:surplus], now)):
@@ -309,7 +376,9 @@ class SessionFlow:
         """Revokes the access tokens of sessions, then deletes them; again for those that changed in between. Those it deleted."""
         ended: list[SessionRecord] = []
         while records:
-            revocations = [Revocation(record.id, self._covered_until(record), None) for record in records]
+            revocations = [
+                Revocation(record.id, self._covered_until(record), None) for record in records
+            ]
             if self._at_once:
                 deleted = frozenset((yield END, (records, now, revocations)))
             else:
@@ -352,10 +421,14 @@ class SessionFlow:
         """The record as somebody else has left it, after a swap that failed."""
         current: SessionRecord | None = yield READ, (record.id, now)
         if current is not None and current.version == record.version:
-            raise StorageUnavailable("the session storage refused a change of a record that nobody else had changed")
+            raise StorageUnavailable(
+                "the session storage refused a change of a record that nobody else had changed"
+            )
         return current
 
-    def _tell(self, event: SessionEvent, record: SessionRecord, make: Callable[[Session], Event]) -> Flow[None]:
+    def _tell(
+        self, event: SessionEvent, record: SessionRecord, make: Callable[[Session], Event]
+    ) -> Flow[None]:
         if self._listeners.want(event):
             yield NOTIFY, (make(record.to_session()),)
 

@@ -24,4 +24,6 @@ def same_device(session: Session, context: SessionContext) -> None:
         return
     comes_from = context.device
     if comes_from is None or (comes_from.name, comes_from.type) != (opened_on.name, opened_on.type):
-        raise ContextMismatch("the session was opened on another device than the one this refresh comes from")
+        raise ContextMismatch(
+            "the session was opened on another device than the one this refresh comes from"
+        )

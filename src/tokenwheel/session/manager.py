@@ -24,7 +24,21 @@ from ..models import Session, SessionContext, SessionTokens
 from ..revocation import Revocation, RevocationList
 from ..storage.memory import MemoryStorage
 from ..storage.protocol import AsyncSessionStorage, SessionStorage
-from .flow import DELETE, END, HOOK, INSERT, NOTIFY, READ, READ_ALL, REPLACE, RESTRICT, REVOKE, Flow, SessionFlow, failure
+from .flow import (
+    DELETE,
+    END,
+    HOOK,
+    INSERT,
+    NOTIFY,
+    READ,
+    READ_ALL,
+    REPLACE,
+    RESTRICT,
+    REVOKE,
+    Flow,
+    SessionFlow,
+    failure,
+)
 from .hooks import RefreshHook, same_device
 from .options import check_hook, check_lifecycle, check_tokens
 
@@ -91,7 +105,9 @@ class _Manager:
         hook = check_hook(refresh_hook)
         storage = MemoryStorage() if storage is None else storage
         if not all(callable(getattr(storage, name, None)) for name in _STORAGE_METHODS):
-            raise ConfigurationError(f"storage must have the methods of SessionStorage: {', '.join(_STORAGE_METHODS)}")
+            raise ConfigurationError(
+                f"storage must have the methods of SessionStorage: {', '.join(_STORAGE_METHODS)}"
+            )
         revocations = RevocationList(clock=clock) if revocations is None else revocations
         if not isinstance(revocations, RevocationList):
             raise ConfigurationError("revocations must be a RevocationList")
@@ -114,7 +130,9 @@ class _Manager:
         )
         self._tokens = tokens
         self._verify = tokens.verifier.verify
-        if type(self).read is _Manager.read:  # A call between the two would cost nearly as much as all the rest.
+        if (
+            type(self).read is _Manager.read
+        ):  # A call between the two would cost nearly as much as all the rest.
             vars(self)["read"] = self._verify
         self._listeners = Listeners()
         feed, publishes_to = revocations.feed, getattr(storage, "publishes_to", None)
@@ -146,7 +164,9 @@ class _Manager:
             return partial(asyncio.to_thread, function)
         return function
 
-    def _revoke_and(self, change: Callable[..., Any], what: Any, now: float, revocations: Sequence[Revocation]) -> Any:
+    def _revoke_and(
+        self, change: Callable[..., Any], what: Any, now: float, revocations: Sequence[Revocation]
+    ) -> Any:
         """Refuses here first, then has the storage change what it keeps and tell the others, all in one step."""
         self._revocations.refuse(revocations, now)
         return change(what, now, self._revocations.feed, revocations)
@@ -154,10 +174,22 @@ class _Manager:
     @staticmethod
     def _refuse_async(name: str, function: Callable[..., Any], owner: object = None) -> None:
         is_async = getattr(owner, "is_async", False) is True
-        if is_async or inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
-            raise ConfigurationError(f"{name} must not be async in a SessionManager; AsyncSessionManager takes it")
+        if (
+            is_async
+            or inspect.iscoroutinefunction(function)
+            or inspect.iscoroutinefunction(type(function).__call__)
+        ):
+            raise ConfigurationError(
+                f"{name} must not be async in a SessionManager; AsyncSessionManager takes it"
+            )
 
-    def read(self, access_token: str, *, audience: str | Sequence[str] | None = None, leeway: float | None = None) -> Claims:
+    def read(
+        self,
+        access_token: str,
+        *,
+        audience: str | Sequence[str] | None = None,
+        leeway: float | None = None,
+    ) -> Claims:
         """Verifies an access token and returns its claims. Touches no storage and no network, and never waits.
 
         Args:
@@ -194,7 +226,9 @@ class _Manager:
             if not callable(one):
                 raise InvalidArgument("listener must be a callable that takes one event")
             if not self._takes_async and inspect.iscoroutinefunction(one):
-                raise InvalidArgument("listener must not be a coroutine function in a SessionManager; AsyncSessionManager takes it")
+                raise InvalidArgument(
+                    "listener must not be a coroutine function in a SessionManager; AsyncSessionManager takes it"
+                )
             self._listeners.add(event, one)
             return one
 
@@ -348,7 +382,12 @@ class SessionManager(_Manager):
     def __enter__(self) -> SessionManager:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         self.close()
 
     def _run(self, flow: Flow[T]) -> T:
@@ -359,7 +398,9 @@ class SessionManager(_Manager):
                     answer = self._perform[operation](*arguments)
                     if isinstance(answer, CoroutineType):
                         answer.close()
-                        raise ConfigurationError(f"{operation} must not be async in a SessionManager; AsyncSessionManager takes it")
+                        raise ConfigurationError(
+                            f"{operation} must not be async in a SessionManager; AsyncSessionManager takes it"
+                        )
                 except Exception as error:
                     operation, arguments = flow.throw(failure(operation, error))
                 else:
@@ -411,7 +452,9 @@ class AsyncSessionManager(_Manager):
         access_ttl: int | None = None,
     ) -> SessionTokens:
         """See :meth:`SessionManager.update`."""
-        return await self._run(self._flow.update(refresh_token, claims, subject, context, access_ttl))
+        return await self._run(
+            self._flow.update(refresh_token, claims, subject, context, access_ttl)
+        )
 
     async def delete_one(self, subject: str, session_id: str) -> bool:
         """See :meth:`SessionManager.delete_one`."""
@@ -437,7 +480,12 @@ class AsyncSessionManager(_Manager):
         await self._revocations.replay()
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         await self.close()
 
     async def _run(self, flow: Flow[T]) -> T:

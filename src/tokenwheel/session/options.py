@@ -56,8 +56,14 @@ def check_tokens(
     if not callable(clock):
         raise ConfigurationError("clock must be a callable that returns Unix seconds")
     issued = _check_audience("audience", audience)
-    accepted = issued if accept_audience is None else _check_audience("accept_audience", accept_audience)
-    return _check_keys(keys, algorithm), issued, (accepted,) if isinstance(accepted, str) else accepted
+    accepted = (
+        issued if accept_audience is None else _check_audience("accept_audience", accept_audience)
+    )
+    return (
+        _check_keys(keys, algorithm),
+        issued,
+        (accepted,) if isinstance(accepted, str) else accepted,
+    )
 
 
 def check_lifecycle(
@@ -103,7 +109,9 @@ def check_hook(hook: object) -> RefreshHook:
     if hook is None:
         return same_device
     if not callable(hook):
-        raise ConfigurationError("refresh_hook must be a callable that takes a Session and a SessionContext")
+        raise ConfigurationError(
+            "refresh_hook must be a callable that takes a Session and a SessionContext"
+        )
     checked: Callable[..., Any] = hook
     return checked
 
@@ -126,7 +134,9 @@ def _check_audience(name: str, audience: object) -> str | tuple[str, ...]:
     if isinstance(audience, str):
         if audience:
             return audience
-    elif isinstance(audience, Sequence) and not isinstance(audience, bytes | bytearray | memoryview):
+    elif isinstance(audience, Sequence) and not isinstance(
+        audience, bytes | bytearray | memoryview
+    ):
         several = tuple(audience)
         if several and all(isinstance(one, str) and one for one in several):
             return several

@@ -62,7 +62,9 @@ def new_refresh_token(secret_length: int, id_prefix: bytes = b"") -> RefreshToke
     drawn = random_bytes(_FIXED_BYTES + secret_length)
     if id_prefix:
         drawn = id_prefix + drawn[len(id_prefix) :]
-    return RefreshToken(encode(drawn[:SESSION_ID_BYTES]), drawn[SESSION_ID_BYTES:_FIXED_BYTES], drawn[_FIXED_BYTES:])
+    return RefreshToken(
+        encode(drawn[:SESSION_ID_BYTES]), drawn[SESSION_ID_BYTES:_FIXED_BYTES], drawn[_FIXED_BYTES:]
+    )
 
 
 def new_salt() -> bytes:
@@ -79,7 +81,9 @@ def parse_refresh_token(text: object) -> RefreshToken | None:
         return None
     if len(raw) < _FIXED_BYTES + SHORTEST_SECRET:
         return None
-    return RefreshToken(str(text[:SESSION_ID_LENGTH]), raw[SESSION_ID_BYTES:_FIXED_BYTES], raw[_FIXED_BYTES:])
+    return RefreshToken(
+        str(text[:SESSION_ID_LENGTH]), raw[SESSION_ID_BYTES:_FIXED_BYTES], raw[_FIXED_BYTES:]
+    )
 
 
 def session_id_of(text: object) -> str | None:

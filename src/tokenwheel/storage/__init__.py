@@ -5,4 +5,10 @@ from .protocol import AsyncSessionStorage, SessionStorage
 from .redis import RedisStorage
 from .sqlite import SqliteStorage
 
-__all__ = ["AsyncSessionStorage", "MemoryStorage", "RedisStorage", "SessionStorage", "SqliteStorage"]
+__all__ = [
+    "AsyncSessionStorage",
+    "MemoryStorage",
+    "RedisStorage",
+    "SessionStorage",
+    "SqliteStorage",
+]

@@ -24,7 +24,9 @@ class MemoryStorage:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._now = 0.0
-        self._records: ExpiringCache[str, SessionRecord] = ExpiringCache(on_remove=self._forget, clock=self._clock)
+        self._records: ExpiringCache[str, SessionRecord] = ExpiringCache(
+            on_remove=self._forget, clock=self._clock
+        )
         self._ids_by_subject: dict[str, set[str]] = {}
 
     def __repr__(self) -> str:
@@ -87,7 +89,10 @@ class MemoryStorage:
         self._records.set(record.id, record, max(record.ends_at - self._now, _SHORTEST_LIFETIME))
 
     def _live(self, subject: str) -> list[SessionRecord]:
-        found = (self._records.get(session_id) for session_id in tuple(self._ids_by_subject.get(subject, ())))
+        found = (
+            self._records.get(session_id)
+            for session_id in tuple(self._ids_by_subject.get(subject, ()))
+        )
         return [record for record in found if record is not None]
 
     def _forget(self, session_id: str, record: SessionRecord, reason: RemovalReason) -> None:

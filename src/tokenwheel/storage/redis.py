@@ -78,7 +78,11 @@ class RedisStorage:
         On a cluster they can't, since a script there only reaches the keys of one slot.
         """
         server = getattr(feed, "server", None)
-        return isinstance(server, Server) and server.client is self._server.client and not server.is_cluster
+        return (
+            isinstance(server, Server)
+            and server.client is self._server.client
+            and not server.is_cluster
+        )
 
     def insert(self, record: SessionRecord, limit: int | None, now: float) -> Any:
         return self._server.hold(self._insert(record, limit, now))
@@ -89,11 +93,19 @@ class RedisStorage:
     def read_all(self, subject: str, now: float) -> Any:
         return self._server.hold(self._read_all(subject, now))
 
-    def replace(self, record: SessionRecord, now: float, feed: Any = None, revocations: Sequence[Any] = ()) -> Any:
+    def replace(
+        self, record: SessionRecord, now: float, feed: Any = None, revocations: Sequence[Any] = ()
+    ) -> Any:
         """With a feed and one revocation also publishes that, where the record was replaced."""
         return self._server.hold(self._replace(record, now, feed, revocations))
 
-    def delete(self, records: Sequence[SessionRecord], now: float, feed: Any = None, revocations: Sequence[Any] = ()) -> Any:
+    def delete(
+        self,
+        records: Sequence[SessionRecord],
+        now: float,
+        feed: Any = None,
+        revocations: Sequence[Any] = (),
+    ) -> Any:
         """With a feed and a revocation for each record also publishes those of the records that were deleted."""
         return self._server.hold(self._delete(records, now, feed, revocations))
 
@@ -106,14 +118,18 @@ class RedisStorage:
         counted: int = 0
         names: list[Any] = []
         try:
-            for name in self._server.client.scan_iter(match=self._names.every_session, count=_COUNTED_AT_ONCE):
+            for name in self._server.client.scan_iter(
+                match=self._names.every_session, count=_COUNTED_AT_ONCE
+            ):
                 names.append(name)
                 if len(names) == _COUNTED_AT_ONCE:
                     counted += self._count_live(names, now)
                     names.clear()
             return counted + self._count_live(names, now)
         except Exception as error:
-            raise StorageUnavailable("the session storage could not be reached or answered an error") from error
+            raise StorageUnavailable(
+                "the session storage could not be reached or answered an error"
+            ) from error
 
     def _count_live(self, names: Sequence[Any], now: float) -> int:
         pipeline = self._server.client.pipeline(transaction=False)
@@ -124,7 +140,9 @@ class RedisStorage:
 
     def _insert(self, record: SessionRecord, limit: int | None, now: float) -> Conversation[bool]:
         if self._server.is_cluster and slot_of_id(record.id) != slot_of_subject(record.subject):
-            raise InvalidArgument("on a cluster the id of a session must begin with session_id_prefix(subject)")
+            raise InvalidArgument(
+                "on a cluster the id of a session must begin with session_id_prefix(subject)"
+            )
         answer = yield from call(
             INSERT,
             (self._names.session(record.id), self._names.index(record.subject)),
@@ -136,7 +154,9 @@ class RedisStorage:
         )
         if answer == 0 and limit is not None and self._server.is_cluster:
             listed = yield from self._read_all(record.subject, now)
-            if sum(one.ends_at > now for one in listed) < limit:  # Some that were counted are gone, and now no longer listed.
+            if (
+                sum(one.ends_at > now for one in listed) < limit
+            ):  # Some that were counted are gone, and now no longer listed.
                 return (yield from self._insert(record, limit, now))
         if answer < 0:
             raise KeyError("a session with this id exists already")
@@ -152,14 +172,18 @@ class RedisStorage:
         records = []
         for name, value in zip(found[::2], found[1::2], strict=True):
             session_id = name.decode("ascii")
-            record = (yield from self._read(session_id)) if value is None else _unpack(session_id, value)
+            record = (
+                (yield from self._read(session_id)) if value is None else _unpack(session_id, value)
+            )
             if record is None:
                 yield "ZREM", index, self._names.member(session_id)
             else:
                 records.append(record)
         return records
 
-    def _replace(self, record: SessionRecord, now: float, feed: Any, revocations: Sequence[Any]) -> Conversation[bool]:
+    def _replace(
+        self, record: SessionRecord, now: float, feed: Any, revocations: Sequence[Any]
+    ) -> Conversation[bool]:
         keys: tuple[Any, ...] = (self._names.session(record.id), self._names.index(record.subject))
         arguments = [_VERSION.pack(record.version - 1), *self._kept(record, now)]
         if revocations:
@@ -168,7 +192,9 @@ class RedisStorage:
             arguments += [b"".join(messages), lasting]
         return bool((yield from call(REPLACE, keys, *arguments)))
 
-    def _delete(self, records: Sequence[SessionRecord], now: float, feed: Any, revocations: Sequence[Any]) -> Conversation[list[str]]:
+    def _delete(
+        self, records: Sequence[SessionRecord], now: float, feed: Any, revocations: Sequence[Any]
+    ) -> Conversation[list[str]]:
         deleted: list[str] = []
         lasting: int | str = ""
         messages: Sequence[bytes] = [b""] * len(records)
@@ -179,9 +205,15 @@ class RedisStorage:
         paired = sorted(zip(records, messages, strict=True), key=lambda pair: pair[0].subject)
         for subject, pairs in groupby(paired, key=lambda pair: pair[0].subject):
             group = list(pairs)
-            keys = (self._names.index(subject), *(self._names.session(record.id) for record, _ in group), *stream)
+            keys = (
+                self._names.index(subject),
+                *(self._names.session(record.id) for record, _ in group),
+                *stream,
+            )
             arguments = [
-                one for record, message in group for one in (_VERSION.pack(record.version), self._names.member(record.id), message)
+                one
+                for record, message in group
+                for one in (_VERSION.pack(record.version), self._names.member(record.id), message)
             ]
             places = yield from call(DELETE, keys, lasting, *arguments)
             deleted += [group[place - 1][0].id for place in places]
@@ -193,7 +225,13 @@ class RedisStorage:
 
     def _kept(self, record: SessionRecord, now: float) -> tuple[Any, ...]:
         """What ``keep`` in the scripts is told."""
-        return self._names.member(record.id), _pack(record), record.ends_at, milliseconds(record.ends_at - now), _over(now)
+        return (
+            self._names.member(record.id),
+            _pack(record),
+            record.ends_at,
+            milliseconds(record.ends_at - now),
+            _over(now),
+        )
 
 
 def _over(now: float) -> str:
@@ -204,10 +242,15 @@ def _over(now: float) -> str:
 def _pack(record: SessionRecord) -> bytes:
     subject = record.subject.encode()
     present, parts = 0, []
-    for flag, one, length in ((_PREVIOUS, record.previous_hash, _HASH_BYTES), (_SALT, record.salt, _SALT_BYTES)):
+    for flag, one, length in (
+        (_PREVIOUS, record.previous_hash, _HASH_BYTES),
+        (_SALT, record.salt, _SALT_BYTES),
+    ):
         if one is not None:
             if len(one) != length:
-                raise InvalidArgument(f"a record's hashes have {_HASH_BYTES} bytes, and its salt has {_SALT_BYTES}")
+                raise InvalidArgument(
+                    f"a record's hashes have {_HASH_BYTES} bytes, and its salt has {_SALT_BYTES}"
+                )
             present |= flag
             parts.append(one)
     if record.rotated_at is not None:
@@ -232,9 +275,20 @@ def _pack(record: SessionRecord) -> bytes:
 
 def _unpack(session_id: str, value: bytes) -> SessionRecord:
     try:
-        layout, version, ends_at, expires_at, access_expires_at, created_at, last_used_at, generation, length, present, family, secret = (
-            _HEAD.unpack_from(value)
-        )
+        (
+            layout,
+            version,
+            ends_at,
+            expires_at,
+            access_expires_at,
+            created_at,
+            last_used_at,
+            generation,
+            length,
+            present,
+            family,
+            secret,
+        ) = _HEAD.unpack_from(value)
         if layout != _LAYOUT:
             raise ValueError("of a layout that is not known here")
         place = _HEAD.size
@@ -245,9 +299,14 @@ def _unpack(session_id: str, value: bytes) -> SessionRecord:
             salt, place = value[place : place + _SALT_BYTES], place + _SALT_BYTES
         if present & _ROTATED:
             (rotated_at,), place = _TIME.unpack_from(value, place), place + _TIME.size
-        subject, context = value[place : place + length].decode(), unpack_context(value[place + length :])
+        subject, context = (
+            value[place : place + length].decode(),
+            unpack_context(value[place + length :]),
+        )
     except (struct.error, ValueError, TypeError) as error:
-        raise StorageUnavailable("the server holds under the name of a session what cannot be one") from error
+        raise StorageUnavailable(
+            "the server holds under the name of a session what cannot be one"
+        ) from error
     return SessionRecord(
         version,
         session_id,

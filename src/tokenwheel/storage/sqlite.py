@@ -28,7 +28,11 @@ _TYPES: tuple[Any, ...] = (
 )
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM sessions"
 _INSERT = f"INSERT INTO sessions ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
-_CHANGING = [name for name in _COLUMNS if name not in ("id", "subject", "created_at", "expires_at", "context")]
+_CHANGING = [
+    name
+    for name in _COLUMNS
+    if name not in ("id", "subject", "created_at", "expires_at", "context")
+]
 _UPDATE = f"UPDATE sessions SET {', '.join(f'{name} = ?' for name in _CHANGING)} WHERE id = ? AND version = ?"
 
 
@@ -49,7 +53,13 @@ class SqliteStorage:
     waits = True
     """For the disk and for other processes: an async manager calls it from a worker thread."""
 
-    def __init__(self, path: str | os.PathLike[str], *, timeout: float = 5.0, synchronous: Synchronous = "FULL") -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        timeout: float = 5.0,
+        synchronous: Synchronous = "FULL",
+    ) -> None:
         self._database = Database(path, timeout=timeout, synchronous=synchronous)
 
     def __repr__(self) -> str:
@@ -59,7 +69,10 @@ class SqliteStorage:
         def work(connection: sqlite3.Connection) -> bool:
             _remove_what_is_over(connection, now)
             if limit is not None:
-                counted = connection.execute("SELECT count(*) FROM sessions WHERE subject = ? AND ends_at > ?", (record.subject, now))
+                counted = connection.execute(
+                    "SELECT count(*) FROM sessions WHERE subject = ? AND ends_at > ?",
+                    (record.subject, now),
+                )
                 if counted.fetchone()[0] >= limit:
                     return False
             connection.execute(_INSERT, (*record[:-1], pack_context(record.context) or None))
@@ -68,19 +81,28 @@ class SqliteStorage:
         return self._database.write(work)
 
     def read(self, session_id: str, now: float) -> SessionRecord | None:
-        row = self._database.read(lambda connection: connection.execute(f"{_SELECT} WHERE id = ?", (session_id,)).fetchone())
+        row = self._database.read(
+            lambda connection: connection.execute(
+                f"{_SELECT} WHERE id = ?", (session_id,)
+            ).fetchone()
+        )
         return None if row is None else _unpack(row)
 
     def read_all(self, subject: str, now: float) -> Sequence[SessionRecord]:
         rows = self._database.read(
-            lambda connection: connection.execute(f"{_SELECT} WHERE subject = ? AND ends_at > ?", (subject, now)).fetchall()
+            lambda connection: connection.execute(
+                f"{_SELECT} WHERE subject = ? AND ends_at > ?", (subject, now)
+            ).fetchall()
         )
         return [_unpack(row) for row in rows]
 
     def replace(self, record: SessionRecord, now: float) -> bool:
         def work(connection: sqlite3.Connection) -> bool:
             _remove_what_is_over(connection, now)
-            changed = connection.execute(_UPDATE, (*(getattr(record, name) for name in _CHANGING), record.id, record.version - 1))
+            changed = connection.execute(
+                _UPDATE,
+                (*(getattr(record, name) for name in _CHANGING), record.id, record.version - 1),
+            )
             return changed.rowcount == 1
 
         return self._database.write(work)
@@ -91,7 +113,10 @@ class SqliteStorage:
             return [
                 record.id
                 for record in records
-                if connection.execute("DELETE FROM sessions WHERE id = ? AND version = ?", (record.id, record.version)).rowcount == 1
+                if connection.execute(
+                    "DELETE FROM sessions WHERE id = ? AND version = ?", (record.id, record.version)
+                ).rowcount
+                == 1
             ]
 
         return self._database.write(work)
@@ -103,7 +128,11 @@ class SqliteStorage:
             StorageUnavailable: the file cannot be read.
         """
         counted = "SELECT count(*) FROM sessions WHERE ends_at > ?"
-        return int(self._database.read(lambda connection: connection.execute(counted, (now,)).fetchone()[0]))
+        return int(
+            self._database.read(
+                lambda connection: connection.execute(counted, (now,)).fetchone()[0]
+            )
+        )
 
     def close(self) -> None:
         """Lets go of the file. Can be called again; any other call then raises :class:`~tokenwheel.errors.StorageUnavailable`."""
@@ -121,4 +150,6 @@ def _unpack(row: tuple[Any, ...]) -> SessionRecord:
     try:
         return SessionRecord._make((*row[:-1], unpack_context(row[-1] or b"")))
     except (ValueError, TypeError) as error:
-        raise StorageUnavailable("the database file is damaged: it holds what cannot be the context of a session") from error
+        raise StorageUnavailable(
+            "the database file is damaged: it holds what cannot be the context of a session"
+        ) from error
