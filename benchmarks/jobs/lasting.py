@@ -149,7 +149,7 @@ class Replaying(Job):
 
 def publish_each(feed: Any, revocations: Sequence[Any]) -> None:
     """An entry of the stream for each, as one logout after the other writes them; but nobody waits for an answer before the next one."""
-    from tokenwheel.server.scripts import PUBLISH
+    from tokenwheel.redis.scripts import PUBLISH
 
     pipeline = feed.server.client.pipeline(transaction=False)
     pipeline.script_load(PUBLISH.text)

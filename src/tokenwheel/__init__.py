@@ -32,9 +32,11 @@ from .events import (
 )
 from .keys import Key, KeySet
 from .models import Device, Session, SessionContext, SessionRecord, SessionTokens
-from .revocation import RedisFeed, Revocation, RevocationFeed, RevocationList, SqliteFeed
+from .redis import RedisFeed, RedisStorage
+from .revocation import Revocation, RevocationFeed, RevocationList
 from .session import AsyncSessionManager, SessionManager
-from .storage import AsyncSessionStorage, MemoryStorage, RedisStorage, SessionStorage, SqliteStorage
+from .sqlite import SqliteFeed, SqliteStorage
+from .storage import AsyncSessionStorage, MemoryStorage, SessionStorage
 
 __all__ = [
     "AccessTokenExpired",

@@ -17,11 +17,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from ._impl import encode
 from .models import Device, SessionContext, SessionRecord
-from .revocation.feed import Revocation
+from .revocation.protocol import Revocation
 
 __all__ = ["FeedContract", "StorageContract", "make_record"]
 
@@ -258,9 +259,7 @@ class StorageContract(_Contract):
             record = self.record(number)
             self.insert(record)
             rivals = [following(record, generation=generation) for generation in range(8)]
-            won = self.race(
-                [lambda rival=rival: self.storage.replace(rival, NOW) for rival in rivals]
-            )  # type: ignore[misc]
+            won = self.race([partial(self.storage.replace, rival, NOW) for rival in rivals])
             assert sorted(won) == [False] * 7 + [True]
             assert self.read(record) == rivals[won.index(True)]
 
@@ -281,9 +280,7 @@ class StorageContract(_Contract):
     def test_a_limit_holds_under_racing_logins(self) -> None:
         for turn in range(10):
             records = [self.record(turn * 100 + number, subject=str(turn)) for number in range(8)]
-            added = self.race(
-                [lambda record=record: self.storage.insert(record, 3, NOW) for record in records]
-            )  # type: ignore[misc]
+            added = self.race([partial(self.storage.insert, record, 3, NOW) for record in records])
             assert sum(added) == 3
             assert self.ids(str(turn)) == sorted(
                 record.id for record, one in zip(records, added, strict=True) if one

@@ -18,7 +18,7 @@ from tokenwheel import (
     SqliteStorage,
     StorageUnavailable,
 )
-from tokenwheel.database import VERSION
+from tokenwheel.sqlite.schema import VERSION
 
 from .support import managed
 

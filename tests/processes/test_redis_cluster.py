@@ -14,8 +14,7 @@ from redis.crc import key_slot
 
 from tests.servers import Node, clustered, empty, needs_server, until
 from tokenwheel import RefreshTokenReused, SessionNotFound, StorageUnavailable
-from tokenwheel.server import PREFIX, Names
-from tokenwheel.server.names import slot_of_subject
+from tokenwheel.redis.key_names import PREFIX, Names, slot_of_subject
 
 from .support import Service, refuses
 

@@ -23,7 +23,7 @@ from tests.servers import (
     serving,
     wait_for_replica,
 )
-from tokenwheel.server.scripts import DELETE, INSERT, LOOK, PUBLISH, READ_ALL, REPLACE
+from tokenwheel.redis.scripts import DELETE, INSERT, LOOK, PUBLISH, READ_ALL, REPLACE
 
 from .support import Service, refuses
 

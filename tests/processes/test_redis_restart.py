@@ -16,12 +16,13 @@ from tests.servers import Node, empty, needs_server, serving, until
 from tokenwheel import (
     AsyncSessionManager,
     RedisFeed,
+    Revocation,
     RevocationList,
     SessionNotFound,
     SessionTokens,
 )
-from tokenwheel.revocation.feed import Revocation, pack
-from tokenwheel.server import PREFIX, Names
+from tokenwheel.redis.key_names import PREFIX, Names
+from tokenwheel.revocation.message import pack
 
 from .support import Board, employed, make_server_manager, refuses, serve
 

@@ -22,7 +22,7 @@ from tokenwheel import (
     SessionManager,
     StorageUnavailable,
 )
-from tokenwheel.revocation.feed import pack, unpack
+from tokenwheel.revocation.message import pack, unpack
 from tokenwheel.testing import FeedContract
 
 SECRET = "a shared secret of at least 32 bytes, made up for these tests"

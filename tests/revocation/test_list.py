@@ -20,7 +20,7 @@ from tokenwheel import (
     StorageUnavailable,
 )
 from tokenwheel._impl import RevocationTable
-from tokenwheel.revocation.feed import pack, unpack
+from tokenwheel.revocation.message import pack, unpack
 
 ONE, OTHER = "AAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAB"
 

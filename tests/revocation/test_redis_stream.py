@@ -13,7 +13,7 @@ import redis
 
 from tests.servers import Node, empty, needs_server, until
 from tokenwheel import ConfigurationError, RedisFeed, Revocation, RevocationList, StorageUnavailable
-from tokenwheel.revocation.feed import pack
+from tokenwheel.revocation.message import pack
 
 pytestmark = needs_server
 

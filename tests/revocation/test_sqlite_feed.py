@@ -42,7 +42,7 @@ class TestContractWithoutMapping(TestContract):
 
     @pytest.fixture(autouse=True)
     def _no_mapping(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("tokenwheel.revocation.doorbell.mmap.mmap", refuse_to_map)
+        monkeypatch.setattr("tokenwheel.sqlite.doorbell.mmap.mmap", refuse_to_map)
 
 
 def refuse_to_map(*arguments: Any) -> mmap.mmap:
@@ -216,7 +216,7 @@ def test_without_mapping_each_lookup_asks_and_the_log_says_so_once(
     lists: Lists, path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     one = lists()
-    monkeypatch.setattr("tokenwheel.revocation.doorbell.mmap.mmap", refuse_to_map)
+    monkeypatch.setattr("tokenwheel.sqlite.doorbell.mmap.mmap", refuse_to_map)
     with caplog.at_level(logging.WARNING, logger="tokenwheel"):
         other = lists()
         for number in range(5):

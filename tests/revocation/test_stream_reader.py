@@ -9,8 +9,8 @@ import pytest
 
 from tests.support import FakeClock
 from tokenwheel import RedisFeed, Revocation
-from tokenwheel.revocation.feed import pack
-from tokenwheel.revocation.stream import Memory, StreamReader
+from tokenwheel.redis.stream_reader import Memory, StreamReader
+from tokenwheel.revocation.message import pack
 
 ONE, TWO = "A" * 16, "B" * 16
 FAR = 4_000_000_000.0  # Unix seconds

@@ -25,7 +25,7 @@ from tokenwheel import (
     TooManySessions,
 )
 from tokenwheel._impl import encode
-from tokenwheel.server.names import slot_of_id, slot_of_subject, tags
+from tokenwheel.redis.key_names import slot_of_id, slot_of_subject, tags
 from tokenwheel.testing import NOW, following, make_record
 
 pytestmark = needs_server

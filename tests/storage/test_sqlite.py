@@ -26,7 +26,7 @@ from tokenwheel import (
     SqliteStorage,
     StorageUnavailable,
 )
-from tokenwheel.database import VERSION
+from tokenwheel.sqlite.schema import VERSION
 from tokenwheel.testing import NOW, StorageContract, make_record
 
 from .twice import Twice

@@ -40,7 +40,7 @@ from tokenwheel import (
     implementation,
     new_token,
 )
-from tokenwheel.revocation import FeedStats
+from tokenwheel.redis import FeedStats
 from tokenwheel.revocation.list import RevocationStats
 
 

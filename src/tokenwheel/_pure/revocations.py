@@ -15,7 +15,7 @@ from math import inf
 from typing import TYPE_CHECKING, NoReturn, cast
 
 from ..errors import ConfigurationError, InvalidArgument
-from ..forks import hold_lock_during_fork
+from ..fork_safety import hold_lock_during_fork
 from .wheel import Timer, TimerWheel
 
 if TYPE_CHECKING:

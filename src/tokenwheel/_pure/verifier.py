@@ -27,7 +27,7 @@ from ..errors import (
     InvalidAccessToken,
     InvalidArgument,
 )
-from ..forks import hold_lock_during_fork
+from ..fork_safety import hold_lock_during_fork
 from .revocations import RevocationTable
 from .tokens import decode, is_canonical
 

@@ -13,9 +13,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError, StorageUnavailable
-from ..revocation import RedisFeed, RevocationList, SqliteFeed
-from ..server import PREFIX
-from ..storage import RedisStorage, SqliteStorage
+from ..redis import RedisFeed, RedisStorage
+from ..redis.key_names import PREFIX
+from ..revocation import RevocationList
+from ..sqlite import SqliteFeed, SqliteStorage
 
 __all__ = ["add_places", "open_revocations", "open_storage"]
 

@@ -14,9 +14,10 @@ from dataclasses import asdict
 
 from ..keys import Key, KeySet
 from ..models import Session
+from ..redis import RedisStorage
 from ..revocation import RevocationList
 from ..session import SessionManager
-from ..storage import RedisStorage, SqliteStorage
+from ..sqlite import SqliteStorage
 from .service import add_places, open_revocations, open_storage
 from .text import as_json, in_words, refuse
 

@@ -1,8 +1,6 @@
-"""What ``read`` asks before it accepts a token: ``list`` answers, ``feed`` says how the processes of a service tell each other."""
+"""What ``read`` asks before it accepts a token (``list``), and how processes tell each other (``protocol``, ``message``)."""
 
-from .feed import Revocation, RevocationFeed
 from .list import RevocationList
-from .redis import FeedStats, RedisFeed
-from .sqlite import SqliteFeed
+from .protocol import Revocation, RevocationFeed
 
-__all__ = ["FeedStats", "RedisFeed", "Revocation", "RevocationFeed", "RevocationList", "SqliteFeed"]
+__all__ = ["Revocation", "RevocationFeed", "RevocationList"]

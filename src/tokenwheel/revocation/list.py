@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from .._impl import RevocationTable
 from ..errors import ConfigurationError, StorageUnavailable, TokenwheelError
-from .feed import Revocation, RevocationFeed
+from .protocol import Revocation, RevocationFeed
 
 __all__ = ["RevocationList", "RevocationStats"]
 

@@ -40,7 +40,7 @@ from ..events import (
 )
 from ..jwt import AccessTokens
 from ..models import Session, SessionRecord, SessionTokens
-from ..revocation.feed import Revocation
+from ..revocation.protocol import Revocation
 from .arguments import (
     check_claims,
     check_context,

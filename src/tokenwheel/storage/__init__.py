@@ -1,14 +1,6 @@
-"""Where sessions are kept. ``protocol`` says what a storage must do; each other file is one."""
+"""What a manager asks of a storage (``protocol``), and the storage that keeps sessions in memory (``memory``)."""
 
 from .memory import MemoryStorage
 from .protocol import AsyncSessionStorage, SessionStorage
-from .redis import RedisStorage
-from .sqlite import SqliteStorage
 
-__all__ = [
-    "AsyncSessionStorage",
-    "MemoryStorage",
-    "RedisStorage",
-    "SessionStorage",
-    "SqliteStorage",
-]
+__all__ = ["AsyncSessionStorage", "MemoryStorage", "SessionStorage"]

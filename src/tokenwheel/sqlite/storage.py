@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from types import NoneType
 from typing import Any
 
-from ..database import Database, Synchronous
 from ..errors import StorageUnavailable
 from ..models import SessionRecord
-from .context import pack_context, unpack_context
+from ..storage.context import pack_context, unpack_context
+from .database import Database, Synchronous
 
 __all__ = ["SqliteStorage"]
 

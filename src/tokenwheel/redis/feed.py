@@ -20,13 +20,12 @@ from contextlib import suppress
 from typing import Any, Literal, NamedTuple
 
 from ..errors import ConfigurationError, StorageUnavailable
-from ..forks import pause_during_fork, renew_after_fork
-from ..server import Conversation, Names, Server
-from ..server.client import Client, call
-from ..server.names import PREFIX
-from ..server.scripts import PUBLISH
-from .feed import Revocation
-from .stream import PUBLISHED_AT_ONCE, Apply, StreamReader, publication
+from ..fork_safety import pause_during_fork, renew_after_fork
+from ..revocation.protocol import Revocation
+from .client import Client, Conversation, Server, call
+from .key_names import PREFIX, Names
+from .scripts import PUBLISH
+from .stream_reader import PUBLISHED_AT_ONCE, Apply, StreamReader, publication
 from .tail import Reading, TaskTail, ThreadTail, read_once
 
 __all__ = ["FeedStats", "RedisFeed"]

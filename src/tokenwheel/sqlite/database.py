@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from ..errors import ConfigurationError, StorageUnavailable
-from ..forks import pause_during_fork, renew_after_fork
+from ..fork_safety import pause_during_fork, renew_after_fork
 from .schema import check_schema, migrate, rolled_back
 
 __all__ = ["Database", "Synchronous"]

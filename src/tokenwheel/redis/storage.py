@@ -17,11 +17,10 @@ from typing import Any
 
 from ..errors import InvalidArgument, StorageUnavailable
 from ..models import SessionRecord
-from ..server import Conversation, Names, Server
-from ..server.client import Client, call
-from ..server.names import PREFIX, slot_of_id, slot_of_subject
-from ..server.scripts import CLOCK_MARGIN, DELETE, INSERT, READ_ALL, REPLACE, milliseconds
-from .context import pack_context, unpack_context
+from ..storage.context import pack_context, unpack_context
+from .client import Client, Conversation, Server, call
+from .key_names import PREFIX, Names, slot_of_id, slot_of_subject
+from .scripts import CLOCK_MARGIN, DELETE, INSERT, READ_ALL, REPLACE, milliseconds
 
 __all__ = ["RedisStorage"]
 

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
-from ..server import AsyncLink, Command, Link, Server
-from ..server.conversation import converse, converse_async
-from .stream import StreamReader
+from ..driver import drive, drive_async
+from .client import AsyncLink, Command, Link, Server
+from .stream_reader import StreamReader
 
 __all__ = ["Reading", "TaskTail", "ThreadTail", "read_once"]
 
@@ -50,7 +50,7 @@ def read_once(reading: Reading) -> None:
     link = Link(reading.server, reading.name, reading.patience)
     try:
         link.open()
-        converse(reading.reader.catch_up(), link.send)
+        drive(reading.reader.catch_up(), link.send)
     finally:
         link.close()
 
@@ -94,11 +94,11 @@ class ThreadTail:
         while not self._stopping.is_set():
             try:
                 self._link.open()
-                converse(self._reader.catch_up(), self._send)
+                drive(self._reader.catch_up(), self._send)
                 pause = _FIRST_PAUSE
                 self._report(None)
                 self._tried.set()
-                converse(self._reader.follow(self._longest_wait), self._send)
+                drive(self._reader.follow(self._longest_wait), self._send)
             except Exception as error:
                 if not self._stopping.is_set():
                     self._report(error)
@@ -156,12 +156,12 @@ class TaskTail:
         while not self._is_stopping:
             try:
                 await self._link.open()
-                await converse_async(self._reader.catch_up(), self._send)
+                await drive_async(self._reader.catch_up(), self._send)
                 pause = _FIRST_PAUSE
                 self._report(None)
                 if not self.caught_up.done():
                     self.caught_up.set_result(None)
-                await converse_async(self._reader.follow(self._longest_wait), self._send)
+                await drive_async(self._reader.follow(self._longest_wait), self._send)
             except Exception as error:
                 if isinstance(error, _Stopped) or self._is_stopping:
                     return

@@ -19,11 +19,12 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from math import inf
 
-from ..database import Database, Synchronous
 from ..errors import InvalidArgument, StorageUnavailable
-from ..forks import renew_after_fork
+from ..fork_safety import renew_after_fork
+from ..revocation.message import pack
+from ..revocation.protocol import Revocation
+from .database import Database, Synchronous
 from .doorbell import Doorbell
-from .feed import Revocation, pack
 
 __all__ = ["SqliteFeed"]
 

@@ -22,10 +22,10 @@ from math import inf
 from typing import Any
 
 from ..errors import InvalidArgument
-from ..server import Conversation
-from ..server.client import call
-from ..server.scripts import CLOCK_MARGIN, LOOK, PUBLISH, milliseconds
-from .feed import MESSAGE_BYTES, Revocation, pack, unpack, unpack_each
+from ..revocation.message import MESSAGE_BYTES, pack, unpack, unpack_each
+from ..revocation.protocol import Revocation
+from .client import Conversation, call
+from .scripts import CLOCK_MARGIN, LOOK, PUBLISH, milliseconds
 
 __all__ = ["Memory", "StreamReader", "publication"]
 

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+from collections.abc import Generator
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from ..driver import drive, drive_async
 from ..errors import ConfigurationError
-from .conversation import Command, Conversation, converse, converse_async
 
-__all__ = ["AsyncLink", "Client", "Link", "Script", "Server", "call"]
+__all__ = ["AsyncLink", "Client", "Command", "Conversation", "Link", "Script", "Server", "call"]
 
 T = TypeVar("T")
+Command = tuple[Any, ...]
+Conversation = Generator[Command, Any, T]
 
 _LONGEST_CONNECT = 2.0  # seconds
 _NEVER_COPIED = (
@@ -75,8 +78,8 @@ class Server:
     def hold(self, conversation: Conversation[T]) -> Any:
         """Holds a conversation on the client; what it returned, or with an asyncio client an awaitable of that."""
         if self.is_async:
-            return converse_async(conversation, self._send)
-        return converse(conversation, self._send)
+            return drive_async(conversation, self._send)
+        return drive(conversation, self._send)
 
     def _send(self, command: Command) -> Any:
         # What is stored is bytes, also where the application has its client decode answers.
