@@ -149,13 +149,13 @@ class Replaying(Job):
 
 def publish_each(feed: Any, revocations: Sequence[Any]) -> None:
     """An entry of the stream for each, as one logout after the other writes them; but nobody waits for an answer before the next one."""
-    from tokenwheel.redis.scripts import PUBLISH
+    from tokenwheel.redis.scripts import APPEND
 
-    pipeline = feed.server.client.pipeline(transaction=False)
-    pipeline.script_load(PUBLISH.text)
+    pipeline = feed.client.adapted.pipeline(transaction=False)
+    pipeline.script_load(APPEND.text)
     for one in revocations:
-        stream, lasting, messages = feed.publication([one])
-        pipeline.execute_command("EVALSHA", PUBLISH.sha, 1, stream, lasting, *messages)
+        stream, lasting, messages = feed.entry_for([one])
+        pipeline.execute_command("EVALSHA", APPEND.sha, 1, stream, lasting, *messages)
     pipeline.execute()
 
 

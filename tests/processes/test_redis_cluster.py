@@ -14,7 +14,7 @@ from redis.crc import key_slot
 
 from tests.servers import Node, clustered, empty, needs_server, until
 from tokenwheel import RefreshTokenReused, SessionNotFound, StorageUnavailable
-from tokenwheel.redis.key_names import PREFIX, Names, slot_of_subject
+from tokenwheel.redis.key_names import PREFIX, KeyNames, slot_of_subject
 
 from .support import Service, refuses
 
@@ -39,7 +39,7 @@ HOSTILE = [
     "é" * 255,
 ]
 SUBJECTS = [*HOSTILE, *(f"subject {number}" for number in range(30))]
-NAMES = Names(PREFIX)
+NAMES = KeyNames(PREFIX)
 
 pytestmark = needs_server
 

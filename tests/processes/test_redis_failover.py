@@ -23,7 +23,7 @@ from tests.servers import (
     serving,
     wait_for_replica,
 )
-from tokenwheel.redis.scripts import DELETE, INSERT, LOOK, PUBLISH, READ_ALL, REPLACE
+from tokenwheel.redis.scripts import APPEND, DELETE, INSERT, LOOK, READ_ALL, REPLACE
 
 from .support import Service, refuses
 
@@ -57,7 +57,7 @@ def test_a_logout_holds_before_and_after_a_failover_on_every_node(
         with replica.client() as client:
             assert not any(
                 client.script_exists(
-                    *(script.sha for script in (INSERT, READ_ALL, REPLACE, DELETE, PUBLISH, LOOK))
+                    *(script.sha for script in (INSERT, READ_ALL, REPLACE, DELETE, APPEND, LOOK))
                 )
             )
 

@@ -21,14 +21,14 @@ from tokenwheel import (
     SessionNotFound,
     SessionTokens,
 )
-from tokenwheel.redis.key_names import PREFIX, Names
+from tokenwheel.redis.key_names import PREFIX, KeyNames
 from tokenwheel.revocation.message import pack
 
 from .support import Board, employed, make_server_manager, refuses, serve
 
 WORKERS = 3
 BEGUN, KNOWN = range(2)  # where the board tells that a node has begun, and how much it knows
-STREAM = Names(PREFIX).stream
+STREAM = KeyNames(PREFIX).stream
 
 pytestmark = needs_server
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support import FakeClock
 from tokenwheel import RedisFeed, Revocation
-from tokenwheel.redis.stream_reader import Memory, StreamReader
+from tokenwheel.redis.stream_reader import HeardRevocations, StreamReader
 from tokenwheel.revocation.message import pack
 
 ONE, TWO = "A" * 16, "B" * 16
@@ -117,7 +117,7 @@ def test_a_refused_apply_leaves_the_entry_to_be_read_again() -> None:
 
 
 def test_what_is_over_for_every_node_is_remembered_no_longer() -> None:
-    memory = Memory()
+    memory = HeardRevocations()
     for end in (0.0, 600.0, 1_800.0):
         memory.add(pack(Revocation(ONE, end, None)), end)
     memory.forget(899.0)

@@ -85,7 +85,7 @@ class TwiceOverServer(Twice):
         return RedisStorage(self.node.client())
 
     def close(self, storage: RedisStorage) -> None:
-        storage._server.client.close()
+        storage._client.adapted.close()
 
 
 class TestTwice(TwiceOverServer.TestCase):  # type: ignore[misc]

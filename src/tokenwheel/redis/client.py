@@ -15,7 +15,16 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from ..driver import drive, drive_async
 from ..errors import ConfigurationError
 
-__all__ = ["AsyncLink", "Client", "Command", "Conversation", "Link", "Script", "Server", "call"]
+__all__ = [
+    "AsyncDedicatedConnection",
+    "Client",
+    "Command",
+    "Conversation",
+    "DedicatedConnection",
+    "RedisClient",
+    "Script",
+    "call",
+]
 
 T = TypeVar("T")
 Command = tuple[Any, ...]
@@ -59,7 +68,7 @@ def call(script: Script, keys: tuple[Any, ...], *arguments: Any) -> Conversation
     return (yield ("EVAL", script.text, len(keys), *keys, *arguments))
 
 
-class Server:
+class RedisClient:
     """What is behind the user's client.
 
     Raises:
@@ -71,11 +80,11 @@ class Server:
             raise ConfigurationError(
                 "client must be a client of redis-py or valkey-py: Redis, RedisCluster, what Sentinel.master_for returns, or asyncio's"
             )
-        self.client: Any = client
+        self.adapted: Any = client
         self.is_async = inspect.iscoroutinefunction(client.execute_command)
         self.is_cluster = callable(getattr(client, "get_node_from_key", None))
 
-    def hold(self, conversation: Conversation[T]) -> Any:
+    def run(self, conversation: Conversation[T]) -> Any:
         """Holds a conversation on the client; what it returned, or with an asyncio client an awaitable of that."""
         if self.is_async:
             return drive_async(conversation, self._send)
@@ -83,16 +92,16 @@ class Server:
 
     def _send(self, command: Command) -> Any:
         # What is stored is bytes, also where the application has its client decode answers.
-        return self.client.execute_command(*command, NEVER_DECODE=True)
+        return self.adapted.execute_command(*command, NEVER_DECODE=True)
 
     def connection(self, key: str, timeout: float) -> Any:
         """A connection like those of the client to the server that has the key, not yet open; one answer takes ``timeout`` seconds at
         most."""
-        origin = self.client
+        origin = self.adapted
         if self.is_cluster:
-            origin = self.client.get_node_from_key(key)
+            origin = self.adapted.get_node_from_key(key)
             if not hasattr(origin, "connection_kwargs"):
-                origin = self.client.get_redis_connection(origin)
+                origin = self.adapted.get_redis_connection(origin)
         origin = getattr(origin, "connection_pool", origin)
         options = {
             name: value
@@ -114,23 +123,23 @@ class Server:
         return origin.connection_class(**options)
 
 
-class _Link:
-    def __init__(self, server: Server, key: str, timeout: float) -> None:
-        self._server = server
+class _Dedicated:
+    def __init__(self, client: RedisClient, key: str, timeout: float) -> None:
+        self._client = client
         self._key = key
         self._timeout = timeout
         self._connection: Any = None
 
 
-class Link(_Link):
+class DedicatedConnection(_Dedicated):
     """A connection of one's own, on which a command may wait for news: no pool lends it, and no child process of a fork uses it."""
 
     def open(self) -> None:
-        if self._server.is_cluster:
-            self._server.client.execute_command(
+        if self._client.is_cluster:
+            self._client.adapted.execute_command(
                 "EXISTS", self._key
             )  # by which the client learns who has the key now
-        self._connection = self._server.connection(self._key, self._timeout)
+        self._connection = self._client.connection(self._key, self._timeout)
         self._connection.connect()
 
     def send(self, command: Command) -> Any:
@@ -143,13 +152,13 @@ class Link(_Link):
             self._connection.disconnect()
 
 
-class AsyncLink(_Link):
+class AsyncDedicatedConnection(_Dedicated):
     """The same for an event loop."""
 
     async def open(self) -> None:
-        if self._server.is_cluster:
-            await self._server.client.execute_command("EXISTS", self._key)
-        self._connection = self._server.connection(self._key, self._timeout)
+        if self._client.is_cluster:
+            await self._client.adapted.execute_command("EXISTS", self._key)
+        self._connection = self._client.connection(self._key, self._timeout)
         await self._connection.connect()
 
     async def send(self, command: Command) -> Any:

@@ -22,10 +22,10 @@ from typing import Any, Literal, NamedTuple
 from ..errors import ConfigurationError, StorageUnavailable
 from ..fork_safety import pause_during_fork, renew_after_fork
 from ..revocation.protocol import Revocation
-from .client import Client, Conversation, Server, call
-from .key_names import PREFIX, Names
-from .scripts import PUBLISH
-from .stream_reader import PUBLISHED_AT_ONCE, Apply, StreamReader, publication
+from .client import Client, Conversation, RedisClient, call
+from .key_names import PREFIX, KeyNames
+from .scripts import APPEND
+from .stream_reader import REVOCATIONS_PER_ENTRY, Apply, StreamReader, encode_entry
 from .tail import Reading, TaskTail, ThreadTail, read_once
 
 __all__ = ["FeedStats", "RedisFeed"]
@@ -99,8 +99,8 @@ class RedisFeed:
         for name, one in (("clock", clock), ("timer", timer)):
             if not callable(one):
                 raise ConfigurationError(f"{name} must be a callable that returns seconds")
-        self.server = Server(client)
-        self._names = Names(prefix)
+        self.client = RedisClient(client)
+        self._names = KeyNames(prefix)
         self._max_staleness = max_staleness
         self._refuses = when_stale == "refuse"
         self._clock = clock
@@ -124,12 +124,12 @@ class RedisFeed:
     @property
     def is_async(self) -> bool:
         """Whether ``publish`` and ``close`` return awaitables."""
-        return self.server.is_async
+        return self.client.is_async
 
     @property
     def waits(self) -> bool:
         """For the network: an async manager publishes to a blocking one from a worker thread."""
-        return not self.server.is_async
+        return not self.client.is_async
 
     @property
     def doorbell(self) -> memoryview | None:
@@ -182,11 +182,11 @@ class RedisFeed:
             InvalidArgument: a revocation that no list could take.
             the client's errors: nothing was published, or all, or the first of more than 250.
         """
-        return self.server.hold(self._publish(revocations))
+        return self.client.run(self._append(revocations))
 
-    def publication(self, revocations: Sequence[Revocation]) -> tuple[str, int, list[bytes]]:
+    def entry_for(self, revocations: Sequence[Revocation]) -> tuple[str, int, list[bytes]]:
         """What a storage on the same server needs to publish them itself: the stream, how long it keeps the entry, a message of each."""
-        lasting, messages = publication(revocations, self._clock())
+        lasting, messages = encode_entry(revocations, self._clock())
         if self._is_started and not self._is_closed:
             if not self.is_async and not self._is_ready():
                 self._begin()
@@ -268,7 +268,7 @@ class RedisFeed:
     @property
     def _reading(self) -> Reading:
         return Reading(
-            self.server,
+            self.client,
             self._names.stream,
             self._reader,
             self._longest_wait,
@@ -291,12 +291,12 @@ class RedisFeed:
         self._was_connected = False
         self._ring()
 
-    def _publish(self, revocations: Sequence[Revocation]) -> Conversation[None]:
-        for start in range(0, len(revocations), PUBLISHED_AT_ONCE):
-            stream, lasting, messages = self.publication(
-                revocations[start : start + PUBLISHED_AT_ONCE]
+    def _append(self, revocations: Sequence[Revocation]) -> Conversation[None]:
+        for start in range(0, len(revocations), REVOCATIONS_PER_ENTRY):
+            stream, lasting, messages = self.entry_for(
+                revocations[start : start + REVOCATIONS_PER_ENTRY]
             )
-            yield from call(PUBLISH, (stream,), lasting, b"".join(messages))
+            yield from call(APPEND, (stream,), lasting, b"".join(messages))
 
     def _hear_of(self, error: Exception | None) -> None:
         """What has become of the connection. A lookup has to know, since it may have to be refused."""

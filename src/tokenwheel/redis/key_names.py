@@ -18,7 +18,7 @@ from itertools import product
 from .._impl import decode, digest
 from ..errors import ConfigurationError
 
-__all__ = ["PREFIX", "TAG_LENGTH", "Names", "slot_of_id", "slot_of_subject", "tags"]
+__all__ = ["PREFIX", "TAG_LENGTH", "KeyNames", "slot_of_id", "slot_of_subject", "tags"]
 
 PREFIX = "tokenwheel"
 TAG_LENGTH = 3
@@ -48,7 +48,7 @@ def slot_of_id(session_id: str) -> int:
     return int.from_bytes(decode(session_id)[:2], "big") % _SLOTS
 
 
-class Names:
+class KeyNames:
     """The names under one prefix, by which several services can share a server.
 
     Raises:

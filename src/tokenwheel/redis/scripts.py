@@ -21,11 +21,11 @@ from __future__ import annotations
 from .client import Script
 
 __all__ = [
+    "APPEND",
     "CLOCK_MARGIN",
     "DELETE",
     "INSERT",
     "LOOK",
-    "PUBLISH",
     "READ_ALL",
     "REPLACE",
     "milliseconds",
@@ -62,7 +62,7 @@ local function name(head, member)
 end
 """
 
-_PUBLISH = """
+_APPEND = """
 local OLD = 3600000  -- milliseconds: one hour
 local AT_ONCE = 64
 local ABANDONED = 86400000  -- milliseconds: one day after all is over, the whole stream goes
@@ -86,7 +86,7 @@ local function trim(stream, now)
   end
 end
 
-local function publish(stream, message, ttl)
+local function append(stream, message, ttl)
   local now = moment(0)
   redis.call('XADD', stream, '*', 'r', message, 'e', string.format('%.0f', now + ttl))
   trim(stream, now)
@@ -141,12 +141,12 @@ return found
 REPLACE = Script.of(
     _TIME
     + _KEEP
-    + _PUBLISH
+    + _APPEND
     + """
 local session, index, stream = KEYS[1], KEYS[2], KEYS[3]
 local version, member, value, ends_at, ttl, over, message, lasting = unpack(ARGV)
 if redis.call('GETRANGE', session, 1, 4) ~= version then return 0 end
-if stream then publish(stream, message, tonumber(lasting)) end
+if stream then append(stream, message, tonumber(lasting)) end
 keep(session, index, member, value, ends_at, tonumber(ttl), over)
 return 1
 """
@@ -155,7 +155,7 @@ return 1
 
 DELETE = Script.of(
     _TIME
-    + _PUBLISH
+    + _APPEND
     + """
 local index, found, messages = KEYS[1], {}, {}
 local count = (#ARGV - 1) / 3
@@ -166,7 +166,7 @@ for number = 1, count do
     messages[#messages + 1] = ARGV[number * 3 + 1]
   end
 end
-if stream and #messages > 0 then publish(stream, table.concat(messages), tonumber(ARGV[1])) end
+if stream and #messages > 0 then append(stream, table.concat(messages), tonumber(ARGV[1])) end
 for _, number in ipairs(found) do
   redis.call('DEL', KEYS[number + 1])
   redis.call('ZREM', index, ARGV[number * 3])
@@ -176,11 +176,11 @@ return found
 )
 """The places, from 1, of those that were deleted. With one more key than sessions also publishes the messages of these."""
 
-PUBLISH = Script.of(
+APPEND = Script.of(
     _TIME
-    + _PUBLISH
+    + _APPEND
     + """
-publish(KEYS[1], ARGV[2], tonumber(ARGV[1]))
+append(KEYS[1], ARGV[2], tonumber(ARGV[1]))
 return 1
 """
 )

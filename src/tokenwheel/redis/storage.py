@@ -18,8 +18,8 @@ from typing import Any
 from ..errors import InvalidArgument, StorageUnavailable
 from ..models import SessionRecord
 from ..storage.context import pack_context, unpack_context
-from .client import Client, Conversation, Server, call
-from .key_names import PREFIX, Names, slot_of_id, slot_of_subject
+from .client import Client, Conversation, RedisClient, call
+from .key_names import PREFIX, KeyNames, slot_of_id, slot_of_subject
 from .scripts import CLOCK_MARGIN, DELETE, INSERT, READ_ALL, REPLACE, milliseconds
 
 __all__ = ["RedisStorage"]
@@ -51,8 +51,8 @@ class RedisStorage:
     """
 
     def __init__(self, client: Client, *, prefix: str = PREFIX) -> None:
-        self._server = Server(client)
-        self._names = Names(prefix)
+        self._client = RedisClient(client)
+        self._names = KeyNames(prefix)
 
     def __repr__(self) -> str:
         return f"<RedisStorage {self._names.prefix!r}>"
@@ -60,12 +60,12 @@ class RedisStorage:
     @property
     def is_async(self) -> bool:
         """Whether the methods return awaitables."""
-        return self._server.is_async
+        return self._client.is_async
 
     @property
     def waits(self) -> bool:
         """For the network: an async manager calls a blocking one from a worker thread."""
-        return not self._server.is_async
+        return not self._client.is_async
 
     def session_id_prefix(self, subject: str) -> bytes:
         """The two bytes with which the id of a session of this subject begins: the slot that all of the subject's sessions share."""
@@ -76,27 +76,27 @@ class RedisStorage:
 
         On a cluster they can't, since a script there only reaches the keys of one slot.
         """
-        server = getattr(feed, "server", None)
+        client = getattr(feed, "client", None)
         return (
-            isinstance(server, Server)
-            and server.client is self._server.client
-            and not server.is_cluster
+            isinstance(client, RedisClient)
+            and client.adapted is self._client.adapted
+            and not client.is_cluster
         )
 
     def insert(self, record: SessionRecord, limit: int | None, now: float) -> Any:
-        return self._server.hold(self._insert(record, limit, now))
+        return self._client.run(self._insert(record, limit, now))
 
     def read(self, session_id: str, now: float) -> Any:
-        return self._server.hold(self._read(session_id))
+        return self._client.run(self._read(session_id))
 
     def read_all(self, subject: str, now: float) -> Any:
-        return self._server.hold(self._read_all(subject, now))
+        return self._client.run(self._read_all(subject, now))
 
     def replace(
         self, record: SessionRecord, now: float, feed: Any = None, revocations: Sequence[Any] = ()
     ) -> Any:
         """With a feed and one revocation also publishes that, where the record was replaced."""
-        return self._server.hold(self._replace(record, now, feed, revocations))
+        return self._client.run(self._replace(record, now, feed, revocations))
 
     def delete(
         self,
@@ -106,7 +106,7 @@ class RedisStorage:
         revocations: Sequence[Any] = (),
     ) -> Any:
         """With a feed and a revocation for each record also publishes those of the records that were deleted."""
-        return self._server.hold(self._delete(records, now, feed, revocations))
+        return self._client.run(self._delete(records, now, feed, revocations))
 
     def count(self, now: float) -> int:
         """How many sessions live: looks through all names of the server, a few at a time. For operators, with a blocking client.
@@ -117,7 +117,7 @@ class RedisStorage:
         counted: int = 0
         names: list[Any] = []
         try:
-            for name in self._server.client.scan_iter(
+            for name in self._client.adapted.scan_iter(
                 match=self._names.every_session, count=_COUNTED_AT_ONCE
             ):
                 names.append(name)
@@ -131,14 +131,14 @@ class RedisStorage:
             ) from error
 
     def _count_live(self, names: Sequence[Any], now: float) -> int:
-        pipeline = self._server.client.pipeline(transaction=False)
+        pipeline = self._client.adapted.pipeline(transaction=False)
         for name in names:
             pipeline.execute_command("GETRANGE", name, 5, 12, NEVER_DECODE=True)
         ends = [_END.unpack(end)[0] for end in pipeline.execute() if len(end) == _END.size]
         return sum(end > now for end in ends)
 
     def _insert(self, record: SessionRecord, limit: int | None, now: float) -> Conversation[bool]:
-        if self._server.is_cluster and slot_of_id(record.id) != slot_of_subject(record.subject):
+        if self._client.is_cluster and slot_of_id(record.id) != slot_of_subject(record.subject):
             raise InvalidArgument(
                 "on a cluster the id of a session must begin with session_id_prefix(subject)"
             )
@@ -151,7 +151,7 @@ class RedisStorage:
             -1 if limit is None else limit,
             self._sees_all,
         )
-        if answer == 0 and limit is not None and self._server.is_cluster:
+        if answer == 0 and limit is not None and self._client.is_cluster:
             listed = yield from self._read_all(record.subject, now)
             if (
                 sum(one.ends_at > now for one in listed) < limit
@@ -186,7 +186,7 @@ class RedisStorage:
         keys: tuple[Any, ...] = (self._names.session(record.id), self._names.index(record.subject))
         arguments = [_VERSION.pack(record.version - 1), *self._kept(record, now)]
         if revocations:
-            stream, lasting, messages = feed.publication(revocations)
+            stream, lasting, messages = feed.entry_for(revocations)
             keys += (stream,)
             arguments += [b"".join(messages), lasting]
         return bool((yield from call(REPLACE, keys, *arguments)))
@@ -199,7 +199,7 @@ class RedisStorage:
         messages: Sequence[bytes] = [b""] * len(records)
         stream: tuple[str, ...] = ()
         if revocations:
-            name, lasting, messages = feed.publication(revocations)
+            name, lasting, messages = feed.entry_for(revocations)
             stream = (name,)
         paired = sorted(zip(records, messages, strict=True), key=lambda pair: pair[0].subject)
         for subject, pairs in groupby(paired, key=lambda pair: pair[0].subject):
@@ -220,7 +220,7 @@ class RedisStorage:
 
     @property
     def _sees_all(self) -> str:
-        return "" if self._server.is_cluster else "1"
+        return "" if self._client.is_cluster else "1"
 
     def _kept(self, record: SessionRecord, now: float) -> tuple[Any, ...]:
         """What ``keep`` in the scripts is told."""

@@ -25,9 +25,9 @@ from ..errors import InvalidArgument
 from ..revocation.message import MESSAGE_BYTES, pack, unpack, unpack_each
 from ..revocation.protocol import Revocation
 from .client import Conversation, call
-from .scripts import CLOCK_MARGIN, LOOK, PUBLISH, milliseconds
+from .scripts import APPEND, CLOCK_MARGIN, LOOK, milliseconds
 
-__all__ = ["Memory", "StreamReader", "publication"]
+__all__ = ["HeardRevocations", "StreamReader", "encode_entry"]
 
 logger = logging.getLogger("tokenwheel")
 
@@ -36,7 +36,7 @@ Apply = Callable[[Iterable[Row]], None]
 Taken = tuple[bytes, list[Row]]  # messages, and what they say
 
 READ_AT_ONCE = 1_000  # entries
-PUBLISHED_AT_ONCE = 250  # revocations in one entry
+REVOCATIONS_PER_ENTRY = 250  # revocations in one entry
 LOOKED_EVERY = 1.0  # seconds
 _LONGEST_MESSAGE = (
     2**20
@@ -44,7 +44,7 @@ _LONGEST_MESSAGE = (
 _BEFORE_ALL = b"0-0"
 
 
-def publication(revocations: Sequence[Revocation], now: float) -> tuple[int, list[bytes]]:
+def encode_entry(revocations: Sequence[Revocation], now: float) -> tuple[int, list[bytes]]:
     """How long, in milliseconds, an entry of these revocations is kept, and the message of each.
 
     Raises:
@@ -54,7 +54,7 @@ def publication(revocations: Sequence[Revocation], now: float) -> tuple[int, lis
     return milliseconds(max(one.expires_at for one in revocations) - now), messages
 
 
-class Memory:
+class HeardRevocations:
     """Every revocation that lives, by the minute in which it ends, so that forgetting what is over takes no search."""
 
     def __init__(self) -> None:
@@ -90,8 +90,8 @@ class StreamReader:
         self._clock = clock
         self._timer = timer
         self._apply: Apply
-        self._memory = Memory()
-        self._lost: list[Memory] = []  # since the stream was lost, until it is put back
+        self._heard = HeardRevocations()
+        self._lost: list[HeardRevocations] = []  # since the stream was lost, until it is put back
         self._in_new: set[bytes] = (
             set()
         )  # meanwhile: what the new one holds, put back by others or not
@@ -116,7 +116,7 @@ class StreamReader:
 
     def catch_up(self) -> Conversation[None]:
         """Takes in all there is beyond the last entry; all there is, where this is not the stream that was read so far."""
-        self._memory.forget(self._clock())
+        self._heard.forget(self._clock())
         while not (yield from self._read_on()):
             pass
         while self._lost:
@@ -202,8 +202,8 @@ class StreamReader:
         )
 
     def _begin_anew(self) -> None:
-        self._lost.append(self._memory)
-        self._memory = Memory()
+        self._lost.append(self._heard)
+        self._heard = HeardRevocations()
         self._in_new.clear()
         self._counted, self._last = None, None
         self.replays += 1
@@ -219,18 +219,18 @@ class StreamReader:
             len(missing),
         )
         random.shuffle(missing)
-        for start in range(0, len(missing), PUBLISHED_AT_ONCE):
+        for start in range(0, len(missing), REVOCATIONS_PER_ENTRY):
             while not (yield from self._read_on()):
                 pass
             chunk = [
                 one
-                for one in missing[start : start + PUBLISHED_AT_ONCE]
+                for one in missing[start : start + REVOCATIONS_PER_ENTRY]
                 if pack(one) not in self._in_new
             ]
             if chunk:
-                lasting, messages = publication(chunk, now)
+                lasting, messages = encode_entry(chunk, now)
                 self.expect(messages)
-                yield from call(PUBLISH, (self._name,), lasting, b"".join(messages))
+                yield from call(APPEND, (self._name,), lasting, b"".join(messages))
 
     def _take(self, entries: Sequence[Any]) -> None:
         """Hands over what the entries say, but for those that are none of ours."""
@@ -256,7 +256,7 @@ class StreamReader:
         for messages, revocations in taken:
             for place, (_, expires_at, _) in enumerate(revocations):
                 message = messages[place * MESSAGE_BYTES : (place + 1) * MESSAGE_BYTES]
-                self._memory.add(message, expires_at)
+                self._heard.add(message, expires_at)
                 self._sent.discard(message)
                 self._overdue.discard(message)
                 if self._lost:

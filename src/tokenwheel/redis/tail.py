@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from ..driver import drive, drive_async
-from .client import AsyncLink, Command, Link, Server
+from .client import AsyncDedicatedConnection, Command, DedicatedConnection, RedisClient
 from .stream_reader import StreamReader
 
 __all__ = ["Reading", "TaskTail", "ThreadTail", "read_once"]
@@ -30,7 +30,7 @@ class _Stopped(Exception):
 class Reading(NamedTuple):
     """What is read, from where, and how patiently."""
 
-    server: Server
+    client: RedisClient
     name: str
     reader: StreamReader
     longest_wait: float
@@ -47,12 +47,12 @@ def read_once(reading: Reading) -> None:
     Raises:
         the client's errors.
     """
-    link = Link(reading.server, reading.name, reading.patience)
+    connection = DedicatedConnection(reading.client, reading.name, reading.patience)
     try:
-        link.open()
-        drive(reading.reader.catch_up(), link.send)
+        connection.open()
+        drive(reading.reader.catch_up(), connection.send)
     finally:
-        link.close()
+        connection.close()
 
 
 class ThreadTail:
@@ -64,7 +64,7 @@ class ThreadTail:
             reading.longest_wait,
             reading.report,
         )
-        self._link = Link(reading.server, reading.name, reading.patience)
+        self._connection = DedicatedConnection(reading.client, reading.name, reading.patience)
         self._stopping = threading.Event()
         self._tried = threading.Event()
         self._thread = threading.Thread(
@@ -86,14 +86,14 @@ class ThreadTail:
         with suppress(
             Exception
         ):  # The thread may be in the midst of connecting; then it ends by itself.
-            self._link.close()
+            self._connection.close()
         self._thread.join()
 
     def _run(self) -> None:
         pause = _FIRST_PAUSE
         while not self._stopping.is_set():
             try:
-                self._link.open()
+                self._connection.open()
                 drive(self._reader.catch_up(), self._send)
                 pause = _FIRST_PAUSE
                 self._report(None)
@@ -104,7 +104,7 @@ class ThreadTail:
                     self._report(error)
             finally:
                 with suppress(Exception):
-                    self._link.close()
+                    self._connection.close()
             self._tried.set()
             self._stopping.wait(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
@@ -112,7 +112,7 @@ class ThreadTail:
     def _send(self, command: Command) -> object:
         if self._stopping.is_set():
             raise _Stopped
-        return self._link.send(command)
+        return self._connection.send(command)
 
 
 class TaskTail:
@@ -125,7 +125,7 @@ class TaskTail:
             reading.longest_wait,
             reading.report,
         )
-        self._link = AsyncLink(reading.server, reading.name, reading.patience)
+        self._connection = AsyncDedicatedConnection(reading.client, reading.name, reading.patience)
         self._is_stopping = False
         self.caught_up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.caught_up.add_done_callback(_look_at_error)
@@ -146,7 +146,7 @@ class TaskTail:
             self._is_stopping = True
             self._task.cancel()
             with suppress(Exception):
-                await self._link.close()
+                await self._connection.close()
             with suppress(asyncio.CancelledError):
                 await self._task
             self.caught_up.cancel()
@@ -155,7 +155,7 @@ class TaskTail:
         pause = _FIRST_PAUSE
         while not self._is_stopping:
             try:
-                await self._link.open()
+                await self._connection.open()
                 await drive_async(self._reader.catch_up(), self._send)
                 pause = _FIRST_PAUSE
                 self._report(None)
@@ -171,7 +171,7 @@ class TaskTail:
                     return
             finally:
                 with suppress(Exception):
-                    await self._link.close()
+                    await self._connection.close()
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
@@ -179,7 +179,7 @@ class TaskTail:
         # Before Python 3.12 `wait_for`, which client libraries use, can swallow that the task was cancelled (python/cpython#86296).
         if self._is_stopping or (hasattr(self._task, "cancelling") and self._task.cancelling()):
             raise _Stopped
-        return await self._link.send(command)
+        return await self._connection.send(command)
 
 
 def _look_at_error(caught_up: asyncio.Future[None]) -> None:
