@@ -71,14 +71,17 @@ class AccessTokens:
         self,
         subject: str,
         session_id: str,
+        claims: Mapping[str, Any],
+        *,
         generation: int,
         issued_at: int,
         expires_at: int,
-        claims: Mapping[str, Any],
     ) -> str:
-        """A signed access token. Times in Unix seconds.
+        """Return a signed access token. Times are in Unix seconds.
 
-        Raises :class:`InvalidArgument` where the claims make a token of more than 8 KiB, which nobody would accept.
+        Raises:
+            InvalidArgument: the claims make a token of more than 8 KiB, which nobody would accept.
+            ConfigurationError: none of the keys can sign.
         """
         signer = self._signer
         if signer is None:

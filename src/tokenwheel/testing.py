@@ -22,7 +22,8 @@ from typing import Any
 
 from ._impl import encode
 from .models import Device, SessionContext, SessionRecord
-from .revocation.protocol import Revocation
+from .revocation.protocol import DoorbellFeed, ReplayingFeed, Revocation
+from .storage.protocol import PlacedStorage
 
 __all__ = ["FeedContract", "StorageContract", "make_record"]
 
@@ -138,10 +139,9 @@ class StorageContract(_Contract):
     def record(self, number: int = 1, **changes: Any) -> SessionRecord:
         """As :func:`make_record`; where the storage has a say in how an id begins, with an id of its kind."""
         record = make_record(number, **changes)
-        prefix_of = getattr(self.storage, "session_id_prefix", None)
-        if prefix_of is None:
+        if not isinstance(self.storage, PlacedStorage):
             return record
-        prefix = prefix_of(record.subject)
+        prefix = self.storage.session_id_prefix(record.subject)
         return record._replace(id=encode(prefix + number.to_bytes(_ID_BYTES - len(prefix), "big")))
 
     def insert(self, record: SessionRecord, limit: int | None = None, now: float = NOW) -> Any:
@@ -316,7 +316,7 @@ class FeedContract(_Contract):
             heard.extend(map(Revocation._make, revocations))
 
         self.wait(feed.start(apply))
-        if hasattr(feed, "replay"):
+        if isinstance(feed, ReplayingFeed):
             self.wait(feed.replay())
         return heard
 
@@ -373,5 +373,5 @@ class FeedContract(_Contract):
 
 
 def _number_of(feed: Any) -> bytes | None:
-    doorbell = getattr(feed, "doorbell", None)
+    doorbell = feed.doorbell if isinstance(feed, DoorbellFeed) else None
     return None if doorbell is None else bytes(doorbell)

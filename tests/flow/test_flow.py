@@ -21,26 +21,59 @@ from tokenwheel import (
     SessionTokens,
     StorageUnavailable,
 )
+from tokenwheel.driver import drive
 from tokenwheel.events import Listeners, SessionEvent
 from tokenwheel.jwt import AccessTokens
-from tokenwheel.session.flow import (
-    DELETE,
-    END,
-    HOOK,
-    INSERT,
-    NOTIFY,
-    READ,
-    READ_ALL,
-    REPLACE,
-    RESTRICT,
-    REVOKE,
-    Flow,
-    SessionFlow,
-    failure,
-)
+from tokenwheel.session.flow import Flow, SessionFlow
 from tokenwheel.session.options import check_lifecycle
+from tokenwheel.session.steps import (
+    AskHook,
+    Collaborators,
+    Delete,
+    Insert,
+    Notify,
+    Publisher,
+    Read,
+    ReadAll,
+    Replace,
+    Revoke,
+    RevokeAndDelete,
+    RevokeAndReplace,
+    Step,
+)
 
 SECRET = "a shared secret of at least 32 bytes, made up for these tests"
+
+
+class NoFeed:
+    """A feed that nobody listens to."""
+
+    def start(self, apply: Any) -> None: ...
+
+    def publish(self, revocations: Any) -> None: ...
+
+    def poll(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class PublishingMemory:
+    """A storage in memory that tells a revocation list in the same step as it changes a session."""
+
+    def __init__(self, storage: MemoryStorage, revocations: RevocationList) -> None:
+        self._storage = storage
+        self._revocations = revocations
+
+    def publishes_to(self, feed: Any) -> bool:
+        return True
+
+    def replace(self, record: Any, now: float, feed: Any, revocations: Any) -> bool:
+        self._revocations.publish(revocations, now)
+        return self._storage.replace(record, now)
+
+    def delete(self, records: Any, now: float, feed: Any, revocations: Any) -> Any:
+        self._revocations.publish(revocations, now)
+        return self._storage.delete(records, now)
 
 
 class Bench:
@@ -51,9 +84,9 @@ class Bench:
         self.storage = MemoryStorage()
         self.revocations = RevocationList(clock=self.clock)
         self.listeners = Listeners()
-        self.steps: list[str] = []
-        self.before: Callable[[int, str], None] = lambda number, operation: None
-        self.after: Callable[[int, str], None] = lambda number, operation: None
+        self.steps: list[type] = []
+        self.before: Callable[[int, type], None] = lambda number, kind: None
+        self.after: Callable[[int, type], None] = lambda number, kind: None
         lifecycle = check_lifecycle(
             **{
                 "access_ttl": 900, "refresh_ttl": 10_000, "idle_ttl": None, "refresh_token_length": 24, "rotate_refresh_tokens": True,
@@ -71,45 +104,34 @@ class Bench:
             clock=self.clock,
             revocations=self.revocations,
         )
-        self.flow = SessionFlow(lifecycle, self.tokens, self.listeners, self.clock, at_once=at_once)
-        self.perform: dict[str, Callable[..., Any]] = {
-            INSERT: self.storage.insert,
-            READ: self.storage.read,
-            READ_ALL: self.storage.read_all,
-            REPLACE: self.storage.replace,
-            DELETE: self.storage.delete,
-            REVOKE: self.revocations.publish,
-            END: self.revoke_and(self.storage.delete),
-            RESTRICT: self.revoke_and(self.storage.replace),
-            HOOK: lambda session, context: None,
-            NOTIFY: lambda event: None,
-        }
+        publisher = Publisher(PublishingMemory(self.storage, self.revocations), NoFeed())
+        self.flow = SessionFlow(
+            lifecycle,
+            self.tokens,
+            self.listeners,
+            self.clock,
+            publisher=publisher if at_once else None,
+        )
+        self.collaborators = Collaborators(
+            storage=self.storage,
+            revocations=self.revocations,
+            publish=self.revocations.publish,
+            hook=lambda session, context: None,
+            notify=lambda event: None,
+        )
+        self.answers: dict[type, Callable[[Any], Any]] = {}
 
     def run(self, flow: Flow[Any]) -> Any:
         self.steps = []
-        try:
-            step = next(flow)
-            while True:
-                operation, arguments = step
-                number = len(self.steps)
-                self.steps.append(operation)
-                try:
-                    self.before(number, operation)
-                    answer = self.perform[operation](*arguments)
-                    self.after(number, operation)
-                except Exception as error:
-                    step = flow.throw(failure(operation, error))
-                else:
-                    step = flow.send(answer)
-        except StopIteration as stop:
-            return stop.value
+        return drive(flow, self.carry_out)
 
-    def revoke_and(self, change: Callable[..., Any]) -> Callable[..., Any]:
-        def both(what: Any, now: float, revocations: Any) -> Any:
-            self.revocations.publish(revocations, now)
-            return change(what, now)
-
-        return both
+    def carry_out(self, step: Step[Any]) -> Any:
+        kind, number = type(step), len(self.steps)
+        self.steps.append(kind)
+        self.before(number, kind)
+        answer = self.answers.get(kind, lambda step: step.carry_out(self.collaborators))(step)
+        self.after(number, kind)
+        return answer
 
     def create(self, subject: str = "uid1") -> SessionTokens:
         tokens: SessionTokens = self.run(self.flow.create(None, subject, None, None, None))
@@ -134,15 +156,15 @@ class Failure(Exception):
     pass
 
 
-def fail_at(step: int) -> Callable[[int, str], None]:
-    def before_or_after(number: int, operation: str) -> None:
+def fail_at(step: int) -> Callable[[int, type], None]:
+    def before_or_after(number: int, kind: type) -> None:
         if number == step:
             raise Failure
 
     return before_or_after
 
 
-def calm(number: int, operation: str) -> None:
+def calm(number: int, kind: type) -> None:
     pass
 
 
@@ -151,20 +173,20 @@ def test_each_call_asks_in_the_order_that_keeps_a_crash_harmless() -> None:
     for event in SessionEvent:
         bench.listeners.add(event, print)
     tokens = bench.create()
-    assert bench.steps == [INSERT, NOTIFY]
+    assert bench.steps == [Insert, Notify]
     tokens = bench.update(tokens.refresh_token)
-    assert bench.steps == [READ, HOOK, REPLACE, NOTIFY]
+    assert bench.steps == [Read, AskHook, Replace, Notify]
     bench.run(bench.flow.restrict_one({"sub": "uid1", "sid": tokens.session_id}))
-    assert bench.steps == [READ, REVOKE, REPLACE]
+    assert bench.steps == [Read, Revoke, Replace]
     bench.run(bench.flow.delete_one("uid1", tokens.session_id))
-    assert bench.steps == [READ, REVOKE, DELETE, NOTIFY]
+    assert bench.steps == [Read, Revoke, Delete, Notify]
     bench.run(bench.flow.delete_one("uid1", tokens.session_id))
-    assert bench.steps == [READ, REVOKE]
+    assert bench.steps == [Read, Revoke]
     bench.create()
     bench.run(bench.flow.restrict_all("uid1"))
-    assert bench.steps == [READ_ALL, REVOKE, REPLACE]
+    assert bench.steps == [ReadAll, Revoke, Replace]
     bench.run(bench.flow.delete_all("uid1"))
-    assert bench.steps == [READ_ALL, REVOKE, DELETE, NOTIFY]
+    assert bench.steps == [ReadAll, Revoke, Delete, Notify]
 
 
 def test_where_it_can_be_done_at_once_to_revoke_and_to_change_is_one_step() -> None:
@@ -173,20 +195,20 @@ def test_where_it_can_be_done_at_once_to_revoke_and_to_change_is_one_step() -> N
         bench.listeners.add(event, print)
     tokens = bench.create()
     bench.run(bench.flow.restrict_one({"sub": "uid1", "sid": tokens.session_id}))
-    assert bench.steps == [READ, RESTRICT]
+    assert bench.steps == [Read, RevokeAndReplace]
     assert not bench.accepts(tokens)
     fresh = bench.update(tokens.refresh_token)
     assert bench.accepts(fresh)
     assert bench.run(bench.flow.delete_one("uid1", tokens.session_id)) is True
-    assert bench.steps == [READ, END, NOTIFY]
+    assert bench.steps == [Read, RevokeAndDelete, Notify]
     assert not bench.accepts(fresh)
     bench.run(bench.flow.delete_one("uid1", tokens.session_id))
-    assert bench.steps == [READ, REVOKE]
+    assert bench.steps == [Read, Revoke]
     sessions = [bench.create() for _ in range(2)]
     bench.run(bench.flow.restrict_all("uid1"))
-    assert bench.steps == [READ_ALL, RESTRICT, RESTRICT]
+    assert bench.steps == [ReadAll, RevokeAndReplace, RevokeAndReplace]
     assert bench.run(bench.flow.delete_all("uid1")) == 2
-    assert bench.steps == [READ_ALL, END, NOTIFY]
+    assert bench.steps == [ReadAll, RevokeAndDelete, Notify]
     assert not any(bench.accepts(one) or bench.knows(one) for one in sessions)
 
 
@@ -194,7 +216,7 @@ def test_an_event_nobody_hears_is_no_step() -> None:
     bench = Bench()
     tokens = bench.create()
     bench.update(tokens.refresh_token)
-    assert bench.steps == [READ, HOOK, REPLACE]
+    assert bench.steps == [Read, AskHook, Replace]
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -271,7 +293,7 @@ def test_an_eviction_that_fails_anywhere_leaves_nobody_with_a_live_token_of_an_e
             setattr(bench, when, fail_at(step))
             with pytest.raises(StorageUnavailable):
                 bench.create()
-            assert bench.steps == [INSERT, READ_ALL, REVOKE, DELETE, INSERT][: step + 1]
+            assert bench.steps == [Insert, ReadAll, Revoke, Delete, Insert][: step + 1]
             assert bench.knows(oldest) or not bench.accepts(oldest)
             bench.before = bench.after = calm
             if when == "before" or step < 4:
@@ -287,7 +309,7 @@ def test_a_take_down_after_reuse_that_fails_is_completed_by_the_next_attempt() -
     bench.before = fail_at(2)
     with pytest.raises(StorageUnavailable):
         bench.update(first.refresh_token)
-    assert bench.steps == [READ, REVOKE, DELETE]
+    assert bench.steps == [Read, Revoke, Delete]
     assert not bench.accepts(second)
     bench.before = calm
     with pytest.raises(RefreshTokenReused):
@@ -295,11 +317,11 @@ def test_a_take_down_after_reuse_that_fails_is_completed_by_the_next_attempt() -
     assert not bench.knows(first)
 
 
-def interfere(bench: Bench, at: str, act: Callable[[], Any]) -> None:
+def interfere(bench: Bench, at: type, act: Callable[[], Any]) -> None:
     """Lets another node act once, right before the first such step."""
 
-    def before(number: int, operation: str) -> None:
-        if operation == at:
+    def before(number: int, kind: type) -> None:
+        if kind is at:
             bench.before = calm
             steps = bench.steps
             act()
@@ -312,17 +334,17 @@ def test_a_refresh_that_loses_the_race_to_another_gets_the_same_successor() -> N
     bench = Bench()
     tokens = bench.create()
     winners: list[SessionTokens] = []
-    interfere(bench, REPLACE, lambda: winners.append(bench.update(tokens.refresh_token)))
+    interfere(bench, Replace, lambda: winners.append(bench.update(tokens.refresh_token)))
     loser = bench.update(tokens.refresh_token)
     assert loser.refresh_token == winners[0].refresh_token
-    assert bench.steps == [READ, HOOK, REPLACE, READ, READ, HOOK, REPLACE]
+    assert bench.steps == [Read, AskHook, Replace, Read, Read, AskHook, Replace]
     assert bench.accepts(bench.update(loser.refresh_token))
 
 
 def test_of_a_refresh_racing_a_deletion_no_token_survives() -> None:
     bench = Bench()
     tokens = bench.create()
-    interfere(bench, REPLACE, lambda: bench.run(bench.flow.delete_one("uid1", tokens.session_id)))
+    interfere(bench, Replace, lambda: bench.run(bench.flow.delete_one("uid1", tokens.session_id)))
     with pytest.raises(SessionNotFound):
         bench.update(tokens.refresh_token)
     assert not bench.accepts(tokens)
@@ -334,13 +356,13 @@ def test_a_deletion_revokes_for_as_long_as_a_token_issued_meanwhile_can_live() -
     issued: list[SessionTokens] = []
     interfere(
         bench,
-        DELETE,
+        Delete,
         lambda: issued.append(
             bench.run(bench.flow.update(tokens.refresh_token, None, None, None, 5000))
         ),
     )
     assert bench.run(bench.flow.delete_one("uid1", tokens.session_id)) is True
-    assert bench.steps == [READ, REVOKE, DELETE, READ, REVOKE, DELETE]
+    assert bench.steps == [Read, Revoke, Delete, Read, Revoke, Delete]
     bench.clock.advance(4000)
     with pytest.raises(AccessTokenRevoked):
         bench.tokens.verifier.verify(issued[0].access_token)
@@ -350,7 +372,7 @@ def test_a_restriction_racing_a_refresh_refuses_what_the_refresh_issued() -> Non
     bench = Bench()
     tokens = bench.create()
     issued: list[SessionTokens] = []
-    interfere(bench, REPLACE, lambda: issued.append(bench.update(tokens.refresh_token)))
+    interfere(bench, Replace, lambda: issued.append(bench.update(tokens.refresh_token)))
     bench.run(bench.flow.restrict_all("uid1"))
     assert not bench.accepts(issued[0])
     assert bench.accepts(bench.update(issued[0].refresh_token))
@@ -360,19 +382,19 @@ def test_what_is_done_at_once_is_done_again_where_another_was_faster() -> None:
     bench = Bench(at_once=True)
     tokens = bench.create()
     issued: list[SessionTokens] = []
-    interfere(bench, RESTRICT, lambda: issued.append(bench.update(tokens.refresh_token)))
+    interfere(bench, RevokeAndReplace, lambda: issued.append(bench.update(tokens.refresh_token)))
     bench.run(bench.flow.restrict_all("uid1"))
-    assert bench.steps == [READ_ALL, RESTRICT, READ, RESTRICT]
+    assert bench.steps == [ReadAll, RevokeAndReplace, Read, RevokeAndReplace]
     assert not bench.accepts(issued[0])
     interfere(
         bench,
-        END,
+        RevokeAndDelete,
         lambda: issued.append(
             bench.run(bench.flow.update(issued[0].refresh_token, None, None, None, 5000))
         ),
     )
     assert bench.run(bench.flow.delete_one("uid1", tokens.session_id)) is True
-    assert bench.steps == [READ, END, READ, END]
+    assert bench.steps == [Read, RevokeAndDelete, Read, RevokeAndDelete]
     bench.clock.advance(4000)
     with pytest.raises(AccessTokenRevoked):
         bench.tokens.verifier.verify(issued[1].access_token)
@@ -388,7 +410,7 @@ def test_a_session_deleted_by_another_meanwhile_counts_for_the_other() -> None:
         answers: list[Any] = []
         interfere(
             bench,
-            DELETE,
+            Delete,
             lambda bench=bench, tokens=tokens, answers=answers: answers.append(
                 bench.run(call(bench, tokens))
             ),
@@ -401,8 +423,8 @@ def test_a_session_deleted_by_another_meanwhile_counts_for_the_other() -> None:
 def test_a_storage_that_refuses_for_no_reason_is_an_error_and_no_endless_loop() -> None:
     bench = Bench()
     tokens = bench.create()
-    bench.perform[REPLACE] = lambda record, now: False
-    bench.perform[DELETE] = lambda records, now: []
+    bench.answers[Replace] = lambda step: False
+    bench.answers[Delete] = lambda step: []
     for flow in (
         bench.flow.update(tokens.refresh_token, None, None, None, None),
         bench.flow.restrict_all("uid1"),

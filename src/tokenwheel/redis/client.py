@@ -76,10 +76,7 @@ class RedisClient:
     """
 
     def __init__(self, client: Client) -> None:
-        if not callable(getattr(client, "execute_command", None)):
-            raise ConfigurationError(
-                "client must be a client of redis-py or valkey-py: Redis, RedisCluster, what Sentinel.master_for returns, or asyncio's"
-            )
+        _check(client)
         self.adapted: Any = client
         self.is_async = inspect.iscoroutinefunction(client.execute_command)
         self.is_cluster = callable(getattr(client, "get_node_from_key", None))
@@ -121,6 +118,24 @@ class RedisClient:
             socket_timeout=timeout, socket_connect_timeout=min(timeout, _LONGEST_CONNECT)
         )
         return origin.connection_class(**options)
+
+
+def _check(client: object) -> None:
+    if isinstance(client, type):
+        raise ConfigurationError(
+            f"client must be an instance, and is the class {client.__name__}: "
+            f"write {client.__name__}(...) instead of {client.__name__}"
+        )
+    if not callable(getattr(client, "execute_command", None)):
+        raise ConfigurationError(
+            "client must be a client of redis-py or valkey-py: Redis, RedisCluster, "
+            "what Sentinel.master_for returns, or asyncio's"
+        )
+    # Pipelines answer nothing before they are executed, and a subscription answers no command.
+    if callable(getattr(client, "execute", None)) or callable(getattr(client, "listen", None)):
+        raise ConfigurationError(
+            f"client must be the client itself, not a {type(client).__name__} that it has made"
+        )
 
 
 class _Dedicated:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from inspect import isawaitable, iscoroutinefunction
+from inspect import isawaitable
 from types import CoroutineType
 from typing import Any, NamedTuple
 
 from .._impl import RevocationTable
+from ..conformance import check_conforms, is_coroutine_function
 from ..errors import ConfigurationError, StorageUnavailable, TokenwheelError
-from .protocol import Revocation, RevocationFeed
+from .protocol import DoorbellFeed, ReplayingFeed, Revocation, RevocationFeed
 
 __all__ = ["RevocationList", "RevocationStats"]
 
@@ -47,18 +48,14 @@ class RevocationList(RevocationTable):
     def __init__(
         self, feed: RevocationFeed | None = None, *, clock: Callable[[], float] = time.time
     ) -> None:
-        if feed is not None and not all(
-            callable(getattr(feed, name, None)) for name in _FEED_METHODS
-        ):
-            raise ConfigurationError(
-                f"feed must be None or have the methods of RevocationFeed: {', '.join(_FEED_METHODS)}"
-            )
+        if feed is not None:
+            check_conforms("feed", feed, RevocationFeed, _FEED_METHODS)
+            if is_coroutine_function(feed.poll):  # It would never bring anything, and never say so.
+                raise ConfigurationError(_NOT_AWAITED.format("poll"))
         super().__init__(clock=clock, before_lookup=None if feed is None else feed.poll)
         self._feed = feed
         self._watched: Any = None  # the buffer, as the feed gave it
         if feed is not None:
-            if iscoroutinefunction(feed.poll):  # It would never bring anything, and never say so.
-                raise ConfigurationError(_NOT_AWAITED.format("poll"))
             _call(feed, "start", self.revoke_each)
             self._watch_doorbell()
 
@@ -100,10 +97,9 @@ class RevocationList(RevocationTable):
         Raises:
             StorageUnavailable: the feed could not.
         """
-        replay = getattr(self._feed, "replay", None)
-        if replay is not None:
+        if isinstance(self._feed, ReplayingFeed):
             try:
-                await replay()
+                await self._feed.replay()
             except TokenwheelError:
                 raise
             except Exception as error:
@@ -127,7 +123,7 @@ class RevocationList(RevocationTable):
         self._watch_doorbell()
 
     def _watch_doorbell(self) -> None:
-        doorbell = getattr(self._feed, "doorbell", None)
+        doorbell = self._feed.doorbell if isinstance(self._feed, DoorbellFeed) else None
         if doorbell is not self._watched:
             self._watched = doorbell
             self.watch(doorbell)

@@ -1,8 +1,11 @@
-"""How the processes and machines of one service tell each other of revocations: the message, its bytes, and what a feed must do.
+"""How the processes and machines of one service tell each other of revocations: what a feed must do.
 
-A message names a session, the lowest generation still good, and when it ends. It carries no claims and no secret, and merges by
-maximum, so a feed may deliver it late, twice, or in any order. What it may not do is lose one, or let ``publish`` return before every
-process of this machine can have it. Nothing here sends anything.
+A feed is an ordered, durable log. Revocations merge by maximum, so a feed may deliver one late, twice, or in any
+order. What it may not do is lose one, or let ``publish`` return before every process of this machine can have it.
+Nothing here sends anything.
+
+Every feed has the methods of :class:`RevocationFeed`. Beyond these it may have optional powers, each a protocol of
+its own here. ``tokenwheel.testing.FeedContract`` is the suite that every feed must pass.
 """
 
 from __future__ import annotations
@@ -10,55 +13,119 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-__all__ = ["Revocation", "RevocationFeed"]
+__all__ = [
+    "AwaitableFeed",
+    "DoorbellFeed",
+    "ReplayingFeed",
+    "Revocation",
+    "RevocationFeed",
+    "WaitingFeed",
+]
 
 
 class Revocation(NamedTuple):
-    """Access tokens of this session with a generation below ``before`` (None: of every generation) are refused until ``expires_at``."""
+    """The fact that access tokens of a session are refused until ``expires_at``."""
 
     session_id: str
     """16 base64url characters."""
     expires_at: float
     """Unix seconds."""
     before: int | None
+    """Tokens of a generation below this one are refused; None: those of every generation."""
 
 
 @runtime_checkable
 class RevocationFeed(Protocol):
-    """What a :class:`~tokenwheel.RevocationList` needs of a feed. ``tokenwheel.testing.FeedContract`` checks one.
+    """Tell the :class:`~tokenwheel.RevocationList` of every process of each other's revocations.
 
-    Any exception from ``publish`` reaches the caller of the manager as :class:`~tokenwheel.errors.StorageUnavailable`.
+    What ``publish`` raises reaches the caller of the manager as :class:`~tokenwheel.errors.StorageUnavailable`.
 
-    Four attributes may be left out. ``doorbell``: a buffer of eight bytes in memory that change before a ``publish`` anywhere on this
-    machine returns, or None for a while or for ever; looking at it is all that an ordinary ``read`` then does. ``waits``: True where
-    ``publish`` may block, for a disk or a network, so that an async manager calls it from a worker thread. ``is_async``: True where
-    ``publish`` and ``close`` return awaitables without being coroutine functions. ``replay``: a coroutine function that takes in what
-    lives, where ``start`` cannot; an async manager awaits it before anything else, and until it has, ``poll`` raises.
+    A feed may have more powers than these methods: :class:`DoorbellFeed`, :class:`WaitingFeed`,
+    :class:`AwaitableFeed` and :class:`ReplayingFeed` say which.
     """
 
     def start(self, apply: Callable[[Iterable[tuple[str, float, int | None]]], None]) -> None:
-        """Hand every revocation that still lives to ``apply`` before returning, and keep ``apply`` for those to come. Called once.
+        """Hand every revocation that still lives to ``apply``, and keep ``apply`` for those to come.
 
-        ``apply`` takes any number at a time, and plain tuples of the three fields as well.
+        All that lives has been handed over when this returns. It is called once. ``apply`` takes any number of
+        revocations at a time, and plain tuples of the three fields as well.
         """
         ...
 
     def publish(self, revocations: Sequence[Revocation]) -> Any:
-        """Make these durable, and visible to the next ``poll`` of every process of this machine, before returning.
+        """Make revocations durable, and visible to the next ``poll`` of every process of this machine.
 
-        May return an awaitable instead, for an async manager.
+        May return an awaitable, for an async manager. It is done when this returns, or was awaited.
         """
         ...
 
     def poll(self) -> None:
-        """Hand what has arrived since the last call to ``apply``, and only then count it as read, since ``apply`` may raise.
+        """Hand what has arrived since the last call to ``apply``.
 
-        Called before every lookup, unless the feed has a ``doorbell``: then where its eight bytes have changed, and once a second.
-        Without news it must cost next to nothing. What it raises reaches the caller of ``read``, so where the feed is out of reach it
-        raises :class:`~tokenwheel.errors.StorageUnavailable`, or goes on with what it knows.
+        It counts as read only then, since ``apply`` may raise. A list calls this before every lookup, so it must
+        cost next to nothing where there is no news. A list that has a :class:`DoorbellFeed` calls it where the
+        doorbell has rung, and once a second.
+
+        Raises:
+            StorageUnavailable: the feed is out of reach, and goes by nothing that it knows. This, like anything
+                else that is raised, reaches the caller of ``read``.
         """
         ...
 
     def close(self) -> Any:
-        """Stop whatever runs, and let go of what is open. Can be called again. May return an awaitable, for an async manager."""
+        """Stop whatever runs, and let go of what is open. Can be called again.
+
+        May return an awaitable, for an async manager.
+        """
+        ...
+
+
+@runtime_checkable
+class DoorbellFeed(Protocol):
+    """Have eight bytes of memory that change with every publication, so that a lookup need not ask the feed."""
+
+    @property
+    def doorbell(self) -> Any:
+        """A buffer of eight bytes that change before a ``publish`` in any process of this machine returns.
+
+        None where there is no doorbell, for a while or for ever: each lookup then asks the feed.
+        """
+        ...
+
+
+@runtime_checkable
+class WaitingFeed(Protocol):
+    """Say that ``publish`` and ``close`` may wait, for a disk or a network.
+
+    An async manager then calls them from worker threads, and its event loop goes on.
+    """
+
+    @property
+    def waits(self) -> bool:
+        """True where calls may wait."""
+        ...
+
+
+@runtime_checkable
+class AwaitableFeed(Protocol):
+    """Say that ``publish`` and ``close`` return awaitables though they are not coroutine functions.
+
+    Only an ``AsyncSessionManager`` takes such a feed.
+    """
+
+    @property
+    def is_async(self) -> bool:
+        """True where ``publish`` and ``close`` return awaitables."""
+        ...
+
+
+@runtime_checkable
+class ReplayingFeed(Protocol):
+    """Take in what lives by awaiting it, since ``start`` cannot.
+
+    An async manager awaits ``replay`` before anything else; until it has, ``poll`` raises.
+    """
+
+    async def replay(self) -> None:
+        """Hand every revocation that lives to ``apply``, if that was not done yet."""
         ...

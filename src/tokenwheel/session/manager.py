@@ -1,7 +1,8 @@
-"""SessionManager and AsyncSessionManager: one lifecycle (``flow.py``), one ``read``, two drivers.
+"""SessionManager and AsyncSessionManager: one lifecycle, driven in two ways.
 
-Each public method is a line that hands the flow's generator to the driver. A driver carries out the steps the flow yields
-and sends the answers back in; the async one awaits what can be awaited. Nothing about sessions is decided here.
+Each public method is a line that hands a flow (``flow.py``) to the driver (``driver.py``), which has its steps carried
+out: by calling the storage, the feed, the hook and the listeners, or by awaiting them. Nothing about sessions is decided
+here.
 """
 
 from __future__ import annotations
@@ -9,243 +10,31 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
-from types import CoroutineType, TracebackType
-from typing import Any, Literal, TypeVar, overload
+from collections.abc import Awaitable, Mapping
+from types import TracebackType
+from typing import Any, TypeVar
 
 from .._impl import Claims
-from ..errors import ConfigurationError, InvalidArgument
-from ..events import Event, Listener, Listeners, SessionEvent
-from ..jwt import AccessTokens
-from ..keys import KeySet
+from ..driver import drive, drive_async
+from ..events import Event
 from ..models import Session, SessionContext, SessionTokens
-from ..revocation import Revocation, RevocationList
-from ..storage.memory import MemoryStorage
-from ..storage.protocol import AsyncSessionStorage, SessionStorage
-from .flow import (
-    DELETE,
-    END,
-    HOOK,
-    INSERT,
-    NOTIFY,
-    READ,
-    READ_ALL,
-    REPLACE,
-    RESTRICT,
-    REVOKE,
-    Flow,
-    SessionFlow,
-    failure,
-)
-from .hooks import RefreshHook, same_device
-from .options import check_hook, check_lifecycle, check_tokens
+from .base import BaseManager
+from .flow import Flow
+from .steps import Step
 
 __all__ = ["AsyncSessionManager", "SessionManager"]
 
 logger = logging.getLogger("tokenwheel")
 
-_STORAGE_METHODS = (INSERT, READ, READ_ALL, REPLACE, DELETE)
-
 T = TypeVar("T")
-L = TypeVar("L", bound=Listener)
 
 
-class _Manager:
-    """What both managers share: the options, ``read`` and the listeners. Said once, checked once."""
-
-    _takes_async = False
-    _notify: Callable[[Event], Any]
-
-    def __init__(
-        self,
-        keys: str | bytes | KeySet,
-        *,
-        algorithm: str = "HS256",
-        issuer: str,
-        audience: str | Sequence[str],
-        accept_audience: str | Sequence[str] | None = None,
-        access_ttl: int = 900,
-        refresh_ttl: int = 2_592_000,
-        idle_ttl: int | None = None,
-        refresh_token_length: int = 24,
-        rotate_refresh_tokens: bool = True,
-        reuse_grace: float = 10,
-        max_sessions: int | None = None,
-        when_full: Literal["reject", "evict_oldest"] = "reject",
-        leeway: float = 0,
-        storage: SessionStorage | AsyncSessionStorage | None = None,
-        revocations: RevocationList | None = None,
-        refresh_hook: RefreshHook | None = None,
-        verified_cache_size: int = 65_536,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        key_set, issued_audience, accepted_audience = check_tokens(
-            keys=keys,
-            algorithm=algorithm,
-            issuer=issuer,
-            audience=audience,
-            accept_audience=accept_audience,
-            leeway=leeway,
-            verified_cache_size=verified_cache_size,
-            clock=clock,
-        )
-        lifecycle = check_lifecycle(
-            access_ttl=access_ttl,
-            refresh_ttl=refresh_ttl,
-            idle_ttl=idle_ttl,
-            refresh_token_length=refresh_token_length,
-            rotate_refresh_tokens=rotate_refresh_tokens,
-            reuse_grace=reuse_grace,
-            max_sessions=max_sessions,
-            when_full=when_full,
-            leeway=leeway,
-        )
-        hook = check_hook(refresh_hook)
-        storage = MemoryStorage() if storage is None else storage
-        if not all(callable(getattr(storage, name, None)) for name in _STORAGE_METHODS):
-            raise ConfigurationError(
-                f"storage must have the methods of SessionStorage: {', '.join(_STORAGE_METHODS)}"
-            )
-        revocations = RevocationList(clock=clock) if revocations is None else revocations
-        if not isinstance(revocations, RevocationList):
-            raise ConfigurationError("revocations must be a RevocationList")
-        if not self._takes_async:
-            for name in _STORAGE_METHODS:
-                self._refuse_async("storage", getattr(storage, name), storage)
-            self._refuse_async("refresh_hook", hook)
-            for name in () if revocations.feed is None else ("publish", "close"):
-                self._refuse_async("revocations", getattr(revocations.feed, name), revocations.feed)
-        tokens = AccessTokens(
-            key_set,
-            issuer=issuer,
-            audience=issued_audience,
-            accept_audience=accepted_audience,
-            leeway=leeway,
-            largest_leeway=lifecycle.revocation_margin,
-            cache_size=verified_cache_size,
-            clock=clock,
-            revocations=revocations,
-        )
-        self._tokens = tokens
-        self._verify = tokens.verifier.verify
-        if (
-            type(self).read is _Manager.read
-        ):  # A call between the two would cost nearly as much as all the rest.
-            vars(self)["read"] = self._verify
-        self._listeners = Listeners()
-        feed, publishes_to = revocations.feed, getattr(storage, "publishes_to", None)
-        at_once = feed is not None and publishes_to is not None and publishes_to(feed)
-        self._flow = SessionFlow(
-            lifecycle,
-            tokens,
-            self._listeners,
-            clock,
-            compares_devices=hook is same_device,
-            id_prefix=getattr(storage, "session_id_prefix", None),
-            at_once=at_once,
-        )
-        self._revocations = revocations
-        # One that waits has done so when the list was made.
-        self._replays = hasattr(feed, "replay") and getattr(feed, "waits", False) is not True
-        self._perform: dict[str, Callable[..., Any]] = {
-            **{name: self._performer(getattr(storage, name), storage) for name in _STORAGE_METHODS},
-            REVOKE: self._performer(revocations.publish, feed),
-            END: self._performer(partial(self._revoke_and, storage.delete), storage),
-            RESTRICT: self._performer(partial(self._revoke_and, storage.replace), storage),
-            HOOK: hook,
-            NOTIFY: self._notify,
-        }
-
-    def _performer(self, function: Callable[..., Any], owner: object) -> Callable[..., Any]:
-        """How an operation is carried out: as it is; in a worker thread, where it would block an event loop."""
-        if self._takes_async and getattr(owner, "waits", False) is True:
-            return partial(asyncio.to_thread, function)
-        return function
-
-    def _revoke_and(
-        self, change: Callable[..., Any], what: Any, now: float, revocations: Sequence[Revocation]
-    ) -> Any:
-        """Refuses here first, then has the storage change what it keeps and tell the others, all in one step."""
-        self._revocations.refuse(revocations, now)
-        return change(what, now, self._revocations.feed, revocations)
-
-    @staticmethod
-    def _refuse_async(name: str, function: Callable[..., Any], owner: object = None) -> None:
-        is_async = getattr(owner, "is_async", False) is True
-        if (
-            is_async
-            or inspect.iscoroutinefunction(function)
-            or inspect.iscoroutinefunction(type(function).__call__)
-        ):
-            raise ConfigurationError(
-                f"{name} must not be async in a SessionManager; AsyncSessionManager takes it"
-            )
-
-    def read(
-        self,
-        access_token: str,
-        *,
-        audience: str | Sequence[str] | None = None,
-        leeway: float | None = None,
-    ) -> Claims:
-        """Verifies an access token and returns its claims. Touches no storage and no network, and never waits.
-
-        Args:
-            access_token: the JWT, without ``Bearer``.
-            audience: required of this token instead of the manager's ``accept_audience``: one of these must be in ``aud``.
-            leeway: seconds, instead of the manager's. At most 60, or the manager's own where that is more: revocations are kept that long.
-
-        Raises:
-            InvalidAccessToken: not a token this service issued for this audience.
-            AccessTokenExpired: past its ``exp``.
-            AccessTokenNotYetValid: before its ``nbf`` or ``iat``.
-            AccessTokenRevoked: its session was ended or restricted.
-            InvalidArgument: an ``audience`` or ``leeway`` that cannot be used.
-            StorageUnavailable: the feed says that there is news, and it cannot be fetched: the token may have been revoked.
-        """
-        return self._verify(access_token, audience=audience, leeway=leeway)
-
-    @overload
-    def on(self, event: SessionEvent) -> Callable[[L], L]: ...
-
-    @overload
-    def on(self, event: SessionEvent, listener: L) -> L: ...
-
-    def on(self, event: SessionEvent, listener: L | None = None) -> L | Callable[[L], L]:
-        """Calls the listener with each event of this kind, after it has taken effect. Also a decorator.
-
-        Raises:
-            InvalidArgument: not a :class:`~tokenwheel.SessionEvent`, or a listener that cannot be called here.
-        """
-        if not isinstance(event, SessionEvent):
-            raise InvalidArgument("event must be a SessionEvent")
-
-        def subscribe(one: L) -> L:
-            if not callable(one):
-                raise InvalidArgument("listener must be a callable that takes one event")
-            if not self._takes_async and inspect.iscoroutinefunction(one):
-                raise InvalidArgument(
-                    "listener must not be a coroutine function in a SessionManager; AsyncSessionManager takes it"
-                )
-            self._listeners.add(event, one)
-            return one
-
-        return subscribe if listener is None else subscribe(listener)
-
-    def off(self, event: SessionEvent, listener: Listener) -> None:
-        """Stops calling the listener with events of this kind. Does nothing where it wasn't subscribed."""
-        if not isinstance(event, SessionEvent):
-            raise InvalidArgument("event must be a SessionEvent")
-        self._listeners.remove(event, listener)
-
-
-class SessionManager(_Manager):
-    """Opens, verifies, refreshes and ends sessions, with storages that block.
+class SessionManager(BaseManager):
+    """Open, verify, refresh and end sessions, with storages that block.
 
     Args:
-        keys: a shared secret, or a :class:`~tokenwheel.KeySet`. With public keys only, the manager reads, deletes and restricts.
+        keys: a shared secret, or a :class:`~tokenwheel.KeySet`. With public keys only, the manager reads,
+            deletes and restricts.
         algorithm: what signs with a shared secret (``HS256``, ``HS384``, ``HS512``); a KeySet brings its own.
         issuer: put into tokens as ``iss`` and required of them.
         audience: put into tokens as ``aud``.
@@ -255,18 +44,22 @@ class SessionManager(_Manager):
         idle_ttl: the session ends when it isn't refreshed for this many seconds.
         refresh_token_length: bytes of the rotating secret, at least 15.
         rotate_refresh_tokens: whether ``update`` replaces the refresh token (RFC 9700, section 4.14.2).
-        reuse_grace: seconds during which the refresh token before the current one may be retried; the leeway longer, unless it is 0.
+        reuse_grace: seconds during which the refresh token before the current one may be retried. The leeway is
+            added, unless it is 0.
         max_sessions: sessions a subject may have at once.
-        when_full: ``"reject"`` raises :class:`~tokenwheel.errors.TooManySessions`, ``"evict_oldest"`` ends the oldest session.
-        leeway: seconds of clock difference between nodes, tolerated on ``exp``, ``nbf`` and ``iat``, and in ``reuse_grace``.
+        when_full: ``"reject"`` raises :class:`~tokenwheel.TooManySessions`, ``"evict_oldest"`` ends the
+            oldest session.
+        leeway: seconds of clock difference between nodes, tolerated on ``exp``, ``nbf`` and ``iat``, and in
+            ``reuse_grace``.
         storage: where sessions are kept; by default in memory.
         revocations: what ``read`` asks; by default a list in memory.
-        refresh_hook: called with the session and the context of each refresh; raises to refuse it. By default the device must be the same.
+        refresh_hook: called with the session and the context of each refresh; raises to refuse it. By default
+            the device must be the same.
         verified_cache_size: how many verified tokens are remembered; 0 for none.
         clock: returns Unix seconds.
 
     Raises:
-        ConfigurationError: an option makes no sense.
+        ConfigurationError: an option makes no sense; says which, and what is allowed.
     """
 
     def create(
@@ -278,14 +71,17 @@ class SessionManager(_Manager):
         access_ttl: int | None = None,
         refresh_ttl: int | None = None,
     ) -> SessionTokens:
-        """Opens a session: one login on one device.
+        """Open a session: one login on one device.
 
         Args:
             claims: the application's own claims for the access token; plain JSON.
             subject: whose session it is: 1 to 255 characters.
             context: from where the login came, for the refresh hook and the list of sessions.
-            access_ttl: seconds, for this access token only.
-            refresh_ttl: seconds, for this session only.
+            access_ttl: lifetime in seconds of this access token only.
+            refresh_ttl: lifetime in seconds of this session only.
+
+        Returns:
+            The access token, the refresh token, the session id, and when the two tokens expire.
 
         Raises:
             InvalidArgument: an argument cannot be used; nothing was stored.
@@ -293,16 +89,18 @@ class SessionManager(_Manager):
             ConfigurationError: the key set has no key that can sign.
             StorageUnavailable: the storage failed.
         """
-        return self._run(self._flow.create(claims, subject, context, access_ttl, refresh_ttl))
+        return drive(
+            self._flow.create(claims, subject, context, access_ttl, refresh_ttl), self._carry_out
+        )
 
     def read_all(self, subject: str) -> Mapping[str, Session]:
-        """The active sessions of a subject by session id.
+        """Return the active sessions of a subject by session id.
 
         Raises:
             InvalidArgument: a subject that cannot be used.
             StorageUnavailable: the storage failed.
         """
-        return self._run(self._flow.read_all(subject))
+        return drive(self._flow.read_all(subject), self._carry_out)
 
     def update(
         self,
@@ -313,70 +111,89 @@ class SessionManager(_Manager):
         context: SessionContext | None = None,
         access_ttl: int | None = None,
     ) -> SessionTokens:
-        """A fresh access token for a session, and with rotation a new refresh token (RFC 6749, section 6; RFC 9700, section 4.14).
+        """Refresh a session (RFC 6749, section 6; RFC 9700, section 4.14).
 
         Within ``reuse_grace`` a retry with the refresh token just replaced gets the very same new one.
 
         Args:
             refresh_token: the one last handed out for the session.
-            claims: the application's own claims for the new access token; those of the last one are not carried over.
+            claims: the application's own claims for the new access token. Those of the last access token are
+                not carried over.
             subject: whose session it has to be, where the caller knows.
             context: from where the refresh comes, for the refresh hook.
-            access_ttl: seconds, for this access token only.
+            access_ttl: lifetime in seconds of this access token only.
+
+        Returns:
+            A fresh access token; and with rotation a new refresh token, else the same one.
 
         Raises:
             SessionNotFound: the refresh token opens no session; all reasons alike.
             RefreshTokenReused: it was replaced longer than ``reuse_grace`` ago. The session has been ended.
             ContextMismatch: the refresh hook refused; the session is unchanged.
-            InvalidArgument, ConfigurationError, StorageUnavailable: as in :meth:`create`.
+            InvalidArgument: an argument cannot be used; the session is unchanged.
+            ConfigurationError: the key set has no key that can sign.
+            StorageUnavailable: the storage failed; the call can be made again with the same refresh token.
         """
-        return self._run(self._flow.update(refresh_token, claims, subject, context, access_ttl))
+        return drive(
+            self._flow.update(refresh_token, claims, subject, context, access_ttl), self._carry_out
+        )
 
     def delete_one(self, subject: str, session_id: str) -> bool:
-        """Ends a session and refuses all its access tokens from now on.
+        """End a session and refuse all its access tokens from now on.
 
         Args:
             subject: whose session it is; one of another subject is left alone.
             session_id: its id, or a full refresh token of it.
 
         Returns:
-            True where it existed. Where the storage no longer knows it, its access tokens are refused all the same.
+            True where it existed. Where the storage no longer knows it, its access tokens are refused all the
+            same.
 
         Raises:
             InvalidArgument: a subject or session id that cannot be used.
             StorageUnavailable: storage or feed failed; the call can be made again.
         """
-        return self._run(self._flow.delete_one(subject, session_id))
+        return drive(self._flow.delete_one(subject, session_id), self._carry_out)
 
     def delete_all(self, subject: str) -> int:
-        """Ends every session of the subject and refuses every access token issued before; the count of sessions ended.
+        """End every session of a subject and refuse every access token issued before.
+
+        Returns:
+            How many sessions were ended.
 
         Raises:
             InvalidArgument: a subject that cannot be used.
             StorageUnavailable: storage or feed failed; the call can be made again.
         """
-        return self._run(self._flow.delete_all(subject))
+        return drive(self._flow.delete_all(subject), self._carry_out)
 
     def restrict_one(self, claims: Claims | Mapping[str, Any]) -> None:
-        """Refuses the access tokens issued so far to the session of these claims. It lives on: the next ``update`` gives a good one.
+        """Refuse the access tokens issued so far to the session of these claims.
+
+        The session lives on: the access token of its next ``update`` is good at once.
+
+        Args:
+            claims: what ``read`` returned, or a mapping with ``sub`` and ``sid``.
 
         Raises:
             InvalidArgument: claims without a usable ``sub`` or ``sid``.
             StorageUnavailable: storage or feed failed; the call can be made again.
         """
-        self._run(self._flow.restrict_one(claims))
+        drive(self._flow.restrict_one(claims), self._carry_out)
 
     def restrict_all(self, subject: str) -> None:
-        """The same for all the subject's sessions.
+        """Refuse the access tokens issued so far to every session of a subject.
+
+        The sessions live on: the access token of the next ``update`` of each is good at once.
 
         Raises:
             InvalidArgument: a subject that cannot be used.
             StorageUnavailable: storage or feed failed; the call can be made again.
         """
-        self._run(self._flow.restrict_all(subject))
+        drive(self._flow.restrict_all(subject), self._carry_out)
 
     def close(self) -> None:
-        """Stops the feed. Can be called again."""
+        """Stop the feed. Can be called again."""
         self._revocations.close()
 
     def __enter__(self) -> SessionManager:
@@ -390,25 +207,6 @@ class SessionManager(_Manager):
     ) -> None:
         self.close()
 
-    def _run(self, flow: Flow[T]) -> T:
-        try:
-            operation, arguments = next(flow)
-            while True:
-                try:
-                    answer = self._perform[operation](*arguments)
-                    if isinstance(answer, CoroutineType):
-                        answer.close()
-                        raise ConfigurationError(
-                            f"{operation} must not be async in a SessionManager; AsyncSessionManager takes it"
-                        )
-                except Exception as error:
-                    operation, arguments = flow.throw(failure(operation, error))
-                else:
-                    operation, arguments = flow.send(answer)
-        except StopIteration as stop:
-            value: T = stop.value
-            return value
-
     def _notify(self, event: Event) -> None:
         subscription, listeners = self._listeners.of(event)
         for listener in listeners:
@@ -418,10 +216,11 @@ class SessionManager(_Manager):
                 logger.exception("a listener for %s raised", subscription.name)
 
 
-class AsyncSessionManager(_Manager):
-    """The same for event loops: storages, feeds, hooks and listeners may be awaitable, and every method but ``read`` is awaited.
+class AsyncSessionManager(BaseManager):
+    """Open, verify, refresh and end sessions on an asyncio event loop.
 
-    Takes the options of :class:`SessionManager`.
+    Storages, feeds, hooks and listeners may be awaitable, and every method but ``read`` is awaited. The options are
+    those of :class:`SessionManager`.
     """
 
     _takes_async = True
@@ -435,11 +234,17 @@ class AsyncSessionManager(_Manager):
         access_ttl: int | None = None,
         refresh_ttl: int | None = None,
     ) -> SessionTokens:
-        """See :meth:`SessionManager.create`."""
+        """Open a session: one login on one device. Return its tokens.
+
+        Arguments and errors are those of :meth:`SessionManager.create`.
+        """
         return await self._run(self._flow.create(claims, subject, context, access_ttl, refresh_ttl))
 
     async def read_all(self, subject: str) -> Mapping[str, Session]:
-        """See :meth:`SessionManager.read_all`."""
+        """Return the active sessions of a subject by session id.
+
+        Errors are those of :meth:`SessionManager.read_all`.
+        """
         return await self._run(self._flow.read_all(subject))
 
     async def update(
@@ -451,30 +256,49 @@ class AsyncSessionManager(_Manager):
         context: SessionContext | None = None,
         access_ttl: int | None = None,
     ) -> SessionTokens:
-        """See :meth:`SessionManager.update`."""
+        """Refresh a session. Return a fresh access token, and with rotation a new refresh token.
+
+        Arguments and errors are those of :meth:`SessionManager.update`.
+        """
         return await self._run(
             self._flow.update(refresh_token, claims, subject, context, access_ttl)
         )
 
     async def delete_one(self, subject: str, session_id: str) -> bool:
-        """See :meth:`SessionManager.delete_one`."""
+        """End a session and refuse all its access tokens from now on. Return True where it existed.
+
+        Arguments and errors are those of :meth:`SessionManager.delete_one`.
+        """
         return await self._run(self._flow.delete_one(subject, session_id))
 
     async def delete_all(self, subject: str) -> int:
-        """See :meth:`SessionManager.delete_all`."""
+        """End every session of a subject. Return how many were ended.
+
+        Every access token issued before is refused from now on. Errors are those of
+        :meth:`SessionManager.delete_all`.
+        """
         return await self._run(self._flow.delete_all(subject))
 
     async def restrict_one(self, claims: Claims | Mapping[str, Any]) -> None:
-        """See :meth:`SessionManager.restrict_one`."""
+        """Refuse the access tokens issued so far to the session of these claims.
+
+        The session lives on. Arguments and errors are those of :meth:`SessionManager.restrict_one`.
+        """
         await self._run(self._flow.restrict_one(claims))
 
     async def restrict_all(self, subject: str) -> None:
-        """See :meth:`SessionManager.restrict_all`."""
+        """Refuse the access tokens issued so far to every session of a subject.
+
+        The sessions live on. Errors are those of :meth:`SessionManager.restrict_all`.
+        """
         await self._run(self._flow.restrict_all(subject))
 
     async def close(self) -> None:
-        """Stops the feed. Can be called again."""
-        await _awaited(self._performer(self._revocations.close, self._revocations.feed)())
+        """Stop the feed. Can be called again."""
+        if self._abilities.feed_waits:
+            await asyncio.to_thread(self._revocations.close)
+        else:
+            await _answer_of(self._revocations.close())
 
     async def __aenter__(self) -> AsyncSessionManager:
         await self._revocations.replay()
@@ -489,29 +313,21 @@ class AsyncSessionManager(_Manager):
         await self.close()
 
     async def _run(self, flow: Flow[T]) -> T:
-        if self._replays:
+        if self._abilities.replays:
             await self._revocations.replay()
-        try:
-            operation, arguments = next(flow)
-            while True:
-                try:
-                    answer = await _awaited(self._perform[operation](*arguments))
-                except Exception as error:
-                    operation, arguments = flow.throw(failure(operation, error))
-                else:
-                    operation, arguments = flow.send(answer)
-        except StopIteration as stop:
-            value: T = stop.value
-            return value
+        return await drive_async(flow, self._await_step)
+
+    async def _await_step(self, step: Step[Any]) -> Any:
+        return await _answer_of(self._carry_out(step))
 
     async def _notify(self, event: Event) -> None:
         subscription, listeners = self._listeners.of(event)
         for listener in listeners:
             try:
-                await _awaited(listener(event))
+                await _answer_of(listener(event))
             except Exception:
                 logger.exception("a listener for %s raised", subscription.name)
 
 
-async def _awaited(answer: Awaitable[T] | T) -> T:
+async def _answer_of(answer: Awaitable[T] | T) -> T:
     return await answer if inspect.isawaitable(answer) else answer

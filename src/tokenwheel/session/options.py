@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ..conformance import check_call
 from ..errors import ConfigurationError
 from ..keys import Key, KeySet
 from .arguments import LONGEST_LIFETIME
@@ -55,6 +56,7 @@ def check_tokens(
     _check_integer("verified_cache_size", verified_cache_size, 0, _LARGEST_CACHE)
     if not callable(clock):
         raise ConfigurationError("clock must be a callable that returns Unix seconds")
+    check_call("clock", clock, [])
     issued = _check_audience("audience", audience)
     accepted = (
         issued if accept_audience is None else _check_audience("accept_audience", accept_audience)
@@ -112,6 +114,7 @@ def check_hook(hook: object) -> RefreshHook:
         raise ConfigurationError(
             "refresh_hook must be a callable that takes a Session and a SessionContext"
         )
+    check_call("refresh_hook", hook, ["session", "context"])
     checked: Callable[..., Any] = hook
     return checked
 

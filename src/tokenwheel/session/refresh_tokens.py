@@ -9,22 +9,28 @@ Storages see SHA-256 hashes of the secrets; these have 120 random bits or more, 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from hmac import compare_digest
+from typing import Literal
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
-from .._impl import decode, encode, hmac_sha256, random_bytes
+from .._impl import decode, digest, encode, hmac_sha256, random_bytes
+from ..models import SessionRecord
 
 __all__ = [
     "LONGEST_SECRET",
     "SESSION_ID_LENGTH",
     "SHORTEST_SECRET",
     "RefreshToken",
+    "Standing",
     "new_refresh_token",
     "new_salt",
     "parse_refresh_token",
+    "rotate",
     "session_id_of",
+    "standing_of",
     "successor",
 ]
 
@@ -38,9 +44,12 @@ _FIXED_BYTES = SESSION_ID_BYTES + FAMILY_BYTES
 _LONGEST_TEXT = -(-(_FIXED_BYTES + LONGEST_SECRET) * 4 // 3)  # characters
 _SHA256_BYTES = 32
 
+Standing = Literal["current", "retried", "reused"]
 
-class RefreshToken(NamedTuple):
-    """What a client holds, taken apart."""
+
+@dataclass(slots=True)
+class RefreshToken:
+    """A refresh token taken apart. Nobody changes one; frozen, each would cost four times as much to make."""
 
     session_id: str
     family: bytes
@@ -107,3 +116,60 @@ def successor(secret: bytes, salt: bytes) -> bytes:
     if length <= _SHA256_BYTES:
         return hmac_sha256(secret, salt + b"\x01")[:length]
     return HKDFExpand(SHA256(), length, info=salt).derive(secret)
+
+
+def standing_of(
+    presented: RefreshToken, record: SessionRecord, now: float, reuse_grace: float
+) -> Standing:
+    """Return what a refresh token of the right family is to its session.
+
+    Args:
+        presented: the refresh token; its family secret is that of the session.
+        record: the session.
+        now: Unix seconds.
+        reuse_grace: seconds for which the refresh token before the current one may be retried.
+
+    Returns:
+        ``"current"`` for the one last handed out, ``"retried"`` for the one before it within the grace, and
+        ``"reused"`` for one replaced longer ago (RFC 9700, section 4.14.2).
+    """
+    secret_hash = digest(presented.secret)
+    if compare_digest(secret_hash, record.secret_hash):
+        return "current"
+    if (
+        record.previous_hash is not None
+        and record.rotated_at is not None
+        and compare_digest(secret_hash, record.previous_hash)
+        and max(now - record.rotated_at, 0) < reuse_grace
+    ):
+        return "retried"
+    return "reused"
+
+
+def rotate(
+    presented: RefreshToken, record: SessionRecord, standing: Standing, now: float, *, renews: bool
+) -> tuple[str, bytes, bytes | None, bytes | None, float | None]:
+    """Return the refresh token that follows the presented one, and what its session's record keeps of it.
+
+    A token that is retried gets the successor that was derived when it was replaced.
+
+    Args:
+        presented: the refresh token; it is the current one, or is retried.
+        record: the session.
+        standing: what :func:`standing_of` says.
+        now: Unix seconds.
+        renews: False where the current token stays the current one, as a manager may be told to.
+
+    Returns:
+        The refresh token to hand out; then the record's ``secret_hash``, ``previous_hash``, ``salt`` and
+        ``rotated_at``.
+    """
+    if standing == "retried" and record.salt is not None:
+        text = presented.followed_by(successor(presented.secret, record.salt))
+    elif not renews:
+        text = presented.to_text()
+    else:
+        salt = new_salt()
+        following = successor(presented.secret, salt)
+        return presented.followed_by(following), digest(following), record.secret_hash, salt, now
+    return text, record.secret_hash, record.previous_hash, record.salt, record.rotated_at

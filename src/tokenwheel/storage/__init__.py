@@ -1,6 +1,21 @@
 """What a manager asks of a storage (``protocol``), and the storage that keeps sessions in memory (``memory``)."""
 
 from .memory import MemoryStorage
-from .protocol import AsyncSessionStorage, SessionStorage
+from .protocol import (
+    AsyncSessionStorage,
+    AwaitableStorage,
+    PlacedStorage,
+    PublishingStorage,
+    SessionStorage,
+    WaitingStorage,
+)
 
-__all__ = ["AsyncSessionStorage", "MemoryStorage", "SessionStorage"]
+__all__ = [
+    "AsyncSessionStorage",
+    "AwaitableStorage",
+    "MemoryStorage",
+    "PlacedStorage",
+    "PublishingStorage",
+    "SessionStorage",
+    "WaitingStorage",
+]

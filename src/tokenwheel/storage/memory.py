@@ -86,7 +86,10 @@ class MemoryStorage:
         return self._now
 
     def _keep(self, record: SessionRecord) -> None:
-        self._records.set(record.id, record, max(record.ends_at - self._now, _SHORTEST_LIFETIME))
+        lifetime = record.ends_at - self._now
+        # max() would take longer than all the rest here.
+        lifetime = max(lifetime, _SHORTEST_LIFETIME)
+        self._records.set(record.id, record, lifetime)
 
     def _live(self, subject: str) -> list[SessionRecord]:
         found = (

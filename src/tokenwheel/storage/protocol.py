@@ -1,71 +1,182 @@
 """What a manager asks of a storage. Nothing here stores anything.
 
-A storage keeps records by session id and finds those of a subject. It decides nothing: lifetimes, secrets and the order
-of steps are the manager's. It needs no clock, since each call brings ``now`` (Unix seconds).
+A storage keeps records by session id and finds those of a subject. It decides nothing: lifetimes, secrets and the
+order of steps are the manager's. It needs no clock, since each call brings ``now`` (Unix seconds).
 
-**One rule carries all of it: compare and swap.** ``replace`` and ``delete`` act only where the stored ``version`` is the one
-their caller read, atomically. That is what makes two racing refreshes agree, and what keeps a session from being deleted
-while a token is being issued that its revocation would not cover.
+**One rule carries all of it: compare and swap.** ``replace`` and ``delete`` act only where the stored ``version`` is
+the one their caller read, atomically. That is what makes two racing refreshes agree. It also keeps a session from
+being deleted while a token is being issued that its revocation would not cover.
 
-A call that cannot be carried out raises (any exception: the manager turns it into
-:class:`~tokenwheel.errors.StorageUnavailable`) and has then changed nothing, or all of what it was asked to.
-``tokenwheel.testing`` holds the suite that every storage must pass.
+A call that cannot be carried out raises, and has then changed nothing, or all of what it was asked to. Any exception
+will do: the manager turns it into :class:`~tokenwheel.errors.StorageUnavailable`.
+
+Every storage has the methods of :class:`SessionStorage` or :class:`AsyncSessionStorage`. Beyond these it may have
+optional powers, each a protocol of its own here. ``tokenwheel.testing`` holds the suite that every storage must pass.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from ..models import SessionRecord
 
-__all__ = ["AsyncSessionStorage", "SessionStorage"]
+if TYPE_CHECKING:
+    from ..revocation.protocol import Revocation, RevocationFeed
+
+__all__ = [
+    "AsyncSessionStorage",
+    "AwaitableStorage",
+    "PlacedStorage",
+    "PublishingStorage",
+    "SessionStorage",
+    "WaitingStorage",
+]
 
 
 @runtime_checkable
 class SessionStorage(Protocol):
-    """A storage whose calls block.
+    """Keep sessions for a manager; each call blocks until it is done.
 
-    Four attributes may be left out. ``waits``: True where calls may wait, for a disk or a network, so that an async manager makes them from
-    worker threads. ``is_async``: True where methods return awaitables without being coroutine functions. ``session_id_prefix(subject)``:
-    up to two bytes with which the ids of the subject's sessions begin. ``publishes_to(feed)``: True where ``replace`` and ``delete`` take
-    a feed and revocations besides, one for each record, and publish those whose records they changed, in the same step.
+    A storage may have more powers than these methods: :class:`WaitingStorage`, :class:`AwaitableStorage`,
+    :class:`PlacedStorage` and :class:`PublishingStorage` say which.
     """
 
     def insert(self, record: SessionRecord, limit: int | None, now: float) -> bool:
-        """Add a new session. False, and nothing added, where its subject already has ``limit`` sessions with ``ends_at > now``.
+        """Add a new session, unless its subject already has ``limit`` sessions with ``ends_at > now``.
 
         Counting and adding are one atomic step. The id is new: a storage that holds it already raises.
+
+        Returns:
+            True where the session was added; False where the limit kept it out and nothing changed.
         """
         ...
 
     def read(self, session_id: str, now: float) -> SessionRecord | None:
-        """The record of a session, or None. May or may not return one with ``ends_at <= now``."""
+        """Return the record of a session, or None where there is none.
+
+        A record with ``ends_at <= now`` may be returned or not: the manager checks the end itself.
+        """
         ...
 
     def read_all(self, subject: str, now: float) -> Sequence[SessionRecord]:
-        """The records of exactly this subject's sessions, compared character by character; in any order."""
+        """Return the records of this subject's sessions, in any order.
+
+        Subjects are compared character by character.
+        """
         ...
 
     def replace(self, record: SessionRecord, now: float) -> bool:
-        """Write a new state of a session, where the stored version is ``record.version - 1``; else False and nothing changed."""
+        """Write a new state of a session, where the stored version is ``record.version - 1``.
+
+        Returns:
+            True where it was written; False where the version was another one and nothing changed.
+        """
         ...
 
     def delete(self, records: Sequence[SessionRecord], now: float) -> Sequence[str]:
-        """Delete each of these sessions whose stored version is still that of the record; the ids of those deleted."""
+        """Delete each of these sessions whose stored version is still that of the record.
+
+        Returns:
+            The ids of the sessions that were deleted.
+        """
         ...
 
 
 @runtime_checkable
 class AsyncSessionStorage(Protocol):
-    """The same, awaited. :class:`SessionStorage` says what each call does."""
+    """Keep sessions for an ``AsyncSessionManager``, which awaits each call.
 
-    async def insert(self, record: SessionRecord, limit: int | None, now: float) -> bool: ...
+    :class:`SessionStorage` says what each call does.
+    """
 
-    async def read(self, session_id: str, now: float) -> SessionRecord | None: ...
+    async def insert(self, record: SessionRecord, limit: int | None, now: float) -> bool:
+        """Add a new session, as :meth:`SessionStorage.insert` does."""
+        ...
 
-    async def read_all(self, subject: str, now: float) -> Sequence[SessionRecord]: ...
+    async def read(self, session_id: str, now: float) -> SessionRecord | None:
+        """Return the record of a session, as :meth:`SessionStorage.read` does."""
+        ...
 
-    async def replace(self, record: SessionRecord, now: float) -> bool: ...
+    async def read_all(self, subject: str, now: float) -> Sequence[SessionRecord]:
+        """Return the records of a subject, as :meth:`SessionStorage.read_all` does."""
+        ...
 
-    async def delete(self, records: Sequence[SessionRecord], now: float) -> Sequence[str]: ...
+    async def replace(self, record: SessionRecord, now: float) -> bool:
+        """Write a new state of a session, as :meth:`SessionStorage.replace` does."""
+        ...
+
+    async def delete(self, records: Sequence[SessionRecord], now: float) -> Sequence[str]:
+        """Delete sessions, as :meth:`SessionStorage.delete` does."""
+        ...
+
+
+@runtime_checkable
+class WaitingStorage(Protocol):
+    """Say that blocking calls may wait, for a disk or a network.
+
+    An async manager then makes them from worker threads, and its event loop goes on. Without this attribute it
+    makes them on the event loop itself.
+    """
+
+    @property
+    def waits(self) -> bool:
+        """True where calls may wait."""
+        ...
+
+
+@runtime_checkable
+class AwaitableStorage(Protocol):
+    """Say that methods return awaitables though they are not coroutine functions.
+
+    Only an ``AsyncSessionManager`` takes such a storage.
+    """
+
+    @property
+    def is_async(self) -> bool:
+        """True where methods return awaitables."""
+        ...
+
+
+@runtime_checkable
+class PlacedStorage(Protocol):
+    """Have a say in how a session id begins, so that an id tells where its session is kept."""
+
+    def session_id_prefix(self, subject: str) -> bytes:
+        """Return up to two bytes with which the ids of this subject's new sessions begin."""
+        ...
+
+
+@runtime_checkable
+class PublishingStorage(Protocol):
+    """Change a session and publish its revocation in the same step, where feed and storage share a place.
+
+    A manager whose feed the storage publishes to calls these methods instead of the plain ones. Its own process
+    refuses the tokens before it does. A storage that answers one call in an awaitable does so here, too.
+    """
+
+    def publishes_to(self, feed: RevocationFeed) -> bool:
+        """Return True where ``replace`` and ``delete`` can publish to this feed."""
+        ...
+
+    def replace(
+        self,
+        record: SessionRecord,
+        now: float,
+        feed: RevocationFeed,
+        revocations: Sequence[Revocation],
+        /,
+    ) -> Any:
+        """Write a new state of a session, and publish the one revocation where it was written."""
+        ...
+
+    def delete(
+        self,
+        records: Sequence[SessionRecord],
+        now: float,
+        feed: RevocationFeed,
+        revocations: Sequence[Revocation],
+        /,
+    ) -> Any:
+        """Delete sessions, and publish of the revocations, one a record, those of the deleted sessions."""
+        ...

@@ -1,0 +1,65 @@
+"""Checks that what a user hands in is what a protocol asks for, when it is handed in and not at its first use.
+
+A class where an instance belongs, a method that is missing, or one that takes other arguments: each is a
+:class:`~tokenwheel.errors.ConfigurationError` that names the option and the right way.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .errors import ConfigurationError
+
+__all__ = ["check_call", "check_conforms", "is_coroutine_function"]
+
+
+def check_conforms(option: str, value: object, protocol: type, methods: Sequence[str]) -> None:
+    """Check that a value is an instance with these methods of a protocol, and that each takes its arguments.
+
+    Raises:
+        ConfigurationError: it is not; names ``option`` and what is missing.
+    """
+    if isinstance(value, type):
+        raise ConfigurationError(
+            f"{option} must be an instance, and is the class {value.__name__}: "
+            f"write {value.__name__}(...) instead of {value.__name__}"
+        )
+    for name in methods:
+        if not callable(getattr(value, name, None)):
+            raise ConfigurationError(
+                f"{option} must have the methods of {protocol.__name__}: {', '.join(methods)}; "
+                f"{type(value).__name__} has no {name}"
+            )
+    for name in methods:
+        parameters = [*inspect.signature(getattr(protocol, name)).parameters][1:]
+        check_call(f"{option}.{name}", getattr(value, name), parameters)
+
+
+def check_call(name: str, function: Callable[..., Any], parameters: Sequence[str]) -> None:
+    """Check that a function can be called with these positional arguments.
+
+    A function that does not say what it takes, as some compiled ones don't, is taken at its word.
+
+    Raises:
+        ConfigurationError: it takes other arguments; says which it has to take.
+    """
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind(*parameters)
+    except TypeError:
+        arguments = (
+            f"positional arguments: {', '.join(parameters)}" if parameters else "no argument"
+        )
+        raise ConfigurationError(f"{name} must take {arguments}") from None
+
+
+def is_coroutine_function(function: Callable[..., Any]) -> bool:
+    """Return True where calling the function gives a coroutine: ``async def``, or an object with such a ``__call__``."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        type(function).__call__
+    )

@@ -1,0 +1,81 @@
+"""What a storage and a feed can do beyond what every one must, found out once, when a manager is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..conformance import check_call, check_conforms, is_coroutine_function
+from ..revocation.protocol import AwaitableFeed, ReplayingFeed, RevocationFeed, WaitingFeed
+from ..storage.protocol import (
+    AwaitableStorage,
+    PlacedStorage,
+    PublishingStorage,
+    SessionStorage,
+    WaitingStorage,
+)
+from .steps import Publisher
+
+__all__ = ["Abilities", "abilities_of"]
+
+_STORAGE_METHODS = ("insert", "read", "read_all", "replace", "delete")
+_AWAITED_OF_FEED = ("publish", "close")
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What a manager may ask of its storage and its feed."""
+
+    storage_is_async: bool
+    """The storage's methods return awaitables."""
+    storage_waits: bool
+    """The storage's methods may wait, so that an event loop has them called from worker threads."""
+    publisher: Publisher | None
+    """The storage and the feed, where the one publishes to the other in the same step as it changes a session."""
+    session_id_prefix: Callable[[str], bytes] | None
+    """Gives the bytes with which the ids of a subject's sessions begin, where the storage has a say in that."""
+    feed_is_async: bool
+    """The feed's ``publish`` and ``close`` return awaitables."""
+    feed_waits: bool
+    """The feed's ``publish`` and ``close`` may wait."""
+    replays: bool
+    """What lives has to be awaited from the feed before anything else."""
+
+
+def abilities_of(storage: object, feed: RevocationFeed | None) -> Abilities:
+    """Return what a storage and a feed can do.
+
+    Raises:
+        ConfigurationError: the storage is none, is a class instead of an instance, or has a method that takes
+            other arguments than its protocol says.
+    """
+    check_conforms("storage", storage, SessionStorage, _STORAGE_METHODS)
+    if isinstance(storage, PlacedStorage):
+        check_call("storage.session_id_prefix", storage.session_id_prefix, ["subject"])
+    feed_waits = isinstance(feed, WaitingFeed) and feed.waits is True
+    return Abilities(
+        storage_is_async=(isinstance(storage, AwaitableStorage) and storage.is_async is True)
+        or any(is_coroutine_function(getattr(storage, name)) for name in _STORAGE_METHODS),
+        storage_waits=isinstance(storage, WaitingStorage) and storage.waits is True,
+        publisher=_publisher(storage, feed),
+        session_id_prefix=storage.session_id_prefix if isinstance(storage, PlacedStorage) else None,
+        feed_is_async=feed is not None
+        and (
+            (isinstance(feed, AwaitableFeed) and feed.is_async is True)
+            or any(is_coroutine_function(getattr(feed, name)) for name in _AWAITED_OF_FEED)
+        ),
+        feed_waits=feed_waits,
+        # A feed that waits did so when the list was made.
+        replays=isinstance(feed, ReplayingFeed) and not feed_waits,
+    )
+
+
+def _publisher(storage: object, feed: RevocationFeed | None) -> Publisher | None:
+    if feed is None or not isinstance(storage, PublishingStorage):
+        return None
+    check_call("storage.publishes_to", storage.publishes_to, ["feed"])
+    if not storage.publishes_to(feed):
+        return None
+    check_call("storage.replace", storage.replace, ["record", "now", "feed", "revocations"])
+    check_call("storage.delete", storage.delete, ["records", "now", "feed", "revocations"])
+    return Publisher(storage, feed)

@@ -1,0 +1,220 @@
+"""What the blocking and the async manager share: their options, ``read``, and who listens to events."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from operator import methodcaller
+from typing import Any, Literal, TypeVar, overload
+
+from .._impl import Claims
+from ..conformance import is_coroutine_function
+from ..errors import ConfigurationError, InvalidArgument
+from ..events import Event, Listener, Listeners, SessionEvent
+from ..jwt import AccessTokens
+from ..keys import KeySet
+from ..revocation import RevocationList
+from ..storage.memory import MemoryStorage
+from ..storage.protocol import AsyncSessionStorage, SessionStorage
+from .abilities import abilities_of
+from .flow import SessionFlow
+from .hooks import RefreshHook, same_device
+from .options import check_hook, check_lifecycle, check_tokens
+from .steps import Collaborators, Step
+from .worker_threads import StorageInThreads
+
+__all__ = ["BaseManager"]
+
+L = TypeVar("L", bound=Listener)
+
+
+class BaseManager:
+    """Check the options of a manager once, verify access tokens, and keep the listeners."""
+
+    _takes_async = False
+    _notify: Callable[[Event], Any]
+
+    def __init__(
+        self,
+        keys: str | bytes | KeySet,
+        *,
+        algorithm: str = "HS256",
+        issuer: str,
+        audience: str | Sequence[str],
+        accept_audience: str | Sequence[str] | None = None,
+        access_ttl: int = 900,
+        refresh_ttl: int = 2_592_000,
+        idle_ttl: int | None = None,
+        refresh_token_length: int = 24,
+        rotate_refresh_tokens: bool = True,
+        reuse_grace: float = 10,
+        max_sessions: int | None = None,
+        when_full: Literal["reject", "evict_oldest"] = "reject",
+        leeway: float = 0,
+        storage: SessionStorage | AsyncSessionStorage | None = None,
+        revocations: RevocationList | None = None,
+        refresh_hook: RefreshHook | None = None,
+        verified_cache_size: int = 65_536,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        key_set, issued_audience, accepted_audience = check_tokens(
+            keys=keys,
+            algorithm=algorithm,
+            issuer=issuer,
+            audience=audience,
+            accept_audience=accept_audience,
+            leeway=leeway,
+            verified_cache_size=verified_cache_size,
+            clock=clock,
+        )
+        lifecycle = check_lifecycle(
+            access_ttl=access_ttl,
+            refresh_ttl=refresh_ttl,
+            idle_ttl=idle_ttl,
+            refresh_token_length=refresh_token_length,
+            rotate_refresh_tokens=rotate_refresh_tokens,
+            reuse_grace=reuse_grace,
+            max_sessions=max_sessions,
+            when_full=when_full,
+            leeway=leeway,
+        )
+        hook = check_hook(refresh_hook)
+        storage = MemoryStorage() if storage is None else storage
+        revocations = RevocationList(clock=clock) if revocations is None else revocations
+        if not isinstance(revocations, RevocationList):
+            raise ConfigurationError("revocations must be a RevocationList")
+        abilities = abilities_of(storage, revocations.feed)
+        if not self._takes_async:
+            _refuse_async("storage", abilities.storage_is_async)
+            _refuse_async("refresh_hook", is_coroutine_function(hook))
+            _refuse_async("revocations", abilities.feed_is_async)
+        tokens = AccessTokens(
+            key_set,
+            issuer=issuer,
+            audience=issued_audience,
+            accept_audience=accepted_audience,
+            leeway=leeway,
+            largest_leeway=lifecycle.revocation_margin,
+            cache_size=verified_cache_size,
+            clock=clock,
+            revocations=revocations,
+        )
+        self._tokens = tokens
+        self._verify = tokens.verifier.verify
+        # A call between the two would cost nearly as much as all the rest.
+        if type(self).read is BaseManager.read:
+            vars(self)["read"] = self._verify
+        self._revocations = revocations
+        self._listeners = Listeners()
+        self._abilities = abilities
+        publish: Callable[..., Any] = revocations.publish
+        publisher = abilities.publisher
+        if self._takes_async and abilities.storage_waits:
+            storage = StorageInThreads(storage)
+            publisher = None if publisher is None else publisher._replace(storage=storage)
+        if self._takes_async and abilities.feed_waits:
+            publish = partial(asyncio.to_thread, publish)
+        collaborators = Collaborators(
+            storage=storage,
+            revocations=revocations,
+            publish=publish,
+            hook=hook,
+            notify=self._notify,
+        )
+        self._carry_out: Callable[[Step[Any]], Any] = methodcaller("carry_out", collaborators)
+        self._flow = SessionFlow(
+            lifecycle,
+            tokens,
+            self._listeners,
+            clock,
+            compares_devices=hook is same_device,
+            session_id_prefix=abilities.session_id_prefix,
+            publisher=publisher,
+        )
+
+    def read(
+        self,
+        access_token: str,
+        *,
+        audience: str | Sequence[str] | None = None,
+        leeway: float | None = None,
+    ) -> Claims:
+        """Verify an access token and return its claims. Touch no storage and no network, and never wait.
+
+        Args:
+            access_token: the JWT, without ``Bearer``.
+            audience: required of this token instead of the manager's ``accept_audience``: one of these must
+                be in ``aud``.
+            leeway: seconds, instead of the manager's. At most 60, or the manager's own where that is more:
+                revocations are kept that long.
+
+        Returns:
+            The claims, which can be read like a dict.
+
+        Raises:
+            InvalidAccessToken: not a token this service issued for this audience.
+            AccessTokenExpired: past its ``exp``.
+            AccessTokenNotYetValid: before its ``nbf`` or ``iat``.
+            AccessTokenRevoked: its session was ended or restricted.
+            InvalidArgument: an ``audience`` or ``leeway`` that cannot be used.
+            StorageUnavailable: there are revocations that this process cannot fetch, so the token may have been
+                revoked.
+        """
+        return self._verify(access_token, audience=audience, leeway=leeway)
+
+    @overload
+    def on(self, event: SessionEvent) -> Callable[[L], L]: ...
+
+    @overload
+    def on(self, event: SessionEvent, listener: L) -> L: ...
+
+    def on(self, event: SessionEvent, listener: L | None = None) -> L | Callable[[L], L]:
+        """Call a listener with each event of this kind, after what it tells of has taken effect.
+
+        Without a listener this is a decorator of one.
+
+        Args:
+            event: the kind of events.
+            listener: a callable that takes one event. An async manager also takes coroutine functions.
+
+        Returns:
+            The listener; or the decorator.
+
+        Raises:
+            InvalidArgument: not a :class:`~tokenwheel.SessionEvent`, or a listener that cannot be called here.
+        """
+        if not isinstance(event, SessionEvent):
+            raise InvalidArgument("event must be a SessionEvent")
+
+        def subscribe(listener: L) -> L:
+            if not callable(listener):
+                raise InvalidArgument("listener must be a callable that takes one event")
+            if not self._takes_async and inspect.iscoroutinefunction(listener):
+                raise InvalidArgument(
+                    "listener must not be a coroutine function in a SessionManager; "
+                    "AsyncSessionManager takes it"
+                )
+            self._listeners.add(event, listener)
+            return listener
+
+        return subscribe if listener is None else subscribe(listener)
+
+    def off(self, event: SessionEvent, listener: Listener) -> None:
+        """Stop calling a listener with events of this kind. Do nothing where it wasn't subscribed.
+
+        Raises:
+            InvalidArgument: not a :class:`~tokenwheel.SessionEvent`.
+        """
+        if not isinstance(event, SessionEvent):
+            raise InvalidArgument("event must be a SessionEvent")
+        self._listeners.remove(event, listener)
+
+
+def _refuse_async(option: str, is_async: bool) -> None:
+    if is_async:
+        raise ConfigurationError(
+            f"{option} must not be async in a SessionManager; AsyncSessionManager takes it"
+        )
