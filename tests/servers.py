@@ -47,15 +47,17 @@ def free_port() -> int:
             return port
 
 
-def until(holds: Callable[[], Any], what: str = "what was waited for") -> Any:
-    """Returns what holds, as soon as it does; that it does at all is what is tested."""
+def until(
+    holds: Callable[[], Any], what: str = "what was waited for", interval: float = 0.001
+) -> Any:
+    """Return what holds, as soon as it does, asking at this interval in seconds; that it does at all is what is tested."""
     end = time.monotonic() + LONGEST_WAIT
     while True:
         found = holds()
         if found:
             return found
         assert time.monotonic() < end, f"{what} has not come about"
-        time.sleep(0.001)
+        time.sleep(interval)
 
 
 def no_retry(library: Any = redis) -> Any:

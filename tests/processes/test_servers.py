@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import json
 import os
@@ -10,7 +11,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -27,6 +27,12 @@ README = Path(__file__).resolve().parent.parent.parent / "README.md"
 WORKERS = 4
 REQUESTS = 60
 AT_ONCE = 12  # over connections of their own, so that one worker alone is not quick enough for all
+WORKER_ENDPOINT = """
+
+@app.get("/worker")
+async def worker():
+    return __import__("os").getpid()
+"""
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the commands are for a shell")
 
@@ -41,16 +47,23 @@ def shown(language: str, containing: str) -> str:
 
 def application(over: str = "SqliteFeed(") -> str:
     """The application of the README, with ``sessions`` made as its section on several workers, or on several machines, says."""
-    lines = shown("python", "FastAPI()").splitlines()
-    (place,) = (number for number, line in enumerate(lines) if line.startswith("sessions = "))
-    lines[place : place + 1] = [shown("python", over)]
+    program = replace_assignment(shown("python", "FastAPI()"), "sessions", shown("python", over))
     if over == "RedisFeed(":
-        (place,) = (number for number, line in enumerate(lines) if line == "app = FastAPI()")
-        lines[place : place + 1] = [shown("python", "lifespan=")]
-    return (
-        "\n".join(lines)
-        + '\n\n@app.get("/worker")\nasync def worker():\n    return __import__("os").getpid()\n'
+        program = replace_assignment(program, "app", shown("python", "lifespan="))
+    return program + WORKER_ENDPOINT
+
+
+def replace_assignment(program: str, name: str, replacement: str) -> str:
+    """Return the program with the one statement that assigns to the name replaced, whatever lines it takes."""
+    (statement,) = (
+        statement
+        for statement in ast.parse(program).body
+        if isinstance(statement, ast.Assign)
+        and [target.id for target in statement.targets if isinstance(target, ast.Name)] == [name]
     )
+    lines = program.splitlines()
+    lines[statement.lineno - 1 : statement.end_lineno] = [replacement]
+    return "\n".join(lines)
 
 
 def ask(port: int, method: str, path: str, body: Any = None, token: str = "") -> tuple[int, Any]:
@@ -92,17 +105,24 @@ def serving(command: str, folder: Path, port: int) -> Iterator[None]:
             start_new_session=True,
         )
     try:
-        while True:
-            assert server.poll() is None, (folder / "log").read_text()
-            try:
-                ask(port, "GET", "/worker")
-                break
-            except OSError:
-                time.sleep(0.05)  # until it listens
+        until(
+            lambda: answers(server, port, folder / "log"),
+            "the application's first answer",
+            interval=0.05,
+        )
         yield
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait()
+
+
+def answers(server: subprocess.Popen[bytes], port: int, log: Path) -> bool:
+    assert server.poll() is None, log.read_text()
+    try:
+        ask(port, "GET", "/worker")
+    except OSError:
+        return False
+    return True
 
 
 def prepare(program: str, text: str, folder: Path) -> str:
