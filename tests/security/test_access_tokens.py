@@ -5,11 +5,11 @@ Every one must end in InvalidAccessToken: no crash, no other error, and nothing 
 
 from __future__ import annotations
 
-import base64
+import hmac
+import importlib
 import json
 import time
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 import jwt
@@ -17,86 +17,14 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 
+from tests.support import CLAIMS, base64url, forge, refused, with_claims
 from tests.twins.conftest import TWINS
-from tokenwheel import InvalidAccessToken, Key
+from tokenwheel import Key
 
-HMAC = Key.from_secret("k" * 32)
-NAMED = Key.from_secret("n" * 32, kid="named")
-RSA = Key.generate("RS256", kid="rsa")
-EC = Key.generate("ES256", kid="ec")
-ED = Key.generate("EdDSA", kid="ed")
-NOW = int(time.time())
-CLAIMS: dict[str, Any] = {
-    "iss": "i",
-    "aud": "a",
-    "sub": "uid1",
-    "sid": "A" * 16,
-    "iat": NOW,
-    "exp": NOW + 900,
-}
+from .conftest import EC, ED, HMAC, NAMED, RSA
 
-
-def b64(raw: bytes | str) -> str:
-    return (
-        base64.urlsafe_b64encode(
-            raw if isinstance(raw, bytes) else raw.encode("utf-8", "surrogatepass")
-        )
-        .rstrip(b"=")
-        .decode()
-    )
-
-
-def forge(claims: Any = CLAIMS, key: Key = HMAC, header: Any = None, **members: Any) -> str:
-    """A token signed by the key, whatever its header and claims say; texts are taken as they are."""
-    if header is None:
-        header = {
-            "alg": key.algorithm,
-            "typ": "at+jwt",
-            **({} if key.kid is None else {"kid": key.kid}),
-            **members,
-        }
-    text = b64(header if isinstance(header, bytes | str) else json.dumps(header))
-    signed = f"{text}.{b64(claims if isinstance(claims, bytes | str) else json.dumps(claims))}"
-    return f"{signed}.{b64(key.sign(signed.encode()))}"
-
-
-def with_claims(**changes: Any) -> dict[str, Any]:
-    return {**CLAIMS, **changes}
-
-
-@pytest.fixture(params=TWINS)
-def read(request: pytest.FixtureRequest) -> Callable[..., Any]:
-    import importlib
-
-    verifier: ModuleType = importlib.import_module(f"tokenwheel._{request.param}.verifier")
-    revocations: ModuleType = importlib.import_module(f"tokenwheel._{request.param}.revocations")
-    made = verifier.Verifier(
-        [HMAC, NAMED, RSA.public(), EC.public(), ED.public()],
-        issuer="i",
-        audience=("a",),
-        leeway=0,
-        largest_leeway=60,
-        cache_size=100,
-        clock=time.time,
-        revocations=revocations.RevocationTable(),
-    )
-    read: Callable[..., Any] = made.verify
-    return read
-
-
-def refused(read: Callable[..., Any], token: Any) -> str:
-    """Checks that a token is refused, twice, cleanly; what the error says."""
-    for _ in range(2):
-        with pytest.raises(InvalidAccessToken) as caught:
-            read(token)
-        assert type(caught.value) is InvalidAccessToken
-        assert caught.value.__cause__ is None
-        assert caught.value.__context__ is None
-        if isinstance(token, str):
-            assert not [
-                part for part in token.split(".") if len(part) > 7 and part in str(caught.value)
-            ]
-    return str(caught.value)
+MALFORMED_SIGNATURE = "not canonical base64url|signature is not by a key"
+MALFORMED_TOKEN = "not canonical base64url|has three parts|signature is not by a key"
 
 
 def test_tokens_made_as_this_service_makes_them_are_good(read: Callable[..., Any]) -> None:
@@ -108,9 +36,11 @@ def test_tokens_made_as_this_service_makes_them_are_good(read: Callable[..., Any
     "alg", ["none", "None", "NONE", "nOnE", "", None, 0, [], "HS256 ", "hs256"]
 )
 def test_alg_none_in_any_spelling(read: Callable[..., Any], alg: Any) -> None:
-    unsigned = f"{b64(json.dumps({'alg': alg, 'typ': 'at+jwt'}))}.{b64(json.dumps(CLAIMS))}"
-    for token in (f"{unsigned}.", unsigned, f"{unsigned}.AA", forge(alg=alg)):
-        refused(read, token)
+    unsigned = f"{base64url(json.dumps({'alg': alg, 'typ': 'at+jwt'}))}.{base64url(json.dumps(CLAIMS))}"
+    refused(read, f"{unsigned}.", "not canonical base64url")
+    refused(read, unsigned, "has three parts")
+    for token in (f"{unsigned}.AA", forge(alg=alg)):
+        refused(read, token, "'alg' is not that of its key")
 
 
 def test_cve_2015_9235_a_public_key_as_the_hmac_secret(read: Callable[..., Any]) -> None:
@@ -120,17 +50,17 @@ def test_cve_2015_9235_a_public_key_as_the_hmac_secret(read: Callable[..., Any])
             public.to_pem().strip(),
             json.dumps(public.to_jwk()).encode(),
         ):
-            import hmac
-
-            for kid in (public.kid, None):
-                header = {"alg": "HS256", "typ": "at+jwt", **({"kid": kid} if kid else {})}
-                signed = f"{b64(json.dumps(header))}.{b64(json.dumps(CLAIMS))}"
-                refused(read, f"{signed}.{b64(hmac.digest(secret, signed.encode(), 'sha256'))}")
+            for kid, reason in (
+                ({"kid": public.kid}, "'alg' is not that of its key"),
+                ({}, "signature is not by a key"),
+            ):
+                header = {"alg": "HS256", "typ": "at+jwt", **kid}
+                signed = f"{base64url(json.dumps(header))}.{base64url(json.dumps(CLAIMS))}"
+                signature = hmac.digest(secret, signed.encode(), "sha256")
+                refused(read, f"{signed}.{base64url(signature)}", reason)
 
 
 def test_the_algorithm_is_the_keys_and_is_refused_before_any_cryptography() -> None:
-    import importlib
-
     class Spy:
         algorithm, kid, _secret = "ES256", "ec", None
 
@@ -152,18 +82,19 @@ def test_the_algorithm_is_the_keys_and_is_refused_before_any_cryptography() -> N
         }
         read = module.Verifier([Spy()], revocations=table.RevocationTable(), **options).verify
         for alg in ("ES384", "RS256", "HS256", "EdDSA", "none", "ES256K"):
-            refused(read, forge(key=EC, alg=alg))
-        refused(read, forge(key=EC, typ="JWT"))
-        refused(read, forge(key=EC, crit=["exp"]))
+            refused(read, forge(key=EC, alg=alg), "'alg' is not that of its key")
+        refused(read, forge(key=EC, typ="JWT"), "'typ' is another")
+        refused(read, forge(key=EC, crit=["exp"]), "demands an extension")
 
 
 def test_a_signature_of_the_same_key_by_another_algorithm(read: Callable[..., Any]) -> None:
-    signed = f"{b64(json.dumps({'alg': 'RS256', 'typ': 'at+jwt', 'kid': 'rsa'}))}.{b64(json.dumps(CLAIMS))}"
+    signed = f"{base64url(json.dumps({'alg': 'RS256', 'typ': 'at+jwt', 'kid': 'rsa'}))}.{base64url(json.dumps(CLAIMS))}"
     for scheme, digest in (
         (padding.PKCS1v15(), hashes.SHA512()),
         (padding.PSS(padding.MGF1(hashes.SHA256()), 32), hashes.SHA256()),
     ):
-        refused(read, f"{signed}.{b64(RSA._private.sign(signed.encode(), scheme, digest))}")
+        signature = RSA._private.sign(signed.encode(), scheme, digest)
+        refused(read, f"{signed}.{base64url(signature)}", "signature is not by a key")
 
 
 @pytest.mark.parametrize(
@@ -181,19 +112,25 @@ def test_a_signature_of_the_same_key_by_another_algorithm(read: Callable[..., An
         ["named"],
         {"a": 1},
         True,
-        "rsa",
-        "\ud800",
     ],
 )
 def test_kid_only_indexes_the_keys_in_memory(read: Callable[..., Any], kid: Any) -> None:
-    refused(read, forge(key=NAMED, kid=kid))
+    refused(read, forge(key=NAMED, kid=kid), "names no key of this service")
+
+
+def test_kid_that_names_another_key_or_is_no_unicode(read: Callable[..., Any]) -> None:
+    refused(read, forge(key=NAMED, kid="rsa"), "'alg' is not that of its key")
+    refused(read, forge(key=NAMED, kid="\ud800"), "header is not one well-formed JSON object")
 
 
 def test_a_key_without_kid_serves_no_token_that_names_one_and_the_other_way_round(
     read: Callable[..., Any],
 ) -> None:
-    refused(read, forge(key=HMAC, kid="named"))
-    refused(read, forge(key=NAMED, header={"alg": "HS256", "typ": "at+jwt"}))
+    for token in (
+        forge(key=HMAC, kid="named"),
+        forge(key=NAMED, header={"alg": "HS256", "typ": "at+jwt"}),
+    ):
+        refused(read, token, "signature is not by a key")
 
 
 def test_keys_brought_along_by_the_token_are_ignored(read: Callable[..., Any]) -> None:
@@ -204,7 +141,7 @@ def test_keys_brought_along_by_the_token_are_ignored(read: Callable[..., Any]) -
         "x5u": "https://evil.example/cert",
         "x5c": ["MII"],
     }
-    refused(read, forge(key=mine, **brought))
+    refused(read, forge(key=mine, **brought), "signature is not by a key")
     assert read(forge(key=EC, **brought)).subject == "uid1"
 
 
@@ -223,7 +160,7 @@ def test_cve_2025_59420_an_extension_that_is_not_understood_is_never_skipped(
     read: Callable[..., Any], members: dict[str, Any]
 ) -> None:
     for key in (HMAC, EC):
-        refused(read, forge(key=key, **members))
+        refused(read, forge(key=key, **members), "demands an extension")
 
 
 @pytest.mark.parametrize(
@@ -245,47 +182,37 @@ def test_cve_2025_59420_an_extension_that_is_not_understood_is_never_skipped(
 def test_cross_jwt_confusion_another_kind_of_token_by_the_same_key(
     read: Callable[..., Any], typ: Any
 ) -> None:
-    refused(read, forge(typ=typ))
-    refused(read, forge(header={"alg": "HS256"}))
+    refused(read, forge(typ=typ), "'typ' is another")
+    refused(read, forge(header={"alg": "HS256"}), "'typ' is another")
 
 
 def test_cve_2024_53861_part_of_the_issuer_is_not_the_issuer(read: Callable[..., Any]) -> None:
     for iss in ("", "ii", "i ", "I", ["i"], {"i": 1}, None, 7, True):
-        refused(read, forge(with_claims(iss=iss)))
+        refused(read, forge(with_claims(iss=iss)), "is of another issuer")
 
 
 @pytest.mark.parametrize(
-    "aud",
-    [
-        "",
-        "A",
-        "aa",
-        " a",
-        [],
-        ["b"],
-        [[]],
-        ["a", 1],
-        ["a", ""],
-        ["a", None],
-        [["a"]],
-        {"a": 1},
-        None,
-        1,
-        True,
-    ],
+    "aud", ["", [], [[]], ["a", 1], ["a", ""], ["a", None], [["a"]], {"a": 1}, None, 1, True]
 )
+def test_an_audience_that_is_none(read: Callable[..., Any], aud: Any) -> None:
+    refused(read, forge(with_claims(aud=aud)), "'aud' is missing or malformed")
+
+
+@pytest.mark.parametrize("aud", ["A", "aa", " a", ["b"]])
 def test_aud_matches_exactly_or_not_at_all(read: Callable[..., Any], aud: Any) -> None:
-    refused(read, forge(with_claims(aud=aud)))
+    refused(read, forge(with_claims(aud=aud)), "is for another audience")
 
 
 @pytest.mark.parametrize("missing", ["iss", "aud", "sub", "sid", "iat", "exp"])
 def test_a_required_claim_left_out(read: Callable[..., Any], missing: str) -> None:
-    refused(read, forge({name: value for name, value in CLAIMS.items() if name != missing}))
+    left = {name: value for name, value in CLAIMS.items() if name != missing}
+    reason = "another issuer" if missing == "iss" else f"'{missing}' is missing or malformed"
+    refused(read, forge(left), reason)
 
 
 @pytest.mark.parametrize("sub", ["", "x" * 256, "a\0b", None, 7, True, ["uid1"], {"a": 1}])
 def test_a_subject_of_the_wrong_type_or_size(read: Callable[..., Any], sub: Any) -> None:
-    refused(read, forge(with_claims(sub=sub)))
+    refused(read, forge(with_claims(sub=sub)), "'sub' is missing or malformed")
 
 
 @pytest.mark.parametrize(
@@ -307,12 +234,12 @@ def test_a_subject_of_the_wrong_type_or_size(read: Callable[..., Any], sub: Any)
     ],
 )
 def test_a_session_id_that_is_none(read: Callable[..., Any], sid: Any) -> None:
-    refused(read, forge(with_claims(sid=sid)))
+    refused(read, forge(with_claims(sid=sid)), "'sid' is missing or malformed")
 
 
 @pytest.mark.parametrize("gen", [-1, 2**32 - 1, 2**64, 1.0, True, "1", None, [], 1e300])
 def test_a_generation_that_is_none(read: Callable[..., Any], gen: Any) -> None:
-    refused(read, forge(with_claims(gen=gen)))
+    refused(read, forge(with_claims(gen=gen)), "'gen' is malformed")
 
 
 @pytest.mark.parametrize(
@@ -337,7 +264,7 @@ def test_a_generation_that_is_none(read: Callable[..., Any], gen: Any) -> None:
 )
 @pytest.mark.parametrize("name", ["exp", "iat", "nbf"])
 def test_a_date_of_the_wrong_type_or_size(read: Callable[..., Any], name: str, date: Any) -> None:
-    refused(read, forge(with_claims(**{name: date})))
+    refused(read, forge(with_claims(**{name: date})), f"'{name}' is missing or malformed")
 
 
 @pytest.mark.parametrize(
@@ -345,13 +272,14 @@ def test_a_date_of_the_wrong_type_or_size(read: Callable[..., Any], name: str, d
     ["NaN", "Infinity", "-Infinity", "1e400", "-1e400", "0x7fffffff", "01", "1_000", "+1", "1."],
 )
 def test_a_date_that_is_no_json_number(read: Callable[..., Any], text: str) -> None:
-    refused(read, forge(json.dumps(CLAIMS).replace(str(NOW + 900), text)))
+    claims = json.dumps(CLAIMS).replace(str(CLAIMS["exp"]), text)
+    refused(read, forge(claims), "claims are not one well-formed JSON object")
 
 
 def test_a_jti_that_is_no_text(read: Callable[..., Any]) -> None:
     assert read(forge(with_claims(jti="x")))["jti"] == "x"
     for jti in (7, None, [], True):
-        refused(read, forge(with_claims(jti=jti)))
+        refused(read, forge(with_claims(jti=jti)), "'jti' is malformed")
 
 
 DUPLICATES = [
@@ -370,7 +298,7 @@ def test_duplicate_names_of_which_two_readers_take_different_ones(
 ) -> None:
     text = duplicate(json.dumps(CLAIMS))
     json.loads(text)
-    refused(read, forge(text))
+    refused(read, forge(text), "claims are not one well-formed JSON object")
 
 
 def test_colons_and_quotes_within_texts_are_no_duplicates(read: Callable[..., Any]) -> None:
@@ -382,14 +310,16 @@ def test_colons_and_quotes_within_texts_are_no_duplicates(read: Callable[..., An
 
 
 def test_duplicate_names_in_the_header(read: Callable[..., Any]) -> None:
-    refused(read, forge(header='{"alg":"none","alg":"HS256","typ":"at+jwt"}'))
-    refused(read, forge(header='{"alg":"HS256","typ":"JWT","typ":"at+jwt"}'))
+    for header in (
+        '{"alg":"none","alg":"HS256","typ":"at+jwt"}',
+        '{"alg":"HS256","typ":"JWT","typ":"at+jwt"}',
+    ):
+        refused(read, forge(header=header), "header is not one well-formed JSON object")
 
 
 @pytest.mark.parametrize(
     "claims",
     [
-        "",
         "null",
         "[]",
         '"text"',
@@ -408,19 +338,27 @@ def test_duplicate_names_in_the_header(read: Callable[..., Any]) -> None:
     ],
 )
 def test_a_payload_that_is_not_one_json_object(read: Callable[..., Any], claims: Any) -> None:
-    refused(read, forge(claims))
+    refused(read, forge(claims), "claims are not one well-formed JSON object")
+
+
+def test_a_payload_of_nothing(read: Callable[..., Any]) -> None:
+    refused(read, forge(""), "not canonical base64url")
 
 
 @pytest.mark.parametrize(
     "header", ["null", "[]", "7", "{", "{}}", b"\xff", "[" * 3000, '{"alg":"HS256"' * 9]
 )
 def test_a_header_that_is_not_one_json_object(read: Callable[..., Any], header: Any) -> None:
-    refused(read, forge(header=header))
+    refused(read, forge(header=header), "header is not one well-formed JSON object")
 
 
 def test_lone_surrogates_in_texts(read: Callable[..., Any]) -> None:
-    refused(read, forge(json.dumps(CLAIMS).replace("uid1", "\\ud800")))
-    refused(read, forge(json.dumps(CLAIMS).replace('"sub"', '"x": "\\udfff", "sub"')))
+    text = json.dumps(CLAIMS)
+    for claims in (
+        text.replace("uid1", "\\ud800"),
+        text.replace('"sub"', '"x": "\\udfff", "sub"'),
+    ):
+        refused(read, forge(claims), "claims are not one well-formed JSON object")
 
 
 def nested(levels: int) -> Any:
@@ -432,8 +370,9 @@ def nested(levels: int) -> Any:
 
 def test_nesting_beyond_reason(read: Callable[..., Any]) -> None:
     assert read(forge(with_claims(deep=nested(31))))["deep"] == nested(31)
-    refused(read, forge(with_claims(deep=nested(32))))
-    refused(read, forge(json.dumps(CLAIMS)[:-1] + ', "x": ' + "[" * 2500 + "]" * 2500 + "}"))
+    deepest = json.dumps(CLAIMS)[:-1] + ', "x": ' + "[" * 2500 + "]" * 2500 + "}"
+    for claims in (with_claims(deep=nested(32)), deepest):
+        refused(read, forge(claims), "claims are not one well-formed JSON object")
 
 
 def test_8_kib_and_no_byte_more(read: Callable[..., Any]) -> None:
@@ -446,8 +385,8 @@ def test_8_kib_and_no_byte_more(read: Callable[..., Any]) -> None:
     largest = max(length for length in tokens if length <= 8192)
     assert largest >= 8190
     assert read(tokens[largest]).subject == "uid1"
-    assert "8192" in refused(read, tokens[min(length for length in tokens if length > 8192)])
-    refused(read, "x" * 10_000_000)
+    for token in (tokens[min(length for length in tokens if length > 8192)], "x" * 10_000_000):
+        refused(read, token, "has at most 8192 bytes")
 
 
 def test_other_spellings_of_each_part(read: Callable[..., Any]) -> None:
@@ -465,10 +404,11 @@ def test_other_spellings_of_each_part(read: Callable[..., Any]) -> None:
             ):
                 parts = [header, payload, signature]
                 parts[part] = change(parts[part])
-                refused(read, ".".join(parts))
+                reason = MALFORMED_SIGNATURE if part == 2 else "not canonical base64url"
+                refused(read, ".".join(parts), reason)
         for last in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_+/=":
             if last != signature[-1]:
-                refused(read, f"{header}.{payload}.{signature[:-1]}{last}")
+                refused(read, f"{header}.{payload}.{signature[:-1]}{last}", MALFORMED_SIGNATURE)
 
 
 @pytest.mark.parametrize(
@@ -486,31 +426,17 @@ def test_other_spellings_of_each_part(read: Callable[..., Any]) -> None:
     ],
 )
 def test_trailing_and_leading_data(read: Callable[..., Any], spell: Callable[[str], str]) -> None:
-    refused(read, spell(forge()))
+    refused(read, spell(forge()), MALFORMED_TOKEN)
 
 
-@pytest.mark.parametrize(
-    "token",
-    [
-        "",
-        ".",
-        "..",
-        "...",
-        "a.b.c",
-        "é.é.é",
-        "\ud800",
-        "\0",
-        None,
-        7,
-        b"a.b.c",
-        ["a.b.c"],
-        {},
-        object(),
-        True,
-    ],
-)
-def test_what_is_no_token_at_all(read: Callable[..., Any], token: Any) -> None:
-    refused(read, token)
+@pytest.mark.parametrize("token", [None, 7, b"a.b.c", ["a.b.c"], {}, object(), True])
+def test_what_is_no_text_at_all(read: Callable[..., Any], token: Any) -> None:
+    refused(read, token, "an access token is a str")
+
+
+@pytest.mark.parametrize("token", ["", ".", "..", "...", "a.b.c", "é.é.é", "\ud800", "\0"])
+def test_what_is_no_token_at_all(read: Callable[..., Any], token: str) -> None:
+    refused(read, token, "not canonical base64url|has three parts")
 
 
 def test_wide_characters_whose_bytes_in_memory_spell_a_good_token(read: Callable[..., Any]) -> None:
@@ -518,30 +444,33 @@ def test_wide_characters_whose_bytes_in_memory_spell_a_good_token(read: Callable
     wide = (token * 2).encode().decode("utf-16-le")
     assert len(token) == len(wide)
     assert wide.encode("utf-16-le").startswith(token.encode())
-    refused(read, wide)
-    refused(read, token[:-1] + "\U0001f600")
-    refused(read, token + "\xff")
+    refused(read, wide, "not canonical base64url|has three parts")
+    for token in (token[:-1] + "\U0001f600", token + "\xff"):
+        refused(read, token, "not canonical base64url")
 
 
 def test_an_empty_signature_or_part(read: Callable[..., Any]) -> None:
     header, payload, signature = forge().split(".")
-    for token in (
-        f"{header}.{payload}.",
-        f"{header}..{signature}",
-        f".{payload}.{signature}",
-        f"{header}.{payload}",
-    ):
-        refused(read, token)
+    for token in (f"{header}.{payload}.", f"{header}..{signature}", f".{payload}.{signature}"):
+        refused(read, token, "not canonical base64url")
+    refused(read, f"{header}.{payload}", "has three parts")
 
 
 @pytest.mark.parametrize("key", [HMAC, EC, ED], ids=["HS256", "ES256", "EdDSA"])
 def test_a_token_cut_or_changed_at_any_place(read: Callable[..., Any], key: Key) -> None:
     token = forge(key=key)
     assert read(token).subject == "uid1"
+    payload, signature = token.index("."), token.rindex(".")
     for place in range(len(token)):
-        refused(read, token[:place])
+        refused(read, token[:place], MALFORMED_TOKEN if place > signature else "has three parts")
+        if place < payload:
+            reason = "header is not|'alg' is not|'typ' is another|names no key|signature is not"
+        elif place in (payload, signature):
+            reason = "has three parts"
+        else:
+            reason = MALFORMED_SIGNATURE
         changed = "A" if token[place] != "A" else "B"
-        refused(read, f"{token[:place]}{changed}{token[place + 1 :]}")
+        refused(read, f"{token[:place]}{changed}{token[place + 1 :]}", reason)
     assert read(token).subject == "uid1"
 
 
@@ -550,9 +479,10 @@ def test_cve_2022_21449_psychic_signatures(read: Callable[..., Any]) -> None:
     order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
     for r in (0, order, order - 1, 2**256 - 1):
         for s in (0, order, order - 1, 2**256 - 1):
-            refused(read, f"{signed}.{b64(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}")
+            signature = r.to_bytes(32, "big") + s.to_bytes(32, "big")
+            refused(read, f"{signed}.{base64url(signature)}", "signature is not by a key")
     for length in (1, 63, 65, 128):
-        refused(read, f"{signed}.{b64(bytes(length))}")
+        refused(read, f"{signed}.{base64url(bytes(length))}", "signature is not by a key")
 
 
 def test_the_payload_is_not_parsed_before_its_signature_was_verified(
@@ -562,8 +492,9 @@ def test_the_payload_is_not_parsed_before_its_signature_was_verified(
     garbage = "[" * 5000
     signed_by_us = forge(garbage)
     header, payload, _ = signed_by_us.split(".")
-    assert "signature" in refused(read, f"{header}.{payload}.{b64(bytes(32))}")
-    assert "JSON" in refused(read, signed_by_us)
+    signed_by_nobody = f"{header}.{payload}.{base64url(bytes(32))}"
+    refused(read, signed_by_nobody, "signature is not by a key")
+    refused(read, signed_by_us, "claims are not one well-formed JSON object")
 
 
 def test_a_str_subclass_cannot_make_itself_another_token(read: Callable[..., Any]) -> None:
@@ -587,7 +518,7 @@ def test_a_str_subclass_cannot_make_itself_another_token(read: Callable[..., Any
 
     good = forge()
     assert read(good).subject == "uid1"
-    refused(read, Chameleon(good[:-2] + "AA"))
+    refused(read, Chameleon(good[:-2] + "AA"), "signature is not by a key")
     assert read(Chameleon(good)).subject == "uid1"
 
 

@@ -5,55 +5,17 @@ those on remembered tokens in ``test_verified_cache.py``.
 from __future__ import annotations
 
 import hmac
-import importlib
 import json
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from tests.security.test_access_tokens import (
-    CLAIMS,
-    EC,
-    ED,
-    HMAC,
-    NAMED,
-    RSA,
-    b64,
-    forge,
-    refused,
-    with_claims,
-)
-from tests.twins.conftest import TWINS
+from tests.support import CLAIMS, base64url, forge, refused, with_claims
 from tokenwheel import AccessTokenRevoked, Key
 
-
-class Service:
-    """What reads the tokens: it has a key of every kind, all known to the attacker but for their private parts."""
-
-    def __init__(self, implementation: str, *keys: Key) -> None:
-        verifier, table = (
-            importlib.import_module(f"tokenwheel._{implementation}.{name}")
-            for name in ("verifier", "revocations")
-        )
-        self.revocations = table.RevocationTable()
-        self.read = verifier.Verifier(
-            keys or [HMAC, NAMED, RSA.public(), EC.public(), ED.public()], issuer="i", audience=("a",), leeway=0, largest_leeway=60,
-            cache_size=100, clock=time.time, revocations=self.revocations,
-        ).verify  # fmt: skip
-
-
-@pytest.fixture(params=TWINS)
-def serve(request: pytest.FixtureRequest) -> Callable[..., Service]:
-    return lambda *keys: Service(request.param, *keys)
-
-
-@pytest.fixture
-def read(serve: Callable[..., Service]) -> Callable[..., Any]:
-    reader: Callable[..., Any] = serve().read
-    return reader
+from .conftest import EC, ED, NAMED, RSA, Service
 
 
 @pytest.mark.parametrize("key", [RSA, EC, ED], ids=["RS256", "ES256", "EdDSA"])
@@ -70,12 +32,13 @@ def test_cve_2024_33663_an_openssh_or_der_public_key_as_the_hmac_secret(
         ),
     ]
     for secret in forms:
-        for header in (
-            {"alg": "HS256", "typ": "at+jwt", "kid": key.kid},
-            {"alg": "HS256", "typ": "at+jwt"},
+        for header, reason in (
+            ({"alg": "HS256", "typ": "at+jwt", "kid": key.kid}, "'alg' is not that of its key"),
+            ({"alg": "HS256", "typ": "at+jwt"}, "signature is not by a key"),
         ):
-            signed = f"{b64(json.dumps(header))}.{b64(json.dumps(CLAIMS))}"
-            refused(read, f"{signed}.{b64(hmac.digest(secret, signed.encode(), 'sha256'))}")
+            signed = f"{base64url(json.dumps(header))}.{base64url(json.dumps(CLAIMS))}"
+            signature = hmac.digest(secret, signed.encode(), "sha256")
+            refused(read, f"{signed}.{base64url(signature)}", reason)
 
 
 def test_cve_2022_23540_no_algorithm_no_signature_and_nothing_to_check(
@@ -87,9 +50,10 @@ def test_cve_2022_23540_no_algorithm_no_signature_and_nothing_to_check(
         {"alg": "none", "typ": "at+jwt"},
         {"alg": None, "typ": "at+jwt", "kid": "named"},
     ):
-        signed = f"{b64(json.dumps(header))}.{b64(json.dumps(CLAIMS))}"
-        for signature in ("", b64(b"\0"), b64(hmac.digest(b"", signed.encode(), "sha256"))):
-            refused(read, f"{signed}.{signature}")
+        signed = f"{base64url(json.dumps(header))}.{base64url(json.dumps(CLAIMS))}"
+        refused(read, f"{signed}.", "not canonical base64url")
+        for signature in (b"\0", hmac.digest(b"", signed.encode(), "sha256")):
+            refused(read, f"{signed}.{base64url(signature)}", "'alg' is not that of its key")
 
 
 @pytest.mark.parametrize("key", [NAMED, RSA, EC, ED], ids=["HS256", "RS256", "ES256", "EdDSA"])
@@ -98,7 +62,7 @@ def test_ghsa_jq35_7prp_9v3f_an_accepted_algorithm_that_is_not_the_keys(
 ) -> None:
     """PyJWT: the header's ``alg`` was looked up in the list of allowed ones, and the signature checked by the key's own."""
     for alg in {"HS256", "RS256", "ES256", "EdDSA"} - {key.algorithm}:
-        refused(read, forge(key=key, alg=alg))
+        refused(read, forge(key=key, alg=alg), "'alg' is not that of its key")
 
 
 @pytest.mark.parametrize("kid", [{}, {"kid": "gone"}, {"kid": "mine"}, {"kid": None}], ids=str)
@@ -111,10 +75,10 @@ def test_cve_2026_27962_the_attackers_own_key_in_the_header_of_a_token_that_name
         "alg": "ES256",
         "typ": "at+jwt",
         "jwk": mine.to_jwk(),
-        "x5c": [b64(mine.to_pem())],
+        "x5c": [base64url(mine.to_pem())],
         **kid,
     }
-    refused(serve(EC.public()).read, forge(key=mine, header=header))
+    refused(serve(EC.public()).read, forge(key=mine, header=header), "names no key of this service")
 
 
 @pytest.mark.parametrize(
@@ -132,7 +96,7 @@ def test_cve_2026_32597_and_cve_2026_35042_a_critical_extension_that_nobody_unde
 ) -> None:
     """PyJWT, fast-jwt and python-jose: the list was never looked at."""
     for key in (NAMED, EC):
-        refused(read, forge(key=key, **members))
+        refused(read, forge(key=key, **members), "demands an extension")
 
 
 def test_cve_2025_30144_a_list_of_issuers_with_the_right_one_in_it(
@@ -140,7 +104,7 @@ def test_cve_2025_30144_a_list_of_issuers_with_the_right_one_in_it(
 ) -> None:
     """fast-jwt: RFC 7519, section 4.1.1 has one issuer, a text."""
     for iss in (["https://evil.example", "i"], ["i"], [["i"]], {"i": "i"}):
-        refused(read, forge(with_claims(iss=iss)))
+        refused(read, forge(with_claims(iss=iss)), "is of another issuer")
 
 
 @pytest.mark.parametrize(
@@ -171,15 +135,16 @@ def test_cve_2026_102269_another_spelling_of_a_revoked_tokens_signature(
     service = serve()
     token = forge(key=EC)
     assert service.read(token).subject == "uid1"
-    refused(service.read, token + junk)
-    refused(service.read, f"{token[:-4]}{junk}{token[-4:]}")
+    reason = "not canonical base64url|signature is not by a key"
+    refused(service.read, token + junk, reason)
+    refused(service.read, f"{token[:-4]}{junk}{token[-4:]}", reason)
     service.revocations.revoke("A" * 16, 60)
     for _ in range(2):
         with pytest.raises(AccessTokenRevoked):
             service.read(token)
         with pytest.raises(AccessTokenRevoked):
             service.read(forge(with_claims(another="text"), key=EC))
-    refused(service.read, token + junk)
+    refused(service.read, token + junk, reason)
 
 
 def test_cve_2022_39227_compact_and_json_serialisations_in_one_text(
@@ -187,34 +152,28 @@ def test_cve_2022_39227_compact_and_json_serialisations_in_one_text(
 ) -> None:
     """python-jwt: one parser took the forged payload between the dots, the other verified the honest one beside it."""
     header, payload, signature = forge().split(".")
-    forged = b64(json.dumps(with_claims(sub="root")))
-    refused(
-        read,
-        f'{{"  {header}.{forged}.":"","protected":"{header}","payload":"{payload}","signature":"{signature}"}}',
-    )
-    refused(read, json.dumps({"protected": header, "payload": payload, "signature": signature}))
-    refused(
-        read,
-        json.dumps(
-            {"payload": payload, "signatures": [{"protected": header, "signature": signature}]}
-        ),
-    )
+    forged = base64url(json.dumps(with_claims(sub="root")))
+    spliced = f'{{"  {header}.{forged}.":"","protected":"{header}","payload":"{payload}","signature":"{signature}"}}'
+    flattened = {"protected": header, "payload": payload, "signature": signature}
+    general = {"payload": payload, "signatures": [{"protected": header, "signature": signature}]}
+    refused(read, spliced, "not canonical base64url")
+    for serialisation in (flattened, general):
+        refused(read, json.dumps(serialisation), "has three parts")
 
 
 def test_cve_2024_33664_a_compressed_encrypted_token_is_never_opened(
     read: Callable[..., Any],
 ) -> None:
     """python-jose: 250 KiB of JWE grew to gigabytes. Only a JWS has three parts, and nothing here is ever decompressed."""
-    header = b64(json.dumps({"alg": "dir", "enc": "A256GCM", "zip": "DEF", "typ": "at+jwt"}))
-    assert "three parts" in refused(
-        read, f"{header}..{b64(bytes(12))}.{b64(bytes(6000))}.{b64(bytes(16))}"
-    )
+    header = base64url(json.dumps({"alg": "dir", "enc": "A256GCM", "zip": "DEF", "typ": "at+jwt"}))
+    encrypted = f"{header}..{base64url(bytes(12))}.{base64url(bytes(6000))}.{base64url(bytes(16))}"
+    refused(read, encrypted, "has three parts")
 
 
 def test_cve_2026_48525_work_is_bounded_before_anything_is_decoded(
     read: Callable[..., Any],
 ) -> None:
     """PyJWT: the payload that ``b64: false`` throws away was decoded first, however large."""
-    header = b64(json.dumps({"alg": "HS256", "typ": "at+jwt", "b64": False, "crit": ["b64"]}))
-    assert "8192" in refused(read, f"{header}.{'A' * 4_000_000}.AAAA")
-    refused(read, f"{header}..{forge().split('.')[2]}")
+    header = base64url(json.dumps({"alg": "HS256", "typ": "at+jwt", "b64": False, "crit": ["b64"]}))
+    refused(read, f"{header}.{'A' * 4_000_000}.AAAA", "has at most 8192 bytes")
+    refused(read, f"{header}..{forge().split('.')[2]}", "not canonical base64url")
