@@ -15,10 +15,9 @@ from typing import Any
 import jwt
 import pytest
 
+from tests.support import SECRET
 from tokenwheel import Key, KeySet, SessionManager, __version__
 from tokenwheel.cli import main
-
-SECRET = "a shared secret of at least 32 bytes, made up for these tests"
 
 
 def inspect(monkeypatch: pytest.MonkeyPatch, token: str | bytes, *arguments: str) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import SECRET
 from tokenwheel import (
     AccessTokenRevoked,
     Device,
@@ -22,8 +23,6 @@ from tokenwheel import (
 )
 from tokenwheel.cli import main
 from tokenwheel.testing import make_record
-
-SECRET = "a shared secret of at least 32 bytes, made up for these tests"
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from tests.servers import Node, empty, free_port, needs_server, serving, until
+from tests.support import SECRET
 from tokenwheel import (
     AccessTokenRevoked,
     RedisFeed,
@@ -22,8 +23,6 @@ from tokenwheel import (
 from tokenwheel.cli import main
 
 pytestmark = needs_server
-
-SECRET = "a shared secret of at least 32 bytes, made up for these tests"
 
 
 def over(client: Any, **options: Any) -> SessionManager:

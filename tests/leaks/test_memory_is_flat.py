@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import FakeClock
+from tests.support import SECRET, FakeClock
 from tokenwheel import (
     ExpiringCache,
     InvalidAccessToken,
@@ -20,8 +20,6 @@ from tokenwheel import (
     SessionManager,
     new_token,
 )
-
-SECRET = "a shared secret of at least 32 bytes, made up for these tests"
 
 
 def resident() -> int:

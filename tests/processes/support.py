@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.servers import LONGEST_WAIT, until
+from tests.support import SECRET
 from tokenwheel import (
     AccessTokenRevoked,
     AsyncSessionManager,
@@ -31,7 +32,6 @@ from tokenwheel import (
     StorageUnavailable,
 )
 
-SECRET = "a shared secret of at least 32 bytes, made up for these tests"
 OPTIONS: dict[str, Any] = {
     "timeout": 60.0,
     "synchronous": "NORMAL",

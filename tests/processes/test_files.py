@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,7 @@ def test_a_database_that_another_process_keeps_locked_is_unavailable_until_it_is
             lambda: manager.delete_one("ann", tokens.session_id),
             lambda: manager.restrict_all("ann"),
         ):
-            with pytest.raises(StorageUnavailable):
+            with pytest.raises(StorageUnavailable, match="SQLITE_BUSY"):
                 call()
         assert list(manager.read_all("ann")) == [tokens.session_id]
         holder.close()
@@ -55,9 +56,12 @@ def test_a_database_that_another_process_keeps_locked_is_unavailable_until_it_is
 @pytest.mark.skipif(
     sys.platform == "win32", reason="there, a file in use can be neither deleted nor replaced"
 )
-@pytest.mark.parametrize("becomes", ["deleted", "replaced"])
+@pytest.mark.parametrize(
+    "becomes, reason",
+    [("deleted", "No such file or directory"), ("replaced", "was replaced while it was in use")],
+)
 def test_who_has_a_file_open_that_is_deleted_or_replaced_says_so_and_makes_none(
-    path: Path, becomes: str
+    path: Path, becomes: str, reason: str
 ) -> None:
     with managed(path.with_name("other.db")) as other:
         other.create(subject="bob")
@@ -72,7 +76,7 @@ def test_who_has_a_file_open_that_is_deleted_or_replaced_says_so_and_makes_none(
             lambda: manager.delete_all("ann"),
             lambda: manager._revocations.revoke(tokens.session_id, 60),
         ):
-            with pytest.raises(StorageUnavailable):
+            with pytest.raises(StorageUnavailable, match=reason):
                 call()
     if becomes == "deleted":
         assert not path.exists()
@@ -128,7 +132,7 @@ def test_a_file_that_was_cut_short_is_refused_and_never_touched(
     path: Path, whole: bytes, length: int
 ) -> None:
     path.write_bytes(whole[:length])
-    with pytest.raises(REFUSED):
+    with pytest.raises(REFUSED, match=r"SQLITE_(NOTADB|CORRUPT)"):
         look_at(path)
     assert path.read_bytes() == whole[:length]
 
@@ -163,15 +167,22 @@ def later_version(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "make", [foreign_table, foreign_number, foreign_version, text, later_version]
+    "make, error, reason",
+    [
+        (foreign_table, ConfigurationError, "belongs to another application"),
+        (foreign_number, ConfigurationError, "belongs to another application"),
+        (foreign_version, ConfigurationError, "belongs to another application"),
+        (text, StorageUnavailable, "SQLITE_NOTADB"),
+        (later_version, ConfigurationError, f"is of version {VERSION + 1}"),
+    ],
 )
 @pytest.mark.parametrize("kind", [SqliteStorage, SqliteFeed])
 def test_a_file_that_is_not_for_this_library_is_refused_and_never_touched(
-    path: Path, make: object, kind: type
+    path: Path, make: Callable[[Path], None], error: type[Exception], reason: str, kind: type
 ) -> None:
-    make(path)  # type: ignore[operator]
+    make(path)
     before = path.read_bytes()
-    with pytest.raises(StorageUnavailable if make is text else ConfigurationError):
+    with pytest.raises(error, match=reason):
         kind(path)
     assert path.read_bytes() == before
 
@@ -190,19 +201,27 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no kill")
-@pytest.mark.parametrize("journal", ["WAL", "DELETE"])
-def test_what_another_application_left_undone_is_left_to_it(path: Path, journal: str) -> None:
+@pytest.mark.parametrize(
+    "journal, reason",
+    [("WAL", "belongs to another application"), ("DELETE", "SQLITE_READONLY_ROLLBACK")],
+)
+def test_what_another_application_left_undone_is_left_to_it(
+    path: Path, journal: str, reason: str
+) -> None:
     """To open such a file for writing would finish or undo that work, and change the file."""
     subprocess.run([sys.executable, "-c", DIE_AMID, str(path), journal], check=False)
     beside = path.with_name(path.name + ("-wal" if journal == "WAL" else "-journal"))
     before = path.read_bytes(), beside.read_bytes()
     assert before[1]
-    with pytest.raises(REFUSED):
+    with pytest.raises(REFUSED, match=reason):
         SqliteStorage(path)
     assert (path.read_bytes(), beside.read_bytes()) == before
 
 
 def test_a_folder_and_a_place_that_is_not_there_are_no_database(tmp_path: Path) -> None:
-    for where in (tmp_path, tmp_path / "nowhere" / "sessions.db"):
-        with pytest.raises(StorageUnavailable):
+    for where, reason in (
+        (tmp_path, "could not be used"),
+        (tmp_path / "nowhere" / "sessions.db", "No such file or directory"),
+    ):
+        with pytest.raises(StorageUnavailable, match=reason):
             SqliteStorage(where)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support import FakeClock
+from tests.support import SECRET, FakeClock
 from tokenwheel import (
     AccessTokenRevoked,
     AsyncSessionManager,
@@ -25,7 +25,6 @@ from tokenwheel import (
 from tokenwheel.revocation.message import pack, unpack
 from tokenwheel.testing import FeedContract
 
-SECRET = "a shared secret of at least 32 bytes, made up for these tests"
 ONE = "AAAAAAAAAAAAAAAA"
 
 
@@ -171,7 +170,7 @@ def test_a_list_used_alone_publishes_what_it_revokes(clock: FakeClock) -> None:
 def test_a_feed_that_cannot_replay_or_must_be_awaited_is_said_clearly(clock: FakeClock) -> None:
     broken = LogFeed(Log())
     broken.broken = True
-    with pytest.raises(StorageUnavailable):
+    with pytest.raises(StorageUnavailable, match="the revocation feed could not be reached"):
         RevocationList(broken, clock=clock)
     with pytest.raises(ConfigurationError, match="revocations must not be async"):
         SessionManager(
@@ -232,27 +231,35 @@ def test_whatever_else_arrives_is_a_clear_error_or_a_revocation_that_a_list_can_
 
 
 @pytest.mark.parametrize(
-    "revocation",
+    "revocation, reason",
     [
-        (ONE[1:], 1.0, None),
-        ("=" * 16, 1.0, None),
-        (None, 1.0, None),
-        (ONE, float("nan"), None),
-        (ONE, -1.0, None),
-        (ONE, True, None),
-        (ONE, 1.0, 0),
-        (ONE, 1.0, 2**32 - 1),
-        (ONE, 1.0, True),
+        ((ONE[1:], 1.0, None), "session_id must be"),
+        (("=" * 16, 1.0, None), "session_id must be"),
+        ((None, 1.0, None), "session_id must be"),
+        ((ONE, float("nan"), None), "expires_at must be"),
+        ((ONE, -1.0, None), "expires_at must be"),
+        ((ONE, True, None), "expires_at must be"),
+        ((ONE, 1.0, 0), "before must be"),
+        ((ONE, 1.0, 2**32 - 1), "before must be"),
+        ((ONE, 1.0, True), "before must be"),
     ],
 )
-def test_what_no_list_could_take_is_not_put_into_a_message(revocation: Any) -> None:
-    with pytest.raises(InvalidArgument):
+def test_what_no_list_could_take_is_not_put_into_a_message(revocation: Any, reason: str) -> None:
+    with pytest.raises(InvalidArgument, match=reason):
         pack(Revocation(*revocation))
 
 
 @pytest.mark.parametrize(
-    "message", [b"", b"\x02" + bytes(24), bytes(25), bytearray(25), "x" * 25, None]
+    "message, reason",
+    [
+        (b"", "has 25 bytes"),
+        (b"\x02" + bytes(24), "of version 2 is not known"),
+        (bytes(25), "of version 0 is not known"),
+        (bytearray(25), "has 25 bytes"),
+        ("x" * 25, "has 25 bytes"),
+        (None, "has 25 bytes"),
+    ],
 )
-def test_what_is_no_message_of_this_version_is_refused(message: Any) -> None:
-    with pytest.raises(InvalidArgument):
+def test_what_is_no_message_of_this_version_is_refused(message: Any, reason: str) -> None:
+    with pytest.raises(InvalidArgument, match=reason):
         unpack(message)

@@ -82,13 +82,17 @@ def test_what_lived_before_the_start_is_refused_by_the_first_lookup(clock: FakeC
 
 
 @pytest.mark.parametrize(
-    "error", [ConnectionError("no route to host"), StorageUnavailable("the feed is behind")]
+    "error, reason",
+    [
+        (ConnectionError("no route to host"), "the revocation feed could not be reached"),
+        (StorageUnavailable("the feed is behind"), "the feed is behind"),
+    ],
 )
 def test_where_the_feed_fails_the_caller_hears_of_it_and_the_session_is_refused_here(
-    clock: FakeClock, error: Exception
+    clock: FakeClock, error: Exception, reason: str
 ) -> None:
     revocations = RevocationList(Feed(error=error), clock=clock)
-    with pytest.raises(StorageUnavailable) as caught:
+    with pytest.raises(StorageUnavailable, match=reason) as caught:
         revocations.revoke(ONE, 60)
     assert (
         caught.value if isinstance(error, StorageUnavailable) else caught.value.__cause__
@@ -99,9 +103,13 @@ def test_where_the_feed_fails_the_caller_hears_of_it_and_the_session_is_refused_
 def test_what_cannot_be_revoked_is_not_published(clock: FakeClock) -> None:
     feed = Feed()
     revocations = RevocationList(feed, clock=clock)
-    for arguments in ((ONE[1:], 60, None), (ONE, 0, None), (ONE, 60, 0)):
-        with pytest.raises(InvalidArgument):
-            revocations.revoke(*arguments[:2], before=arguments[2])
+    for session_id, ttl, before, reason in (
+        (ONE[1:], 60, None, "session_id must be"),
+        (ONE, 0, None, "ttl must be"),
+        (ONE, 60, 0, "before must be"),
+    ):
+        with pytest.raises(InvalidArgument, match=reason):
+            revocations.revoke(session_id, ttl, before=before)
     assert feed.published == []
 
 

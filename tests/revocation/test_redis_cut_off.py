@@ -12,7 +12,7 @@ import redis
 import redis.asyncio
 
 from tests.servers import Node, empty, free_port, needs_server, serving, until
-from tests.support import FakeClock
+from tests.support import SECRET, FakeClock
 from tokenwheel import (
     AccessTokenRevoked,
     AsyncSessionManager,
@@ -26,7 +26,6 @@ from tokenwheel import (
 
 pytestmark = needs_server
 
-SECRET = "a shared secret of at least 32 bytes, made up for these tests"
 ONE = "A" * 16
 
 
@@ -94,7 +93,7 @@ def test_a_node_that_is_connected_again_has_missed_nothing(
             assert not revocations.is_revoked(ONE)
         node.stop()
         until(lambda: sum("cut off" in message for message in caplog.messages) == 2)
-        with pytest.raises(StorageUnavailable):
+        with pytest.raises(StorageUnavailable, match="the revocation feed could not be reached"):
             one.revoke(ONE, 900)
         assert one.is_revoked(ONE)
         assert not other.is_revoked(ONE)
@@ -117,14 +116,16 @@ def test_a_closed_feed_that_refuses_when_stale_does_so_still(node: Node) -> None
         manager.read(tokens.access_token)
         for one in (clock, timer):
             one.advance(12.0)
-        with pytest.raises(StorageUnavailable):
+        with pytest.raises(StorageUnavailable, match="max_staleness"):
             manager.read(tokens.access_token)
 
 
 def test_a_server_that_is_not_there_is_said_when_the_list_is_made() -> None:
     with (
         redis.Redis(port=free_port(), retry=None) as client,
-        pytest.raises(StorageUnavailable) as caught,
+        pytest.raises(
+            StorageUnavailable, match="the revocation feed could not be reached"
+        ) as caught,
     ):
         RevocationList(RedisFeed(client))
     assert isinstance(caught.value.__cause__, redis.exceptions.ConnectionError)
@@ -204,7 +205,7 @@ def test_a_read_that_came_too_early_begins_what_it_waits_for(server: Node) -> No
             first, reader = async_manager(client), async_manager(client)
             async with first:
                 tokens = await first.create(subject="ann")
-                with pytest.raises(StorageUnavailable):
+                with pytest.raises(StorageUnavailable, match="have not been taken in yet"):
                     reader.read(tokens.access_token)
                 while True:
                     try:
@@ -241,7 +242,9 @@ def test_an_async_manager_says_so_where_the_server_is_not_there() -> None:
                 lambda: async_manager(client).__aenter__(),
                 lambda: async_manager(client).create(subject="ann"),
             ):
-                with pytest.raises(StorageUnavailable):
+                with pytest.raises(
+                    StorageUnavailable, match="the revocation feed could not be reached"
+                ):
                     await call()
 
     asyncio.run(main())

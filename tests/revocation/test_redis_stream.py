@@ -239,9 +239,9 @@ def test_a_key_of_another_kind_in_the_way_is_said_clearly_and_no_node_crashes(
     node.revoke(ONE, 900)
     client.delete(STREAM)
     client.set(STREAM, "in the way")
-    with pytest.raises(StorageUnavailable):
+    with pytest.raises(StorageUnavailable, match="the revocation feed could not be reached"):
         RevocationList(RedisFeed(client))
-    with pytest.raises(StorageUnavailable):
+    with pytest.raises(StorageUnavailable, match="the revocation feed could not be reached"):
         node.revoke(TWO, 900)
     assert node.is_revoked(TWO)
     client.delete(STREAM)

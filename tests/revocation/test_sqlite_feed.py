@@ -257,20 +257,22 @@ def test_positions_are_never_given_twice(lists: Lists, path: Path, clock: FakeCl
 
 
 @pytest.mark.parametrize(
-    "bad",
+    "bad, reason",
     [
-        Revocation("short", NOW, None),
-        Revocation(ONE, float("nan"), None),
-        Revocation(ONE, NOW, 0),
-        Revocation("ä" * 16, NOW, None),
+        (Revocation("short", NOW, None), "session_id must be"),
+        (Revocation(ONE, float("nan"), None), "expires_at must be"),
+        (Revocation(ONE, NOW, 0), "before must be"),
+        (Revocation("ä" * 16, NOW, None), "session_id must be"),
     ],
     ids=repr,
 )
-def test_a_revocation_that_no_list_could_take_is_not_published(path: Path, bad: Revocation) -> None:
+def test_a_revocation_that_no_list_could_take_is_not_published(
+    path: Path, bad: Revocation, reason: str
+) -> None:
     feed = SqliteFeed(path)
     heard: list[Revocation] = []
     feed.start(heard.extend)
-    with pytest.raises(InvalidArgument):
+    with pytest.raises(InvalidArgument, match=reason):
         feed.publish([Revocation(OTHER, NOW, None), bad])
     feed.poll()
     assert heard == []
@@ -300,7 +302,7 @@ def test_after_close_lookups_go_by_what_was_known(lists: Lists) -> None:
     one.revoke(OTHER, 60)
     assert other.is_revoked(ONE)
     assert not other.is_revoked(OTHER)
-    with pytest.raises(StorageUnavailable):
+    with pytest.raises(StorageUnavailable, match="the database file was closed"):
         other.revoke(ONE, 60)
 
 

@@ -36,7 +36,9 @@ def test_tokens_made_as_this_service_makes_them_are_good(read: Callable[..., Any
     "alg", ["none", "None", "NONE", "nOnE", "", None, 0, [], "HS256 ", "hs256"]
 )
 def test_alg_none_in_any_spelling(read: Callable[..., Any], alg: Any) -> None:
-    unsigned = f"{base64url(json.dumps({'alg': alg, 'typ': 'at+jwt'}))}.{base64url(json.dumps(CLAIMS))}"
+    unsigned = (
+        f"{base64url(json.dumps({'alg': alg, 'typ': 'at+jwt'}))}.{base64url(json.dumps(CLAIMS))}"
+    )
     refused(read, f"{unsigned}.", "not canonical base64url")
     refused(read, unsigned, "has three parts")
     for token in (f"{unsigned}.AA", forge(alg=alg)):
@@ -445,8 +447,8 @@ def test_wide_characters_whose_bytes_in_memory_spell_a_good_token(read: Callable
     assert len(token) == len(wide)
     assert wide.encode("utf-16-le").startswith(token.encode())
     refused(read, wide, "not canonical base64url|has three parts")
-    for token in (token[:-1] + "\U0001f600", token + "\xff"):
-        refused(read, token, "not canonical base64url")
+    for changed in (token[:-1] + "\U0001f600", token + "\xff"):
+        refused(read, changed, "not canonical base64url")
 
 
 def test_an_empty_signature_or_part(read: Callable[..., Any]) -> None:

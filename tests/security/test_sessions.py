@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import FakeClock
+from tests.support import SECRET, FakeClock
 from tokenwheel import (
     AccessTokenRevoked,
     MemoryStorage,
@@ -20,8 +20,6 @@ from tokenwheel import (
     SessionNotFound,
 )
 from tokenwheel._impl import decode
-
-SECRET = "a shared secret of at least 32 bytes, made up for these tests"
 
 
 @pytest.fixture
@@ -51,7 +49,7 @@ def test_theft_and_two_rotations_by_the_thief_before_the_owner_comes_back(
     thief = manager.update(manager.update(owner.refresh_token).refresh_token)
     with pytest.raises(RefreshTokenReused):
         manager.update(owner.refresh_token)
-    with pytest.raises(SessionNotFound):
+    with pytest.raises(SessionNotFound, match="no session is open"):
         manager.update(thief.refresh_token)
     with pytest.raises(AccessTokenRevoked):
         manager.read(thief.access_token)
@@ -91,7 +89,7 @@ def test_denial_of_service_by_guessing_tokens_for_a_known_session_id(
         family_and_secret = base64.urlsafe_b64encode(
             hashlib.sha512(str(number).encode()).digest()[:39]
         ).decode()
-        with pytest.raises(SessionNotFound) as caught:
+        with pytest.raises(SessionNotFound, match="no session is open") as caught:
             manager.update(tokens.session_id + family_and_secret)
         assert not isinstance(caught.value, RefreshTokenReused)
     assert list(manager.read_all("uid1")) == [tokens.session_id]
@@ -102,7 +100,7 @@ def test_probing_with_unknown_session_ids_creates_nothing(
 ) -> None:
     tokens = manager.create(subject="uid1")
     for number in range(100):
-        with pytest.raises(SessionNotFound):
+        with pytest.raises(SessionNotFound, match="no session is open"):
             manager.update(f"{number:016d}" + tokens.refresh_token[16:])
     assert len(storage) == 1
 
@@ -120,7 +118,7 @@ def test_a_dump_of_the_storage_neither_refreshes_nor_verifies(
             assert family is not None
             assert secret is not None
             raw = family[:15] + (secret * 2)[:24]
-            with pytest.raises(SessionNotFound):
+            with pytest.raises(SessionNotFound, match="no session is open"):
                 manager.update(record.id + base64.urlsafe_b64encode(raw).decode().rstrip("="))
 
 
@@ -180,7 +178,7 @@ def test_session_fixation_a_login_takes_no_id_from_outside_and_never_an_old_one(
 def test_a_token_of_one_subject_never_serves_another(manager: SessionManager) -> None:
     mine = manager.create(subject="uid1")
     for other in ("uid", "uid11", "UID1", "uid1 ", "uid1\u200b"):
-        with pytest.raises(SessionNotFound):
+        with pytest.raises(SessionNotFound, match="no session is open"):
             manager.update(mine.refresh_token, subject=other)
         assert manager.delete_one(other, mine.refresh_token) is False
     assert manager.update(mine.refresh_token, subject="uid1").session_id == mine.session_id
@@ -195,7 +193,7 @@ def test_a_refresh_in_the_last_second_does_not_outlive_the_session(
     last = manager.update(tokens.refresh_token)
     assert last.access_expires_at == last.refresh_expires_at == tokens.refresh_expires_at
     clock.advance(0.5)
-    with pytest.raises(SessionNotFound):
+    with pytest.raises(SessionNotFound, match="no session is open"):
         manager.update(last.refresh_token)
 
 
@@ -212,11 +210,11 @@ def test_the_answer_to_a_wrong_refresh_token_is_the_same_whatever_is_wrong(
     ]
     answers = set()
     for attempt in wrong:
-        with pytest.raises(SessionNotFound) as caught:
+        with pytest.raises(SessionNotFound, match="no session is open") as caught:
             attempt()
         answers.add((type(caught.value), str(caught.value), caught.value.code, caught.value.status))
     clock.advance(10)
-    with pytest.raises(SessionNotFound) as caught:
+    with pytest.raises(SessionNotFound, match="no session is open") as caught:
         manager.update(tokens.refresh_token)
     answers.add((type(caught.value), str(caught.value), caught.value.code, caught.value.status))
     assert len(answers) == 1

@@ -26,7 +26,9 @@ from tokenwheel import (
     Key,
 )
 
-OTHER_TOKEN = "three parts|header is not|'alg' is not that|'typ' is another|signature is not by a key"
+OTHER_TOKEN = (
+    "three parts|header is not|'alg' is not that|'typ' is another|signature is not by a key"
+)
 
 
 class Bench:

@@ -9,10 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.support import FakeClock
+from tests.support import SECRET, FakeClock
 from tokenwheel import AsyncSessionManager, SessionManager
-
-SECRET = "a shared secret of at least 32 bytes, made up for these tests"
 
 
 class Driven:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import SECRET
 from tokenwheel import (
     AccessTokenRevoked,
     AsyncSessionManager,
@@ -17,8 +18,6 @@ from tokenwheel import (
     StorageUnavailable,
     TooManySessions,
 )
-
-from .conftest import SECRET
 
 
 class AwaitedStorage:
@@ -81,7 +80,7 @@ def test_of_a_refresh_at_once_with_a_deletion_no_token_survives() -> None:
                 if isinstance(survivor, SessionTokens):
                     with pytest.raises(AccessTokenRevoked):
                         manager.read(survivor.access_token)
-                    with pytest.raises(SessionNotFound):
+                    with pytest.raises(SessionNotFound, match="no session is open"):
                         await manager.update(survivor.refresh_token)
 
     asyncio.run(main())
@@ -152,7 +151,9 @@ def test_a_storage_that_fails_is_said_to_be_unavailable_with_its_own_error_as_th
     async def main() -> None:
         manager = make(Broken())
         tokens = await manager.create(subject="uid1")
-        with pytest.raises(StorageUnavailable) as caught:
+        with pytest.raises(
+            StorageUnavailable, match="the session storage could not be reached"
+        ) as caught:
             await manager.update(tokens.refresh_token)
         assert isinstance(caught.value.__cause__, ConnectionError)
         assert manager.read(tokens.access_token).subject == "uid1"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import FakeClock
+from tests.support import SECRET, FakeClock
 from tokenwheel import (
     AccessTokenRevoked,
     AllSessionsInvalidated,
@@ -22,8 +22,6 @@ from tokenwheel import (
     SessionInvalidated,
     SessionRefreshed,
 )
-
-from .conftest import SECRET
 
 Make = Callable[..., Any]
 
@@ -161,7 +159,7 @@ def test_an_async_hook_that_fails_refuses() -> None:
         tokens = await manager.create(subject="uid1")
         from tokenwheel import ContextMismatch
 
-        with pytest.raises(ContextMismatch):
+        with pytest.raises(ContextMismatch, match="the refresh hook refused"):
             await manager.update(tokens.refresh_token)
 
     asyncio.run(main())

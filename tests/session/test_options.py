@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import SECRET
 from tokenwheel import (
     AsyncSessionManager,
     ConfigurationError,
@@ -19,8 +20,6 @@ from tokenwheel import (
     SessionManager,
     SessionNotFound,
 )
-
-from .conftest import SECRET
 
 Make = Callable[..., Any]
 nan, infinite = float("nan"), float("inf")
@@ -57,23 +56,23 @@ def test_an_option_that_makes_no_sense_is_refused_by_name(
 
 
 @pytest.mark.parametrize(
-    "keys, algorithm",
+    "keys, algorithm, reason",
     [
-        ("short", "HS256"),
-        ("x" * 47, "HS384"),
-        (SECRET, "RS256"),
-        (SECRET, "none"),
-        (SECRET, "None"),
-        (SECRET, None),
-        (7, "HS256"),
-        (None, "HS256"),
-        ("", "HS256"),
+        ("short", "HS256", "must have at least 32 bytes"),
+        ("x" * 47, "HS384", "must have at least 48 bytes"),
+        (SECRET, "RS256", "algorithm must be one of HS256, HS384, HS512"),
+        (SECRET, "none", "algorithm must be one of HS256, HS384, HS512"),
+        (SECRET, "None", "algorithm must be one of HS256, HS384, HS512"),
+        (SECRET, None, "algorithm must be one of HS256, HS384, HS512"),
+        (7, "HS256", "keys must be a shared secret"),
+        (None, "HS256", "keys must be a shared secret"),
+        ("", "HS256", "must have at least 32 bytes"),
     ],
 )
 def test_a_key_or_algorithm_that_cannot_be_used_is_refused(
-    make: Make, keys: Any, algorithm: Any
+    make: Make, keys: Any, algorithm: Any, reason: str
 ) -> None:
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(ConfigurationError, match=reason):
         make(keys, algorithm=algorithm)
 
 
@@ -217,10 +216,19 @@ def test_a_session_id_that_cannot_be_one_is_refused(manager: Any, session_id: An
 
 
 @pytest.mark.parametrize(
-    "claims", [None, 7, "x", {}, {"sub": "uid1"}, {"sid": "A" * 16}, {"sub": "uid1", "sid": "A"}]
+    "claims, reason",
+    [
+        (None, "claims must be"),
+        (7, "claims must be"),
+        ("x", "claims must be"),
+        ({}, "subject must be"),
+        ({"sub": "uid1"}, "session_id must be"),
+        ({"sid": "A" * 16}, "subject must be"),
+        ({"sub": "uid1", "sid": "A"}, "session_id must be"),
+    ],
 )
-def test_claims_that_name_no_session_are_refused(manager: Any, claims: Any) -> None:
-    with pytest.raises(InvalidArgument):
+def test_claims_that_name_no_session_are_refused(manager: Any, claims: Any, reason: str) -> None:
+    with pytest.raises(InvalidArgument, match=reason):
         manager.restrict_one(claims)
 
 
@@ -234,9 +242,9 @@ def test_a_wrong_subject_type_at_update_is_refused_and_a_wrong_subject_not_found
     manager: Any,
 ) -> None:
     tokens = manager.create(subject="uid1")
-    with pytest.raises(InvalidArgument):
+    with pytest.raises(InvalidArgument, match="subject must be a str, not int"):
         manager.update(tokens.refresh_token, subject=7)
-    with pytest.raises(SessionNotFound):
+    with pytest.raises(SessionNotFound, match="no session is open"):
         manager.update(tokens.refresh_token, subject="uid2")
 
 
@@ -273,11 +281,15 @@ def test_a_hook_that_turns_out_to_be_async_refuses_in_a_blocking_manager() -> No
 
 
 @pytest.mark.parametrize(
-    "event, listener",
-    [("session_created", print), (None, print), (SessionEvent.SESSION_CREATED, 7)],
+    "event, listener, reason",
+    [
+        ("session_created", print, "event must be a SessionEvent"),
+        (None, print, "event must be a SessionEvent"),
+        (SessionEvent.SESSION_CREATED, 7, "listener must be a callable"),
+    ],
 )
 def test_a_subscription_that_cannot_be_used_is_refused(
-    manager: Any, event: Any, listener: Any
+    manager: Any, event: Any, listener: Any, reason: str
 ) -> None:
-    with pytest.raises(InvalidArgument):
+    with pytest.raises(InvalidArgument, match=reason):
         manager.on(event, listener)

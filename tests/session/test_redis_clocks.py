@@ -109,7 +109,7 @@ def test_guarantees_1_and_2_what_was_issued_before_is_refused_and_what_comes_rig
             assert node.read(after.access_token)["sid"] == after.session_id
         assert pair.are_refused(first.access_token, second.access_token)
         if way.ends:
-            with pytest.raises(SessionNotFound):
+            with pytest.raises(SessionNotFound, match="no session is open"):
                 opens.update(second.refresh_token)
         goes_on.delete_all("ann")
         assert pair.are_refused(after.access_token)
@@ -160,7 +160,7 @@ def test_a_session_that_is_over_by_one_clock_is_found_and_ended_for_the_other(
     assert pair.are_refused(short.access_token)
     if way.ends:
         assert pair.slow.read_all("ann") == {}
-        with pytest.raises(SessionNotFound):
+        with pytest.raises(SessionNotFound, match="no session is open"):
             pair.slow.update(short.refresh_token)
     else:
         assert (

@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from tests.servers import Node, empty, needs_server, serving
-from tests.support import FakeClock
+from tests.support import SECRET, FakeClock
 from tokenwheel import (
     AccessTokenRevoked,
     ConfigurationError,
@@ -30,7 +30,6 @@ from tokenwheel.testing import NOW, following, make_record
 
 pytestmark = needs_server
 
-SECRET = "a shared secret of at least 32 bytes, made up for these tests"
 STREAM = "tokenwheel:revocations"
 
 
@@ -122,7 +121,9 @@ def test_what_cannot_be_published_is_not_deleted_and_the_call_can_be_made_again(
             lambda: manager.delete_one("ann", tokens.session_id),
             lambda: manager.restrict_all("ann"),
         ):
-            with pytest.raises(StorageUnavailable):
+            with pytest.raises(
+                StorageUnavailable, match="the session storage could not be reached"
+            ):
                 call()
         assert [one.generation for one in manager.read_all("ann").values()] == [0]
         client.delete(STREAM)
@@ -165,7 +166,7 @@ def test_a_login_whose_answer_was_lost_can_be_asked_for_again(client: redis.Redi
     assert storage.insert(make_record(), 1, NOW) is True
     assert storage.insert(make_record(), 1, NOW) is True
     assert len(storage.read_all("uid1", NOW)) == 1
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match="exists already"):
         storage.insert(make_record(ends_at=int(NOW) + 5), None, NOW)
 
 

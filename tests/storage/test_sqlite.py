@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.support import FakeClock
+from tests.support import SECRET, FakeClock
 from tokenwheel import (
     AsyncSessionManager,
     ConfigurationError,
@@ -30,8 +30,6 @@ from tokenwheel.sqlite.schema import VERSION
 from tokenwheel.testing import NOW, StorageContract, make_record
 
 from .twice import Twice
-
-SECRET = "a shared secret of at least 32 bytes, made up for these tests"
 
 
 @pytest.fixture
@@ -295,7 +293,7 @@ def test_an_event_loop_goes_on_while_the_file_is_locked(path: Path) -> None:
 def test_a_session_is_never_written_where_nobody_finds_it(path: Path) -> None:
     storage = SqliteStorage(path)
     path.unlink()
-    with pytest.raises(StorageUnavailable):
+    with pytest.raises(StorageUnavailable, match="No such file or directory"):
         storage.insert(make_record(), None, NOW)
     with suppress(StorageUnavailable):
         storage.close()

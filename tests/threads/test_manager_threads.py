@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import SECRET
 from tokenwheel import (
     AccessTokenRevoked,
     MemoryStorage,
@@ -21,7 +22,6 @@ from tokenwheel import (
     TooManySessions,
 )
 
-SECRET = "a shared secret of at least 32 bytes, made up for these tests"
 THREADS = 8
 
 
@@ -77,7 +77,7 @@ def test_of_a_refresh_racing_a_deletion_no_token_survives() -> None:
             if isinstance(survivor, SessionTokens):
                 with pytest.raises(AccessTokenRevoked):
                     manager.read(survivor.access_token)
-                with pytest.raises(SessionNotFound):
+                with pytest.raises(SessionNotFound, match="no session is open"):
                     manager.update(survivor.refresh_token)
             else:
                 assert type(survivor) is SessionNotFound

@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import redis
 
 from tests.servers import Node, empty, needs_server, until
+from tests.support import SECRET
 from tokenwheel import AccessTokenRevoked, RedisFeed, RedisStorage, RevocationList, SessionManager
 
 pytestmark = needs_server
 
-SECRET = "a shared secret of at least 32 bytes, made up for these tests"
 THREADS = 8
 
 

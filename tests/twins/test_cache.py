@@ -69,9 +69,9 @@ def test_it_is_a_mutable_mapping(cls: Any, cache: Any) -> None:
         with pytest.raises(KeyError):
             missing()
     assert isinstance(cls[str, int](), cls)
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="unhashable type"):
         hash(cache)
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="not reversible"):
         reversed(cache)
 
 
@@ -413,7 +413,7 @@ def test_it_can_be_subclassed_and_weakly_referenced(cls: Any, clock: FakeClock) 
     assert reference() is cache
     with pytest.raises(KeyError):
         cache["b"]
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(ConfigurationError, match="can be constructed only once"):
         cache.__init__()
 
 

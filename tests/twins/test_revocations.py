@@ -134,7 +134,7 @@ def test_news_that_cannot_be_taken_in_is_asked_for_again(
     table = load("revocations").RevocationTable(clock=clock, before_lookup=fail)
     table.watch(bytes(8))
     for _ in range(3):
-        with pytest.raises(StorageUnavailable):
+        with pytest.raises(StorageUnavailable, match="out of reach"):
             table.is_revoked(ONE)
 
 
@@ -167,7 +167,7 @@ def test_each_of_many_is_revoked_as_if_alone(table: Any, clock: FakeClock) -> No
     ] == [True, True, False, 2]
     clock.advance(5)
     assert [table.is_revoked(ONE), table.is_revoked(OTHER, 2)] == [False, True]
-    with pytest.raises(InvalidArgument):
+    with pytest.raises(InvalidArgument, match="expires_at must be a number of seconds from 0"):
         table.revoke_each([("D" * 16, 4e9, None), ("E" * 16, -1, None)])
     assert table.is_revoked("D" * 16)
 
