@@ -30,11 +30,14 @@ help:  ## list the targets
 demo: $(VENV)/.built  ## sessions opened, verified, refreshed, stolen and revoked before your eyes
 	@$(RUN) -m tokenwheel demo
 
+# A file stays with one worker, which keeps what its tests share; the slowest files come first in the order of their names.
+IN_PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+
 test: $(VENV)/.built  ## the ordinary suite
-	$(RUN) -m pytest
+	$(RUN) -m pytest $(IN_PARALLEL)
 
 test-long: $(VENV)/.built  ## everything, with the long Hypothesis profile and the tests marked long
-	$(RUN) -m pytest -m "long or not long" --hypothesis-profile=long
+	$(RUN) -m pytest $(IN_PARALLEL) -m "long or not long" --hypothesis-profile=long
 
 # All of it replaces the report; a part of it (make bench CASES=read_seen, an expression for pytest's -k) leaves one in build/bench.
 bench: .venv-bench/.built .venv-bench/.peers  ## the benchmarks, beside everything one could use instead: benchmarks/report/

@@ -139,7 +139,7 @@ def test_news_that_cannot_be_taken_in_is_asked_for_again(
 
 
 @pytest.mark.parametrize(
-    "bell", [b"", bytes(7), bytes(9), bytes(16), "12345678", 8, object()], ids=repr
+    "bell", [b"", bytes(7), bytes(9), bytes(16), "12345678", 8, NotImplemented], ids=repr
 )
 def test_what_is_no_doorbell_is_refused(
     load: Callable[[str], ModuleType], clock: FakeClock, bell: object

@@ -243,7 +243,7 @@ def test_one_of_the_accepted_audiences_is_enough_and_one_read_may_ask_for_others
 
 @pytest.mark.parametrize(
     "audience",
-    ["", [], (), [""], ["a", ""], ["a", None], [7], 7, b"a", {"a"}, {"a": 1}, object()],
+    ["", [], (), [""], ["a", ""], ["a", None], [7], 7, b"a", {"a"}, {"a": 1}, NotImplemented],
     ids=repr,
 )
 def test_an_audience_that_is_none_is_the_callers_mistake(make: Make, audience: Any) -> None:
