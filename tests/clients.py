@@ -1,9 +1,9 @@
-"""Every kind of client that a service may bring, for the contracts that must hold over each: mixed into a contract's class, before it."""
+"""Every kind of client that a service may bring, for the contracts that must hold over each."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import pytest
 import redis
@@ -13,57 +13,54 @@ import valkey
 from tests.servers import Node
 
 
-class _OnServer:
+class ClientKind(NamedTuple):
+    """A client by the port of one server, and the fixture that starts the servers."""
+
+    make: Callable[[int], Any]
+    servers: str = "server"
+
+
+def make_cluster_client(port: int) -> redis.RedisCluster:
+    return redis.RedisCluster(host="127.0.0.1", port=port)
+
+
+def make_async_cluster_client(port: int) -> Any:
+    """Return what makes the client once it is awaited.
+
+    Several commands at once as the very first can lose their connection: redis-py 8.1 then makes its nodes several times over.
+    """
+    return redis.asyncio.RedisCluster(host="127.0.0.1", port=port).initialize()
+
+
+KINDS = {
+    "redis": ClientKind(lambda port: redis.Redis(port=port)),
+    "redis-decoding": ClientKind(
+        lambda port: redis.Redis(port=port, decode_responses=True, protocol=3)
+    ),
+    "redis-asyncio": ClientKind(lambda port: redis.asyncio.Redis(port=port)),
+    "valkey": ClientKind(lambda port: valkey.Valkey(port=port)),
+    "valkey-asyncio": ClientKind(lambda port: valkey.asyncio.Valkey(port=port)),
+    "redis-cluster": ClientKind(make_cluster_client, "cluster"),
+    "redis-asyncio-cluster": ClientKind(make_async_cluster_client, "cluster"),
+}
+
+
+class OverEachClient:
+    """Runs the tests of a contract's class over every kind: mixed into that class, before the contract."""
+
+    wait: Callable[[Any], Any]
+    kind: ClientKind
     nodes: Sequence[Node]
 
-    @pytest.fixture(autouse=True, scope="class")
+    @pytest.fixture(autouse=True, scope="class", params=KINDS)
     @classmethod
-    def find(cls, server: Node) -> None:
-        cls.nodes = [server]
+    def choose_kind(cls, request: pytest.FixtureRequest) -> None:
+        cls.kind = KINDS[request.param]
+        servers = request.getfixturevalue(cls.kind.servers)
+        cls.nodes = [servers] if isinstance(servers, Node) else servers
 
+    def make_client(self) -> Any:
+        return self.wait(self.kind.make(self.nodes[0].port))
 
-class _OnCluster:
-    nodes: Sequence[Node]
-
-    @pytest.fixture(autouse=True, scope="class")
-    @classmethod
-    def find(cls, cluster: Sequence[Node]) -> None:
-        cls.nodes = cluster
-
-
-class Blocking(_OnServer):
-    def make_client(self, port: int) -> Any:
-        return redis.Redis(port=port)
-
-
-class Decoding(_OnServer):
-    def make_client(self, port: int) -> Any:
-        return redis.Redis(port=port, decode_responses=True, protocol=3)
-
-
-class Asyncio(_OnServer):
-    def make_client(self, port: int) -> Any:
-        return redis.asyncio.Redis(port=port)
-
-
-class OfValkey(_OnServer):
-    def make_client(self, port: int) -> Any:
-        return valkey.Valkey(port=port)
-
-
-class AsyncioOfValkey(_OnServer):
-    def make_client(self, port: int) -> Any:
-        return valkey.asyncio.Valkey(port=port)
-
-
-class BlockingCluster(_OnCluster):
-    def make_client(self, port: int) -> Any:
-        return redis.RedisCluster(host="127.0.0.1", port=port)
-
-
-class AsyncioCluster(_OnCluster):
-    wait: Any
-
-    def make_client(self, port: int) -> Any:
-        # Several commands at once as the very first can lose their connection: redis-py 8.1 then makes its nodes several times over.
-        return self.wait(redis.asyncio.RedisCluster(host="127.0.0.1", port=port).initialize())
+    def close_client(self, client: Any) -> None:
+        self.wait(getattr(client, "aclose", client.close)())

@@ -3,21 +3,12 @@ behind."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
 from hypothesis import settings
 
-from tests.clients import (
-    Asyncio,
-    AsyncioCluster,
-    AsyncioOfValkey,
-    Blocking,
-    BlockingCluster,
-    Decoding,
-    OfValkey,
-)
+from tests.clients import OverEachClient
 from tests.servers import Node, empty, needs_server
 from tokenwheel import RedisStorage
 from tokenwheel.testing import StorageContract
@@ -27,51 +18,15 @@ from .twice import Twice
 pytestmark = needs_server
 
 
-class OverClient(StorageContract):
-    """The contract over whatever client a subclass makes."""
-
-    nodes: Sequence[Node]
-    client: Any
-
-    def make_client(self, port: int) -> Any:
-        raise NotImplementedError
-
+class TestOverEachClient(OverEachClient, StorageContract):
     def make_storage(self) -> RedisStorage:
         empty(*self.nodes)
-        self.client = self.make_client(self.nodes[0].port)
+        self.client = self.make_client()
         return RedisStorage(self.client)
 
     def teardown_method(self) -> None:
-        self.wait(getattr(self.client, "aclose", self.client.close)())
+        self.close_client(self.client)
         super().teardown_method()
-
-
-class TestBlocking(Blocking, OverClient):
-    pass
-
-
-class TestDecoding(Decoding, OverClient):
-    pass
-
-
-class TestAsync(Asyncio, OverClient):
-    pass
-
-
-class TestValkey(OfValkey, OverClient):
-    pass
-
-
-class TestAsyncValkey(AsyncioOfValkey, OverClient):
-    pass
-
-
-class TestBlockingCluster(BlockingCluster, OverClient):
-    pass
-
-
-class TestAsyncCluster(AsyncioCluster, OverClient):
-    pass
 
 
 class TwiceOverServer(Twice):
