@@ -10,8 +10,11 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Iterator, Sequence
+from types import ModuleType
 
 import pytest
+import redis
+import redis.asyncio
 from hypothesis import HealthCheck, settings
 
 from tests.servers import Node, clustered, serving
@@ -63,3 +66,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequence[Node]
     """The same as three nodes of a cluster."""
     with clustered(tmp_path_factory.mktemp("cluster")) as nodes:
         yield nodes
+
+
+@pytest.fixture(params=[redis, redis.asyncio], ids=["blocking", "asyncio"])
+def library(request: pytest.FixtureRequest) -> ModuleType:
+    """Return the module whose clients the test uses: redis-py's, which block or are awaited."""
+    module: ModuleType = request.param
+    return module

@@ -44,11 +44,6 @@ NAMES = KeyNames(PREFIX)
 pytestmark = needs_server
 
 
-@pytest.fixture(params=["blocking", "asyncio"])
-def library(request: pytest.FixtureRequest) -> Any:
-    return redis if request.param == "blocking" else redis.asyncio
-
-
 @pytest.fixture(scope="module")
 def moved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequence[Node]]:
     """A cluster whose slots may lie anywhere, and which keeps what it was told."""

@@ -8,11 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-import redis
-import redis.asyncio
-import redis.sentinel
-
 from tests.servers import (
     Node,
     Proxy,
@@ -30,11 +25,6 @@ from .support import Service, refuses
 OPTIONS: dict[str, Any] = {"socket_timeout": 2, "socket_connect_timeout": 2}
 
 pytestmark = needs_server
-
-
-@pytest.fixture(params=["blocking", "asyncio"])
-def library(request: pytest.FixtureRequest) -> Any:
-    return redis if request.param == "blocking" else redis.asyncio
 
 
 def test_a_logout_holds_before_and_after_a_failover_on_every_node(

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import pytest
-import redis
-import redis.asyncio
 
 from tests.processes.support import Service, refuses
 from tests.servers import Node, empty, needs_server
@@ -57,10 +55,9 @@ class Pair:
         )
 
 
-@pytest.fixture(params=["blocking", "asyncio"])
-def service(request: pytest.FixtureRequest, server: Node) -> Iterator[Service]:
+@pytest.fixture
+def service(library: Any, server: Node) -> Iterator[Service]:
     empty(server)
-    library: Any = redis if request.param == "blocking" else redis.asyncio
     with Service(lambda: library.Redis(port=server.port)) as service:
         yield service
 
