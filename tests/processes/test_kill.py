@@ -183,7 +183,7 @@ def check_one(manager: SessionManager, session_id: str, one: Known, when: str) -
         assert all(refuses(manager, token) for token in one.good), (
             f"{when}: a session is gone and its tokens live"
         )
-        with pytest.raises(SessionNotFound):
+        with pytest.raises(SessionNotFound, match="no session is open"):
             manager.update(one.refresh_token)
         one.has_ended = True
         return

@@ -97,7 +97,7 @@ def live_and_end(subject: str, one: Any, other: Any, third: Any) -> tuple[list[s
     fourth = one.update(retried.refresh_token)
     with pytest.raises(RefreshTokenReused):
         third.update(stolen.refresh_token)
-    with pytest.raises(SessionNotFound):
+    with pytest.raises(SessionNotFound, match="no session is open"):
         other.update(fourth.refresh_token)
     refused = [tokens.access_token for tokens in (stolen, second, retried, fourth)]
 
@@ -158,7 +158,7 @@ def test_a_logout_everywhere_ends_every_session_while_a_slot_moves(
                 "that every node has heard",
             )
         for tokens in opened.values():
-            with pytest.raises(SessionNotFound):
+            with pytest.raises(SessionNotFound, match="no session is open"):
                 service.insist(lambda: third.update(tokens.refresh_token))
 
 
