@@ -92,7 +92,7 @@ class Victim:
         """What the call returned, and the name of the error that it raised, or nothing."""
         self._connection.send((name, arguments, options))
         answer, error = self._connection.recv()
-        return answer, "" if error is None else error.__name__
+        return answer, "" if error is None else error[0].__name__
 
     def open(self, path: Path, **options: Any) -> str:
         return self.call("open", path, **options)[1]
@@ -139,5 +139,5 @@ def obey(descriptor: int) -> None:
                 serve(manager, connection)
             answer = None, None
         except Exception as error:
-            answer = None, type(error)
+            answer = None, (type(error), str(error))
         connection.send(answer)

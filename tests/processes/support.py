@@ -248,7 +248,7 @@ def serve(manager: SessionManager, connection: Connection) -> None:
             answer = getattr(manager, name)(*arguments, **options)
             connection.send((dict(answer) if name in ("read", "read_all") else answer, None))
         except Exception as error:
-            connection.send((None, type(error)))
+            connection.send((None, (type(error), str(error))))
 
 
 class Worker:
@@ -263,7 +263,8 @@ class Worker:
             assert self._connection.poll(LONGEST_WAIT), f"the worker does not answer to {name}"
             answer, error = self._connection.recv()
             if error is not None:
-                raise error(f"raised by {name} in the worker")
+                kind, reason = error
+                raise kind(f"{reason} (raised by {name} in the worker)")
             return answer
 
         return call

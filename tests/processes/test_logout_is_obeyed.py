@@ -130,7 +130,7 @@ def end_and_issue(started: str, folder: Path, rounds: int) -> None:
             assert worker.read(anew.access_token)["sid"] == anew.session_id
             with pytest.raises(AccessTokenRevoked):
                 worker.read(refreshed.access_token)
-        with pytest.raises(SessionNotFound):
+        with pytest.raises(SessionNotFound, match="no session is open"):
             third.update(refreshed.refresh_token)
         assert other.delete_one("ann", anew.session_id) is True
 

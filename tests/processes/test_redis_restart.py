@@ -65,7 +65,7 @@ def test_a_service_that_is_started_anew_refuses_what_was_revoked_from_its_first_
                     tokens.session_id for tokens in good
                 ]
             for tokens in (deleted, ended):
-                with pytest.raises(SessionNotFound):
+                with pytest.raises(SessionNotFound, match="no session is open"):
                     worker.update(tokens.refresh_token)
             assert worker.update(refreshed.refresh_token).session_id == restricted.session_id
             assert worker.read_all("dan").keys() == {kept.session_id}
