@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
-__all__ = ["WrappedKey", "key_at", "place_of"]
+__all__ = ["WrappedKey", "place_of"]
 
 _PLAIN = frozenset({str, bytes, int})  # types whose hash and equality run no code of a user's
 
@@ -44,8 +44,3 @@ def place_of(key: Any) -> Any:
         TypeError: the key is not hashable.
     """
     return key if type(key) in _PLAIN else WrappedKey(key)
-
-
-def key_at(place: Any) -> Any:
-    """Return the key that the dict of entries holds under ``place``."""
-    return place.key if type(place) is WrappedKey else place

@@ -1,8 +1,10 @@
-"""The table of revoked sessions: the readable twin of ``ext/revocations.pyx``.
+"""The table of revoked sessions: the readable twin of ``revocations.pyx``.
 
-An entry says of a session id which generations are refused (those below ``before``), and until when. Entries merge by
-maximum, so that repeated, late or reordered messages are harmless: the higher generation counts, and the later end. None is
-ever dropped before its end. Nothing here knows a token, a storage or a feed.
+Only entries and their time belong here. Nothing here knows a token, a storage or a feed.
+
+An entry says of a session id which generations are refused (those below ``before``), and until
+when. Entries merge by maximum: the higher ``before`` counts, and the later end. So repeated, late
+and reordered messages are harmless. No entry is ever dropped before its end.
 """
 
 from __future__ import annotations
@@ -27,9 +29,7 @@ LONGEST_LIFETIME = 100 * 31_557_600  # seconds: 100 years of 365.25 days
 LARGEST_GENERATION = 2**32 - 2
 _EVERY_GENERATION = 2**32 - 1
 _FURTHEST_CLOCK = 1e11  # seconds: where the timer wheel's ticks are still exact
-_REVOKE_BUDGET = (
-    16  # steps of maintenance beside each new entry; an entry costs at most eight in its life
-)
+_REVOKE_BUDGET = 16  # steps of maintenance with each entry, which costs at most 8 in its life
 _ENTRY_BYTES = 320  # of a Python object, its number, its text and its places in two dicts, roughly
 _LONGEST_TRUST = 1  # seconds for which a doorbell that stays the same is taken at its word
 _SESSION_ID = re.compile(r"[A-Za-z0-9_-]{16}")
@@ -45,11 +45,20 @@ class _Entry(Timer):
 
 
 class RevocationTable:
-    """Which sessions' access tokens are refused, and below which generation.
+    """The sessions whose access tokens are refused, each up to a generation and until a time.
+
+    A session counts generations, and each of its access tokens carries the number of its own. To
+    revoke is to refuse the generations below a number, or all of them. Several threads may use the
+    table at once.
 
     Args:
-        clock: returns Unix seconds.
-        before_lookup: called before each lookup, so that news from elsewhere can be taken in first; see :meth:`watch`.
+        clock: returns Unix time in seconds, by default that of ``time.time``.
+        before_lookup: called without arguments before each lookup, so that revocations made
+            elsewhere can be taken in first, or None. What it raises, the lookup raises. See
+            :meth:`watch`.
+
+    Raises:
+        ConfigurationError: an argument cannot be called.
     """
 
     __slots__ = (
@@ -85,21 +94,24 @@ class RevocationTable:
 
     @property
     def clock(self) -> Callable[[], float]:
+        """The clock that the table was made with, which returns Unix time in seconds."""
         return self._clock
 
     def revoke(self, session_id: str, ttl: float, *, before: int | None = None) -> None:
-        """Refuses a session's generations below ``before``, or all of them, for ``ttl`` seconds.
+        """Refuse a session's access tokens for ``ttl`` seconds.
 
-        Where there is an entry already, the higher generation and the later end count.
+        If the session is revoked already, the higher ``before`` counts and the later end.
 
         Args:
-            session_id: 16 base64url characters.
+            session_id: the session's id, 16 base64url characters.
             ttl: seconds, more than 0 and at most 100 years.
-            before: 1 to 2**32 - 2, or None for every generation.
+            before: the generations below this number are refused, from 1 to 2**32 - 2, or None for
+                every generation.
 
         Raises:
-            InvalidArgument: an argument that cannot be used.
-            MemoryError: no room; nothing was changed. No entry is ever dropped to make some.
+            InvalidArgument: an argument cannot be used.
+            MemoryError: there is no memory for another entry. Nothing was changed: no entry is ever
+                dropped to make room.
         """
         seconds = _seconds("ttl", ttl, 0, LONGEST_LIFETIME)
         if seconds == 0:
@@ -110,19 +122,36 @@ class RevocationTable:
     def revoke_until(
         self, session_id: str, expires_at: float, *, before: int | None = None
     ) -> None:
-        """The same until a Unix time. One that is past already refuses nothing.
+        """Refuse a session's access tokens until a Unix time.
+
+        A time that has passed already refuses nothing. If the session is revoked already, the
+        higher ``before`` counts and the later end.
+
+        Args:
+            session_id: the session's id, 16 base64url characters.
+            expires_at: Unix time in seconds, from 0 to 1e11.
+            before: the generations below this number are refused, from 1 to 2**32 - 2, or None for
+                every generation.
 
         Raises:
-            InvalidArgument, MemoryError: as :meth:`revoke`.
+            InvalidArgument: an argument cannot be used.
+            MemoryError: there is no memory for another entry. Nothing was changed: no entry is ever
+                dropped to make room.
         """
         now = self._now()
         self._add(session_id, before, now, _seconds("expires_at", expires_at, 0, _FURTHEST_CLOCK))
 
     def revoke_each(self, revocations: Iterable[tuple[str, float, int | None]]) -> None:
-        """The same for each ``(session_id, expires_at, before)`` of an iterable, all by one reading of the clock.
+        """Refuse the access tokens of several sessions, by one reading of the clock.
+
+        Args:
+            revocations: ``(session_id, expires_at, before)`` of each session, with the meanings
+                that they have for :meth:`revoke_until`.
 
         Raises:
-            InvalidArgument, MemoryError: as :meth:`revoke`; those before it were revoked.
+            InvalidArgument: a revocation cannot be used. Those before it have taken effect.
+            MemoryError: there is no memory for another entry. The revocations before it have taken
+                effect.
         """
         now = self._now()
         for session_id, expires_at, before in revocations:
@@ -131,10 +160,14 @@ class RevocationTable:
             )
 
     def is_revoked(self, session_id: str, generation: int = 0) -> bool:
-        """Whether access tokens of that generation of the session are refused now.
+        """Return True if a session's access tokens of ``generation`` are refused now.
+
+        Args:
+            session_id: the session's id, 16 base64url characters.
+            generation: the number that the token carries, from 0 to 2**32 - 2.
 
         Raises:
-            InvalidArgument: a session id that is not 16 base64url characters, or a generation that is not an int from 0 to 2**32 - 2.
+            InvalidArgument: an argument is not of that form.
         """
         session_id = _checked_id(session_id)
         if type(generation) is not int or not 0 <= generation <= LARGEST_GENERATION:
@@ -142,7 +175,13 @@ class RevocationTable:
         return self._refuses(session_id, generation, None)
 
     def _refuses(self, session_id: str, generation: int, now: float | None) -> bool:
-        """The same, of an id and a generation that need no checking, at a time its own clock told; None: that it must."""
+        """Return True if a generation of a session is refused.
+
+        Args:
+            session_id: the session's id, already checked.
+            generation: the generation, already checked.
+            now: what the table's clock has just told, or None if it has yet to be asked.
+        """
         if now is None:
             now = self._now()
         if self.before_lookup is not None:
@@ -157,18 +196,25 @@ class RevocationTable:
         return entry is not None and generation < entry.before and now < entry.expires_at
 
     def watch(self, doorbell: Buffer | None) -> None:
-        """Calls ``before_lookup`` only where these eight bytes have changed since, or a second has passed; None: before each lookup again.
+        """Call ``before_lookup`` only when a doorbell has rung, instead of before each lookup.
+
+        A doorbell is eight bytes of memory, shared with whoever rings it by changing them. The next
+        lookup calls ``before_lookup`` in any case. After that, one calls it if the bytes have
+        changed, or if they have been taken at their word for a second.
+
+        Args:
+            doorbell: a buffer of eight bytes, or None to call ``before_lookup`` before each lookup.
 
         Raises:
-            ConfigurationError: not a buffer of eight bytes.
+            ConfigurationError: ``doorbell`` is neither None nor a buffer of eight bytes.
         """
         try:
-            seen = None if doorbell is None else memoryview(doorbell).cast("B").cast("Q")
-            if seen is not None and len(seen) != 1:
+            counter = None if doorbell is None else memoryview(doorbell).cast("B").cast("Q")
+            if counter is not None and len(counter) != 1:
                 raise TypeError
         except TypeError:
             raise ConfigurationError("doorbell must be None or a buffer of eight bytes") from None
-        self._doorbell = seen
+        self._doorbell = counter
         self._looked_at = -inf
 
     def _take_news(self, now: float) -> None:
@@ -176,11 +222,11 @@ class RevocationTable:
         ring = 0 if doorbell is None else doorbell[0]
         if self.before_lookup is not None:
             self.before_lookup()
-        if self._doorbell is doorbell:  # Another one has yet to be listened to.
+        if self._doorbell is doorbell:  # Another doorbell has yet to be listened to.
             self._heard, self._looked_at = ring, now
 
     def expire(self) -> int:
-        """Gives back the memory of every revocation that is over; how many there were."""
+        """Remove every revocation that is over. Return how many were removed."""
         now = self._now()
         with self._lock:
             before = len(self._entries)
@@ -195,7 +241,7 @@ class RevocationTable:
 
     @property
     def nbytes(self) -> int:
-        """How much memory the table takes, in bytes: an estimate."""
+        """The memory that the table takes, in bytes. The pure implementation estimates it."""
         return len(self._entries) * _ENTRY_BYTES
 
     def __repr__(self) -> str:
@@ -205,7 +251,7 @@ class RevocationTable:
         raise TypeError(f"a {type(self).__name__} cannot be copied or pickled")
 
     def _check(self) -> None:
-        """Verifies every invariant, for tests."""
+        """Assert that every invariant holds, for tests."""
         with self._lock:
             self._wheel.check()
             for session_id, entry in self._entries.items():
@@ -223,9 +269,8 @@ class RevocationTable:
         with self._lock:
             entry = self._entries.get(session_id)
             if entry is not None and entry.expires_at <= now:
-                self._wheel.cancel(
-                    entry
-                )  # It is over: what it refused is no longer to be remembered.
+                # It is over, so that what it refused must not be merged with what is refused now.
+                self._wheel.cancel(entry)
                 entry = None
             if entry is None:
                 entry = self._entries[session_id] = _Entry(session_id, lowest, expires_at)
@@ -239,8 +284,8 @@ class RevocationTable:
                     self._wheel.schedule(entry)
             self._reclaim(now, _REVOKE_BUDGET)
 
-    def _reclaim(self, now: float, budget: float = float("inf")) -> None:
-        """Forgets what is over, in at most so many steps."""
+    def _reclaim(self, now: float, budget: float = inf) -> None:
+        """Forget what is over, in at most ``budget`` steps."""
         for timer in self._wheel.due(now, budget):
             if timer.expires_at <= now:
                 self._forget(timer)
@@ -252,7 +297,7 @@ class RevocationTable:
 
 
 def _checked_id(session_id: object) -> str:
-    """A plain ``str``, so that no subclass has a say in what it equals."""
+    """Return a session id as a plain ``str``, so that no subclass has a say in what it equals."""
     if not isinstance(session_id, str) or not _SESSION_ID.fullmatch(session_id):
         raise InvalidArgument("session_id must be 16 base64url characters")
     return session_id if type(session_id) is str else str.__str__(session_id)

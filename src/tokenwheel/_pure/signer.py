@@ -1,4 +1,7 @@
-"""Signs access tokens: the readable reference of ``ext/signer.pyx``."""
+"""Signs access tokens (RFC 7515): the readable twin of ``signer.pyx``.
+
+Only the header and the signature belong here. The payload is made by whoever issues tokens.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ __all__ = ["Signer"]
 
 
 class _SigningKey(Protocol):
+    """What a signer needs of a key: see :class:`tokenwheel.Key`."""
+
     @property
     def kid(self) -> str | None: ...
     @property
@@ -22,10 +27,13 @@ class _SigningKey(Protocol):
 
 
 class Signer:
-    """Signs with one key, and knows the header that goes before what it signs.
+    """Signs access tokens with one key.
 
     Args:
-        key: one that can sign.
+        key: a key that can sign. Its algorithm and ``kid`` go into the header of each token.
+
+    Raises:
+        AttributeError: this signer has a key already.
     """
 
     __slots__ = ("_header", "_key")
@@ -46,6 +54,13 @@ class Signer:
         raise TypeError("a Signer cannot be copied or pickled")
 
     def sign(self, payload: bytes) -> str:
-        """The payload as a JWS in compact form (RFC 7515, section 7.1) of type ``at+jwt``."""
+        """Return ``payload`` as a signed token: a JWS in compact form (RFC 7515, section 7.1).
+
+        The token's header says that it is an access token: its ``typ`` is ``at+jwt`` (RFC 9068,
+        section 2.1).
+
+        Args:
+            payload: the claims, as the bytes of a JSON object.
+        """
         signed = self._header + encode(payload)
         return f"{signed}.{encode(self._key.sign(signed.encode('ascii')))}"

@@ -13,7 +13,7 @@ from math import inf
 from typing import Any, cast
 
 from ..events import RemovalReason
-from .cache_keys import WrappedKey, key_at
+from .cache_keys import WrappedKey
 from .heap import ExpiryHeap, RankedTimer
 from .removed import RemovedQueue
 from .wheel import TimerWheel
@@ -33,7 +33,7 @@ class Entry(RankedTimer):
 
     @property
     def key(self) -> Any:
-        return key_at(self.place)
+        return self.place.key if type(self.place) is WrappedKey else self.place
 
 
 class ExpiringTable:

@@ -1,11 +1,13 @@
-"""Random tokens, base64url and digests: the readable twin of ``ext/tokens.pyx``.
+"""Random tokens, base64url and digests: the readable twin of ``tokens.pyx``.
 
-Randomness is the operating system's and nothing else's. The compiled twin draws it in blocks, to save a system call for each
-token. In Python, keeping a block costs more than the call it saves; so here nothing is held back, nothing needs wiping, and
-no thread or forked child can come upon another's bytes.
+Randomness is the operating system's and nothing else's. The compiled twin draws it in blocks, to
+save a system call for each token. In Python, keeping a block costs more than the call it saves. So
+here nothing is held back, nothing needs wiping, and no thread or forked child can come upon
+another's bytes.
 
-Base64url is that of RFC 4648, section 5, without padding (RFC 7515, section 2). Decoding is strict: one spelling for each sequence
-of bytes, since a token with a second spelling would be one that two lists know under different names.
+Base64url is that of RFC 4648, section 5, without padding (RFC 7515, section 2). Decoding is strict:
+it takes one spelling for each sequence of bytes. A token with a second spelling would be one that
+two lists know under different names.
 """
 
 from __future__ import annotations
@@ -32,12 +34,16 @@ MAX_TOKEN_BYTES = 65_536  # 64 KiB
 _ALPHABET = re.compile(r"[A-Za-z0-9_-]*")
 _TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 _FROM_STANDARD = bytes.maketrans(b"+/", b"-_")
-# The digits whose bits beyond the last byte are zero (RFC 4648, section 3.5): two bits remain after three digits, four after two.
+# The digits whose bits beyond the last byte are zero (RFC 4648, section 3.5): two bits remain after
+# three digits, four after two.
 _LAST_DIGITS = {2: frozenset("AQgw"), 3: frozenset("AEIMQUYcgkosw048")}
 
 
 def random_bytes(nbytes: int) -> bytes:
-    """So many bytes from the operating system's generator.
+    """Return ``nbytes`` random bytes from the operating system's generator.
+
+    Args:
+        nbytes: how many bytes.
 
     Raises:
         InvalidArgument: ``nbytes`` is not an int from 1 to 65,536.
@@ -48,9 +54,13 @@ def random_bytes(nbytes: int) -> bytes:
 
 
 def new_token(nbytes: int) -> str:
-    """A random token: URL-safe text (base64url without padding) of so many bytes from the operating system's generator.
+    """Return a random token: ``nbytes`` random bytes as base64url text without padding.
 
+    The bytes come from the operating system's generator, and the text is safe in a URL. A token of
     16 bytes (128 bits) or more cannot be guessed.
+
+    Args:
+        nbytes: how many random bytes the token holds.
 
     Raises:
         InvalidArgument: ``nbytes`` is not an int from 1 to 65,536.
@@ -59,15 +69,18 @@ def new_token(nbytes: int) -> str:
 
 
 def encode(data: bytes) -> str:
-    """Base64url without padding (RFC 7515, section 2)."""
+    """Return bytes as base64url text without padding (RFC 7515, section 2)."""
     return binascii.b2a_base64(data, newline=False).translate(_FROM_STANDARD, b"=").decode("ascii")
 
 
 def decode(text: str) -> bytes:
-    """The bytes of a base64url text in its one canonical spelling: no padding, no white space, no stray bits at the end.
+    """Return the bytes that a canonical base64url text stands for (RFC 7515, section 2).
+
+    A canonical text has no padding, no white space and no stray bits after the last byte. So no two
+    of them stand for the same bytes.
 
     Raises:
-        ValueError: it is anything else.
+        ValueError: ``text`` is not canonical base64url.
     """
     if not isinstance(text, str) or not is_canonical(text):
         raise ValueError("not canonical base64url")
@@ -75,20 +88,23 @@ def decode(text: str) -> bytes:
 
 
 def is_canonical(text: str) -> bool:
-    """Whether ``decode`` takes a text."""
-    beyond = len(text) % 4
+    """Return True if ``decode`` takes ``text``."""
+    spare_digits = len(text) % 4
     return (
         _ALPHABET.fullmatch(text) is not None
-        and beyond != 1
-        and (beyond == 0 or text[-1] in _LAST_DIGITS[beyond])
+        and spare_digits != 1
+        and (spare_digits == 0 or text[-1] in _LAST_DIGITS[spare_digits])
     )
 
 
 def digest(data: bytes) -> bytes:
-    """SHA-256."""
+    """Return the SHA-256 digest of ``data``, 32 bytes (RFC 6234)."""
     return hashlib.sha256(data).digest()
 
 
 def hmac_sha256(key: bytes, message: bytes) -> bytes:
-    """HMAC-SHA256 (RFC 2104) with a key that is used only once."""
+    """Return the HMAC-SHA256 of ``message`` under ``key``, 32 bytes (RFC 2104).
+
+    Nothing prepared from the key is kept, as suits a key that is used only once.
+    """
     return hmac.digest(key, message, "sha256")

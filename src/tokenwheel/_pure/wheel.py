@@ -1,22 +1,28 @@
-"""The timer wheel: which timers are due, in constant time per timer. The readable twin of ``ext/wheel.pxd``.
+"""The timer wheel: which timers are due, in constant time each. The readable twin of ``wheel.pxd``.
 
 Only the order of time belongs here: no clock, no lock, and no knowledge of what a timer is for.
 
-Theory: Varghese and Lauck, "Hashed and Hierarchical Timing Wheels" (SOSP 1987), scheme 7. Time is counted in ticks of 1 ms.
-Seven levels of 64 slots each: a slot of level n spans 64**n ticks, so the wheel reaches 2**42 ms = 139 years ahead. A timer
-lies at the level of the highest six-bit digit in which its tick differs from the wheel's current one, in the slot which that
-digit names. So, below the top level, occupied slots always lie ahead of the current digit, the lowest occupied level holds
-what comes first, and a bitmap for each level finds it. When the hand reaches a slot above level 0, its timers are *cascaded*,
-each to where it then belongs: at most seven times in its life.
+Theory: Varghese and Lauck, "Hashed and Hierarchical Timing Wheels" (SOSP 1987), scheme 7. Time is
+counted in ticks of 1 ms. There are seven levels of 64 slots each. A slot of level n spans 64**n
+ticks, so the wheel reaches 2**42 ms = 139 years ahead. A timer's level is that of the highest
+six-bit digit in which its tick differs from the wheel's current one, and that digit names its slot.
+So, below the top level, occupied slots always lie ahead of the current digit, the lowest occupied
+level holds what comes first, and a bitmap for each level finds it. When the hand reaches a slot
+above level 0, its timers are *cascaded*, each to where it then belongs. That happens to a timer at
+most seven times.
 
 Rules that hold between calls:
 
-- A timer lies in a slot that the hand reaches no later than the timer's own tick. Being early is harmless, since the caller compares the
-  exact expiry, in seconds, and schedules again what is not yet due.
-- A live timer's tick is later than the clock's, and an expired one's is at most one later: ``floor(expires) + 1``.
-- The hand never passes a timer, and never moves back. Where the clock does, ``offset`` makes up the difference.
-- Work is done in steps, one timer each, within a budget: an unfinished cascade is remembered, and continued first.
-- A timer beyond reach waits in the furthest slot and is placed anew when that comes round.
+- A timer lies in a slot that the hand reaches no later than the timer's own tick. Being early is
+  harmless, since the caller compares the exact expiry, in seconds, and schedules again what is not
+  yet due.
+- A live timer's tick is later than the clock's, and an expired timer's is at most one later: it is
+  ``floor(expires) + 1``.
+- The hand never passes a timer, and never moves back. Where the clock does, ``_offset`` makes up
+  the difference.
+- Work is done in steps, one timer each, within a budget. An unfinished cascade is remembered, and
+  continued first.
+- A timer beyond reach waits in the furthest slot, and is placed anew when the hand gets there.
 """
 
 from __future__ import annotations
@@ -35,33 +41,34 @@ _TURN = 1 << (_DIGIT * _LEVELS)  # ticks of a whole turn of the top level: 139 y
 
 
 class Timer:
-    """Something that is due at ``expires_at``, in seconds; at infinity it never is."""
+    """Something that falls due at ``expires_at``, in seconds. At infinity it never does."""
 
     __slots__ = ("expires_at", "slot")
 
     def __init__(self, expires_at: float) -> None:
         self.expires_at = expires_at
         self.slot = -1
-        """Where the wheel holds it: ``level * 64 + digit``; -1 while it doesn't."""
+        """Where the wheel holds the timer: ``level * 64 + digit``, or -1 while it does not."""
 
 
 class TimerWheel:
-    """Timers by when they are due. Times in seconds, finite and within 1e11 of zero."""
+    """Timers by when they are due. Every time is in seconds, finite, and within 1e11 of zero."""
 
     __slots__ = ("_cascading", "_current", "_occupied", "_offset", "_slots", "next_due")
 
     def __init__(self) -> None:
-        self._current = 0  # the hand: all before it has been handed out
+        self._current = 0  # the hand: every timer before it has been handed out
         self._offset = 0  # ticks by which the wheel is ahead of the clock
         self._occupied = [0] * _LEVELS
-        # The slots that are occupied, their timers in order of arrival. A plain dict is slow to find its first item once many have gone.
+        # The occupied slots, each with its timers in order of arrival. A plain dict is slow to find
+        # its first item once many have gone.
         self._slots: dict[int, OrderedDict[Timer, None]] = {}
         self._cascading = -1  # the slot whose cascade is unfinished
         self.next_due = inf
-        """By the clock, in seconds: until then nothing comes up."""
+        """The clock's time, in seconds, until which nothing falls due."""
 
     def schedule(self, timer: Timer) -> None:
-        """Puts a timer that is not on the wheel where its expiry belongs; nowhere, if that is infinite."""
+        """Put a timer on the wheel, unless its expiry is infinite. It must not be there yet."""
         if timer.expires_at == inf:
             return
         tick = self._tick(timer)
@@ -69,7 +76,7 @@ class TimerWheel:
         self.next_due = min(self.next_due, (tick - self._offset) / 1000)
 
     def cancel(self, timer: Timer) -> None:
-        """Takes the timer off the wheel, where it is on it."""
+        """Take the timer off the wheel, if it is there."""
         number = timer.slot
         if number < 0:
             return
@@ -81,13 +88,12 @@ class TimerWheel:
             self._occupied[number // _SLOTS] &= ~(1 << number % _SLOTS)
 
     def observe(self, now: float) -> int:
-        """Takes note of the clock; the tick up to which timers are due."""
+        """Take note of the clock's time. Return the tick up to which timers are due."""
         clock = floor(now * 1000)
         target = clock + self._offset
         if target < self._current:
-            self._current %= (
-                _TURN  # Digits alone matter, so whole turns can be dropped: numbers stay small.
-            )
+            # Digits alone matter, so whole turns can be dropped: numbers stay small.
+            self._current %= _TURN
             self._offset = self._current - clock
             self.next_due = now
             return self._current
@@ -96,7 +102,10 @@ class TimerWheel:
         return target
 
     def due(self, now: float, budget: float = inf) -> Iterator[Timer]:
-        """Takes timers whose tick has come off the wheel, in at most ``budget`` steps. Those not yet due must be scheduled again."""
+        """Take timers whose tick has come off the wheel and yield them, in up to ``budget`` steps.
+
+        A timer may come a tick early: the caller must schedule again what is not yet due.
+        """
         target = self.observe(now)
         while True:
             if self._cascading < 0:
@@ -127,7 +136,10 @@ class TimerWheel:
         self.next_due = (self._current - self._offset) / 1000
 
     def due_within_tick(self, now: float) -> list[Timer]:
-        """After ``due`` has handed out all there was: those that expired within the tick now running, which all lie in the next slot."""
+        """Take timers that expired within the tick now running off the wheel, and return them.
+
+        They all lie in the next slot once ``due`` has yielded everything before it.
+        """
         number, tick = self._first_slot()
         if number < 0 or tick > self._current + 1:
             return []
@@ -140,7 +152,7 @@ class TimerWheel:
         return max(floor(timer.expires_at * 1000) + 1 + self._offset, self._current)
 
     def _place(self, timer: Timer, tick: int) -> None:
-        """Appends the timer to the slot where a tick, not before the current one, belongs."""
+        """Append the timer to the slot of a tick, which must not be before the current one."""
         tick = min(tick, self._current + ((_SLOTS - 1) << (_DIGIT * _TOP)))
         level = min(max((tick ^ self._current).bit_length() - 1, 0) // _DIGIT, _TOP)
         digit = tick >> (level * _DIGIT) & (_SLOTS - 1)
@@ -152,19 +164,22 @@ class TimerWheel:
         self._occupied[level] |= 1 << digit
 
     def _first_slot(self) -> tuple[int, int]:
-        """The occupied slot that comes first, and its tick; (-1, 0) if there is none. No cascade may be unfinished."""
+        """Return the occupied slot that comes first with its tick, or (-1, 0) if there is none.
+
+        No cascade may be unfinished.
+        """
         for level in range(_TOP):
             bits = self._occupied[level]
             if bits:
                 digit = (bits & -bits).bit_length() - 1
                 shift = _DIGIT * level
-                return level * _SLOTS + digit, (
-                    self._current >> (shift + _DIGIT) << (shift + _DIGIT)
-                ) | digit << shift
+                start = self._current >> (shift + _DIGIT) << (shift + _DIGIT)
+                return level * _SLOTS + digit, start | digit << shift
         bits = self._occupied[_TOP]
         if not bits:
             return -1, 0
-        # The top level is a ring: the slot after the current one comes first, the current one itself is never occupied.
+        # The top level is a ring: the slot after the current one comes first, and the current one
+        # itself is never occupied.
         turns = self._current >> (_DIGIT * _TOP)
         for ahead in range(1, _SLOTS):
             digit = (turns + ahead) % _SLOTS
@@ -173,7 +188,7 @@ class TimerWheel:
         raise AssertionError("the current slot of the top level is occupied")
 
     def check(self) -> None:
-        """Verifies every invariant, for tests."""
+        """Assert that every invariant holds, for tests."""
         for number, slot in self._slots.items():
             level, digit = divmod(number, _SLOTS)
             shift = _DIGIT * level
