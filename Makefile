@@ -58,6 +58,7 @@ lint: .venv/.lint .venv/.built  ## style, types, stubs of both twins, import rul
 	$(NATIVE) -m ruff check
 	$(NATIVE) -m ruff format --check
 	$(NATIVE) -m mypy
+	$(NATIVE) tools/docstrings.py --check
 	$(NATIVE) tools/check_stubs.py
 	.venv/bin/lint-imports
 	.venv/bin/jactionlint --strict-exit --shellcheck= --pyflakes=

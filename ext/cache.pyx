@@ -114,11 +114,23 @@ cdef double lifetime_of(object ttl) except -1.0:
 
 @cython.trashcan(True)
 cdef class ExpiringCache:
-    """A mapping whose entries end by themselves.
+    """A mapping whose entries expire by themselves.
 
-    ``maxsize`` bounds the entries: a full cache evicts the one that expires soonest. ``ttl`` is the lifetime, in seconds, of an
-    entry set without one of its own; ``None`` means for ever. ``on_remove(key, value, reason)`` is called after each removal,
-    when the operation that caused it is done: it may use the cache in any way.
+    An expired entry can no longer be read. It is removed by one of the next operations: no thread
+    runs in the background. Several threads may use the cache at once.
+
+    Args:
+        maxsize: how many entries the cache holds at most, or None for no limit. A full cache
+            evicts the entry that expires soonest, and of several the one set longest ago.
+        ttl: the lifetime, in seconds, of an entry that is set without one of its own, or None if
+            such an entry never expires.
+        on_remove: called as ``on_remove(key, value, reason)`` for each entry that was removed,
+            when the operation that removed it is done. It may use the cache in any way. What it
+            raises is logged.
+        clock: returns the time in seconds, by default that of ``time.monotonic``.
+
+    Raises:
+        ConfigurationError: an argument cannot be used.
     """
 
     cdef object __weakref__
@@ -171,7 +183,7 @@ cdef class ExpiringCache:
     # Reading
 
     def get(self, key, default=None):
-        """The value of a live entry, else ``default``."""
+        """Return the value of the entry under ``key``, or ``default`` if there is no live one."""
         value = self.read(key)
         return default if value is MISSING else value
 
@@ -185,7 +197,11 @@ cdef class ExpiringCache:
         return self.read(key) is not MISSING
 
     def ttl(self, key):
-        """Seconds left to the entry, ``None`` if it never expires; ``KeyError`` if there is none."""
+        """Return the seconds that an entry has left to live, or None if it never expires.
+
+        Raises:
+            KeyError: there is no live entry under ``key``.
+        """
         cdef Py_hash_t hashed = PyObject_Hash(key)
         cdef double now = self.now(), expires = -INFINITY
         cdef table_place place
@@ -206,12 +222,15 @@ cdef class ExpiringCache:
         return Walk.__new__(Walk, self, 0)
 
     def keys(self):
+        """Return a view of the keys of live entries, which follows the cache as it changes."""
         return KeysView(self)
 
     def items(self):
+        """Return a view of the live entries as ``(key, value)``, which follows the cache."""
         return LiveItems(self)
 
     def values(self):
+        """Return a view of the values of live entries, which follows the cache as it changes."""
         return LiveValues(self)
 
     def __eq__(self, other):
@@ -225,14 +244,30 @@ cdef class ExpiringCache:
     # Changing
 
     def set(self, key, value, ttl=MISSING):
-        """Set the entry, to live for ``ttl`` seconds; without one, for the cache's own ``ttl``. ``None`` means for ever."""
+        """Set ``key`` to ``value`` for ``ttl`` seconds.
+
+        An entry that is there already is replaced. A full cache evicts the entry that expires
+        soonest to make room for another key.
+
+        Args:
+            key: any hashable object.
+            value: any object.
+            ttl: from 0.001 seconds to 100 years, or None if the entry is never to expire. If left
+                out, the ``ttl`` that the cache was made with.
+
+        Raises:
+            InvalidArgument: ``ttl`` is not such a number.
+        """
         self.write(key, value, self.lifetime if ttl is MISSING else lifetime_of(ttl))
 
     def __setitem__(self, key, value):
         self.write(key, value, self.lifetime)
 
     def setdefault(self, key, default=None):
-        """The value of a live entry; if there is none, set the key to ``default`` first."""
+        """Return the value under ``key``. If there is no live entry, set it to ``default`` first.
+
+        Such a new entry lives for the ``ttl`` that the cache was made with.
+        """
         value = self.read(key)
         if value is MISSING:
             self.write(key, default, self.lifetime)
@@ -242,7 +277,18 @@ cdef class ExpiringCache:
     update = MutableMapping.update
 
     def touch(self, key, ttl):
-        """Let a live entry end ``ttl`` seconds from now, ``None`` for never; whether there was one."""
+        """Let the entry under ``key`` expire ``ttl`` seconds from now, and keep its value.
+
+        Args:
+            key: the entry's key.
+            ttl: from 0.001 seconds to 100 years, or None if the entry is never to expire.
+
+        Returns:
+            True if there was a live entry, else False.
+
+        Raises:
+            InvalidArgument: ``ttl`` is not such a number.
+        """
         cdef double lifetime = lifetime_of(ttl)
         cdef Py_hash_t hashed = PyObject_Hash(key)
         cdef double now = self.now()
@@ -262,7 +308,13 @@ cdef class ExpiringCache:
             raise KeyError(key)
 
     def pop(self, key, default=MISSING):
-        """Delete a live entry and return its value; without one, ``default`` or ``KeyError``."""
+        """Delete the entry under ``key`` and return its value.
+
+        If there is no live entry, ``default`` is returned if it is given.
+
+        Raises:
+            KeyError: there is no live entry, and no ``default`` was given.
+        """
         value = self.remove(key)
         if value is not MISSING:
             return value
@@ -271,7 +323,11 @@ cdef class ExpiringCache:
         return default
 
     def popitem(self):
-        """Delete some live entry and return its key and value; ``KeyError`` if there is none."""
+        """Delete an arbitrary live entry and return it as ``(key, value)``.
+
+        Raises:
+            KeyError: there is no live entry.
+        """
         cdef double now = self.now()
         cdef table_place place
         cdef cell *held
@@ -293,7 +349,7 @@ cdef class ExpiringCache:
         return key, value
 
     def expire(self):
-        """Reclaim every entry that is due now; how many there were."""
+        """Remove every entry that has expired. Return how many were removed."""
         cdef double now = self.now()
         cdef uint32_t before, after
         cdef int outcome
@@ -307,7 +363,7 @@ cdef class ExpiringCache:
         return before - after
 
     def clear(self):
-        """Delete every entry."""
+        """Remove every entry."""
         cdef double now = self.now()
         cdef expiring_table old
         with cython.critical_section(self):

@@ -71,11 +71,20 @@ cdef void release(Py_buffer* seen) noexcept:
 
 
 cdef class RevocationTable:
-    """Which sessions' access tokens are refused, and below which generation.
+    """The sessions whose access tokens are refused, each up to a generation and until a time.
+
+    A session counts generations, and each of its access tokens carries the number of its own. To
+    revoke is to refuse the generations below a number, or all of them. Several threads may use the
+    table at once.
 
     Args:
-        clock: returns Unix seconds.
-        before_lookup: called before each lookup, so that news from elsewhere can be taken in first; see :meth:`watch`.
+        clock: returns Unix time in seconds, by default that of ``time.time``.
+        before_lookup: called without arguments before each lookup, so that revocations made
+            elsewhere can be taken in first, or None. What it raises, the lookup raises. See
+            :meth:`watch`.
+
+    Raises:
+        ConfigurationError: an argument cannot be called.
     """
 
     cdef object __weakref__
@@ -106,10 +115,17 @@ cdef class RevocationTable:
         self.table.is_fed = call is not None
 
     def watch(self, doorbell):
-        """Calls ``before_lookup`` only where these eight bytes have changed since, or a second has passed; None: before each lookup again.
+        """Call ``before_lookup`` only when a doorbell has rung, instead of before each lookup.
+
+        A doorbell is eight bytes of memory, shared with whoever rings it by changing them. The next
+        lookup calls ``before_lookup`` in any case. After that, one calls it if the bytes have
+        changed, or if they have been taken at their word for a second.
+
+        Args:
+            doorbell: a buffer of eight bytes, or None to call ``before_lookup`` before each lookup.
 
         Raises:
-            ConfigurationError: not a buffer of eight bytes.
+            ConfigurationError: ``doorbell`` is neither None nor a buffer of eight bytes.
         """
         cdef Py_buffer* seen = NULL
         if doorbell is not None:
@@ -152,18 +168,20 @@ cdef class RevocationTable:
         return seconds_of("the clock's reading", PyObject_CallNoArgs(self.clock), -FURTHEST_CLOCK, FURTHEST_CLOCK)
 
     def revoke(self, session_id, ttl, *, before=None):
-        """Refuses a session's generations below ``before``, or all of them, for ``ttl`` seconds.
+        """Refuse a session's access tokens for ``ttl`` seconds.
 
-        Where there is an entry already, the higher generation and the later end count.
+        If the session is revoked already, the higher ``before`` counts and the later end.
 
         Args:
-            session_id: 16 base64url characters.
+            session_id: the session's id, 16 base64url characters.
             ttl: seconds, more than 0 and at most 100 years.
-            before: 1 to 2**32 - 2, or None for every generation.
+            before: the generations below this number are refused, from 1 to 2**32 - 2, or None for
+                every generation.
 
         Raises:
-            InvalidArgument: an argument that cannot be used.
-            MemoryError: no room; nothing was changed. No entry is ever dropped to make some.
+            InvalidArgument: an argument cannot be used.
+            MemoryError: there is no memory for another entry. Nothing was changed: no entry is ever
+                dropped to make room.
         """
         cdef double seconds = seconds_of("ttl", ttl, 0, LONGEST)
         if seconds == 0:
@@ -171,18 +189,35 @@ cdef class RevocationTable:
         self.add(session_id, before, self.now(), seconds, True)
 
     def revoke_until(self, session_id, expires_at, *, before=None):
-        """The same until a Unix time. One that is past already refuses nothing.
+        """Refuse a session's access tokens until a Unix time.
+
+        A time that has passed already refuses nothing. If the session is revoked already, the
+        higher ``before`` counts and the later end.
+
+        Args:
+            session_id: the session's id, 16 base64url characters.
+            expires_at: Unix time in seconds, from 0 to 1e11.
+            before: the generations below this number are refused, from 1 to 2**32 - 2, or None for
+                every generation.
 
         Raises:
-            InvalidArgument, MemoryError: as :meth:`revoke`.
+            InvalidArgument: an argument cannot be used.
+            MemoryError: there is no memory for another entry. Nothing was changed: no entry is ever
+                dropped to make room.
         """
         self.add(session_id, before, self.now(), seconds_of("expires_at", expires_at, 0, FURTHEST_CLOCK), False)
 
     def revoke_each(self, revocations):
-        """The same for each ``(session_id, expires_at, before)`` of an iterable, all by one reading of the clock.
+        """Refuse the access tokens of several sessions, by one reading of the clock.
+
+        Args:
+            revocations: ``(session_id, expires_at, before)`` of each session, with the meanings
+                that they have for :meth:`revoke_until`.
 
         Raises:
-            InvalidArgument, MemoryError: as :meth:`revoke`; those before it were revoked.
+            InvalidArgument: a revocation cannot be used. Those before it have taken effect.
+            MemoryError: there is no memory for another entry. The revocations before it have taken
+                effect.
         """
         cdef double now = self.now()
         for session_id, expires_at, before in revocations:
@@ -203,10 +238,14 @@ cdef class RevocationTable:
         return 0
 
     def is_revoked(self, session_id, generation=0):
-        """Whether access tokens of that generation of the session are refused now.
+        """Return True if a session's access tokens of ``generation`` are refused now.
+
+        Args:
+            session_id: the session's id, 16 base64url characters.
+            generation: the number that the token carries, from 0 to 2**32 - 2.
 
         Raises:
-            InvalidArgument: a session id that is not 16 base64url characters, or a generation that is not an int from 0 to 2**32 - 2.
+            InvalidArgument: an argument is not of that form.
         """
         cdef uint8_t[ID_BYTES] id
         cdef double now
@@ -222,7 +261,7 @@ cdef class RevocationTable:
         return refused
 
     def expire(self):
-        """Gives back the memory of every revocation that is over; how many there were."""
+        """Remove every revocation that is over. Return how many were removed."""
         cdef double now = self.now()
         cdef uint32_t count
         with cython.critical_section(self):
@@ -237,7 +276,7 @@ cdef class RevocationTable:
 
     @property
     def nbytes(self):
-        """How much memory the table takes, in bytes."""
+        """The memory that the table takes, in bytes. The pure implementation estimates it."""
         return revocations_bytes(&self.table)
 
     def _check(self):

@@ -24,10 +24,13 @@ cdef extern from "Python.h":
 
 @cython.final
 cdef class Signer:
-    """Signs with one key, and knows the header that goes before what it signs.
+    """Signs access tokens with one key.
 
     Args:
-        key: one that can sign.
+        key: a key that can sign. Its algorithm and ``kid`` go into the header of each token.
+
+    Raises:
+        AttributeError: this signer has a key already.
     """
 
     cdef object key
@@ -57,7 +60,14 @@ cdef class Signer:
         raise TypeError("a Signer cannot be copied or pickled")
 
     def sign(self, bytes payload not None):
-        """The payload as a JWS in compact form (RFC 7515, section 7.1) of type ``at+jwt``."""
+        """Return ``payload`` as a signed token: a JWS in compact form (RFC 7515, section 7.1).
+
+        The token's header says that it is an access token: its ``typ`` is ``at+jwt`` (RFC 9068,
+        section 2.1).
+
+        Args:
+            payload: the claims, as the bytes of a JSON object.
+        """
         cdef uint8_t hashed[EVP_LARGEST_DIGEST]
         cdef const uint8_t* signature = hashed
         cdef Py_ssize_t header_length = PyBytes_GET_SIZE(self.header)

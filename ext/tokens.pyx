@@ -110,7 +110,10 @@ cdef Py_ssize_t checked(object nbytes) except -1:
 
 
 def random_bytes(nbytes):
-    """So many bytes from the operating system's generator.
+    """Return ``nbytes`` random bytes from the operating system's generator.
+
+    Args:
+        nbytes: how many bytes.
 
     Raises:
         InvalidArgument: ``nbytes`` is not an int from 1 to 65,536.
@@ -128,9 +131,13 @@ def random_bytes(nbytes):
 
 
 def new_token(nbytes):
-    """A random token: URL-safe text (base64url without padding) of so many bytes from the operating system's generator.
+    """Return a random token: ``nbytes`` random bytes as base64url text without padding.
 
+    The bytes come from the operating system's generator, and the text is safe in a URL. A token of
     16 bytes (128 bits) or more cannot be guessed.
+
+    Args:
+        nbytes: how many random bytes the token holds.
 
     Raises:
         InvalidArgument: ``nbytes`` is not an int from 1 to 65,536.
@@ -148,7 +155,7 @@ def new_token(nbytes):
 
 
 def encode(bytes data not None):
-    """Base64url without padding (RFC 7515, section 2)."""
+    """Return bytes as base64url text without padding (RFC 7515, section 2)."""
     cdef Py_ssize_t length = PyBytes_GET_SIZE(data)
     if length == 0:
         return ""
@@ -158,10 +165,13 @@ def encode(bytes data not None):
 
 
 def decode(text):
-    """The bytes of a base64url text in its one canonical spelling: no padding, no white space, no stray bits at the end.
+    """Return the bytes that a canonical base64url text stands for (RFC 7515, section 2).
+
+    A canonical text has no padding, no white space and no stray bits after the last byte. So no two
+    of them stand for the same bytes.
 
     Raises:
-        ValueError: it is anything else.
+        ValueError: ``text`` is not canonical base64url.
     """
     cdef Py_ssize_t length
     cdef bytes data
@@ -198,7 +208,7 @@ cdef Sha256 hashing = Sha256.__new__(Sha256)
 
 
 def digest(bytes data not None):
-    """SHA-256."""
+    """Return the SHA-256 digest of ``data``, 32 bytes (RFC 6234)."""
     cdef uint8_t[EVP_LARGEST_DIGEST] hashed
     cdef unsigned int size
     with cython.critical_section(hashing):
@@ -207,7 +217,10 @@ def digest(bytes data not None):
 
 
 def hmac_sha256(bytes key not None, bytes message not None):
-    """HMAC-SHA256 (RFC 2104) with a key that is used only once."""
+    """Return the HMAC-SHA256 of ``message`` under ``key``, 32 bytes (RFC 2104).
+
+    Nothing prepared from the key is kept, as suits a key that is used only once.
+    """
     cdef uint8_t[EVP_LARGEST_DIGEST] hashed
     cdef unsigned int size
     with cython.critical_section(hashing):

@@ -66,11 +66,18 @@ cdef extern from "Python.h":
 @cython.freelist(16)
 @cython.collection_type("mapping")
 cdef class Claims:
-    """The claims of a verified access token: a mapping that nobody can change.
+    """The claims of a verified access token (RFC 7519, section 4): a mapping nobody can change.
 
-    A value that is an object or an array is handed out as a copy, so that what one caller does to it reaches no other.
-    ``Claims(mapping)`` makes one of claims that were not verified here, for an application's own tests; it needs ``sub``, ``sid``, ``iat``
-    and ``exp``.
+    A value that is an object or an array is handed out as a copy, so that what one caller does to
+    it reaches no other. ``Claims(mapping)`` takes claims that were not verified, for the tests of
+    an application.
+
+    Args:
+        claims: a mapping with at least ``sub``, ``sid``, ``iat`` and ``exp``.
+
+    Raises:
+        InvalidArgument: one of these claims is missing or of another type than in a token.
+        AttributeError: these claims have been set already.
     """
 
     cdef dict _claims
@@ -99,41 +106,48 @@ cdef class Claims:
 
     @property
     def subject(self):
-        """``sub``: the user or account."""
+        """The user or account that the session belongs to: the claim ``sub``."""
         return self._claims["sub"]
 
     @property
     def session_id(self):
-        """``sid``: the public id of the session."""
+        """The public id of the session: the claim ``sid``."""
         return self._claims["sid"]
 
     @property
     def issued_at(self):
-        """``iat`` in Unix seconds."""
+        """When the token was issued, as Unix time in whole seconds: the claim ``iat``."""
         return int(self._claims["iat"])
 
     @property
     def expires_at(self):
-        """``exp`` in Unix seconds."""
+        """When the token expires, as Unix time in whole seconds: the claim ``exp``."""
         return int(self._claims["exp"])
 
     def to_dict(self):
-        """A private copy, nested values included, that may be changed."""
+        """Return the claims as a dict of the caller's own, nested values copied too."""
         return copy_of(self._claims)
 
     def get(self, key, default=None):
+        """Return the value of a claim, or ``default`` if there is no such claim.
+
+        A value that is an object or an array is a copy.
+        """
         try:
             return copy_of(self._claims[key])
         except KeyError:
             return default
 
     def keys(self):
+        """Return a view of the claims' names."""
         return KeysView(self)
 
     def items(self):
+        """Return a view of the claims as ``(name, value)``, objects and arrays as copies."""
         return ItemsView(self)
 
     def values(self):
+        """Return a view of the claims' values, objects and arrays as copies."""
         return ValuesView(self)
 
     def __getitem__(self, name):
@@ -189,15 +203,15 @@ cdef class Verifier:
     """Verifies the access tokens of one issuer, and remembers those that verified.
 
     Args:
-        keys: the keys by which a token may be signed, at most one of them without a ``kid``.
-        issuer: what ``iss`` must be.
-        audience: ``aud`` must hold one of these.
-        leeway: seconds tolerated on ``exp``, ``nbf`` and ``iat``.
-        largest_leeway: the most that a single call may ask for, in seconds.
-        cache_size: how many tokens are remembered; 0 for none.
-        cache_bytes: how much memory they may take, as estimated from their length.
-        clock: returns Unix seconds.
-        revocations: asked at every read.
+        keys: the keys that a token may be signed with, at most one of them without a ``kid``.
+        issuer: what a token's ``iss`` must be.
+        audience: the names of which a token's ``aud`` must hold at least one.
+        leeway: seconds by which ``exp``, ``nbf`` and ``iat`` may be missed.
+        largest_leeway: the most seconds of leeway that a call of :meth:`verify` may ask for.
+        cache_size: how many tokens are remembered at most, or 0 for none.
+        cache_bytes: how much memory remembered tokens may take, as estimated from their length.
+        clock: returns Unix time in seconds.
+        revocations: the table of revoked sessions, which is asked about every token.
     """
 
     cdef object __weakref__
@@ -254,16 +268,20 @@ cdef class Verifier:
 
     @property
     def remembered(self):
-        """How many tokens are remembered."""
+        """The number of tokens that are remembered."""
         return self.places.count
 
     @property
     def remembered_bytes(self):
-        """How much memory they are estimated to take."""
+        """The memory that remembered tokens are estimated to take, in bytes."""
         return self.cached_bytes
 
     def set_keys(self, keys):
-        """Verifies by these keys from now on, and forgets every token that verified by others."""
+        """Verify by these keys from now on, and forget every remembered token.
+
+        Args:
+            keys: the keys that a token may be signed with, at most one of them without a ``kid``.
+        """
         cdef list in_use = [key_in_use(key) for key in keys]
         with cython.critical_section(self):
             index_clear(&self.places)
@@ -274,7 +292,25 @@ cdef class Verifier:
             self.hand = 0
 
     def verify(self, access_token, *, audience=None, leeway=None):
-        """The claims of an access token that is good now. See :meth:`tokenwheel.SessionManager.read`."""
+        """Return the claims of an access token that is valid now.
+
+        Of a token that was verified before, only audience, time and revocation are checked again.
+
+        Args:
+            access_token: the token's text.
+            audience: the names of which the token's ``aud`` must hold at least one. If left out,
+                those that the verifier was made with.
+            leeway: seconds by which ``exp``, ``nbf`` and ``iat`` may be missed. If left out, those
+                that the verifier was made with.
+
+        Raises:
+            InvalidAccessToken: the token is malformed, not signed by a key of this service, of
+                another issuer, or for another audience.
+            AccessTokenExpired: the token has expired.
+            AccessTokenNotYetValid: its ``nbf`` or ``iat`` lies in the future.
+            AccessTokenRevoked: it has been revoked.
+            InvalidArgument: ``audience`` or ``leeway`` cannot be used.
+        """
         cdef double tolerated = self.leeway if leeway is None else check_leeway(leeway, self.largest_leeway)
         cdef double now = 0
         cdef Claims known

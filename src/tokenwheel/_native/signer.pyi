@@ -13,9 +13,23 @@ class _SigningKey(Protocol):
 
 @final
 class Signer:
-    """Signs with one key, and knows the header that goes before what it signs."""
+    """Signs access tokens with one key.
+
+    Args:
+        key: a key that can sign. Its algorithm and ``kid`` go into the header of each token.
+
+    Raises:
+        AttributeError: this signer has a key already.
+    """
 
     def __init__(self, key: _SigningKey) -> None: ...
     def sign(self, payload: bytes) -> str:
-        """The payload as a JWS in compact form (RFC 7515, section 7.1) of type ``at+jwt``."""
+        """Return ``payload`` as a signed token: a JWS in compact form (RFC 7515, section 7.1).
+
+        The token's header says that it is an access token: its ``typ`` is ``at+jwt`` (RFC 9068,
+        section 2.1).
+
+        Args:
+            payload: the claims, as the bytes of a JSON object.
+        """
     def __reduce__(self) -> NoReturn: ...

@@ -9,36 +9,49 @@ __all__ = [
 ]
 
 MAX_TOKEN_BYTES: int
-"""The longest token, in bytes: 64 KiB."""
+"""The most random bytes that a token may hold: 64 KiB."""
 
 def random_bytes(nbytes: int) -> bytes:
-    """So many bytes from the operating system's generator.
+    """Return ``nbytes`` random bytes from the operating system's generator.
+
+    Args:
+        nbytes: how many bytes.
 
     Raises:
         InvalidArgument: ``nbytes`` is not an int from 1 to 65,536.
     """
 
 def new_token(nbytes: int) -> str:
-    """A random token: URL-safe text (base64url without padding) of so many bytes from the operating system's generator.
+    """Return a random token: ``nbytes`` random bytes as base64url text without padding.
 
+    The bytes come from the operating system's generator, and the text is safe in a URL. A token of
     16 bytes (128 bits) or more cannot be guessed.
+
+    Args:
+        nbytes: how many random bytes the token holds.
 
     Raises:
         InvalidArgument: ``nbytes`` is not an int from 1 to 65,536.
     """
 
 def encode(data: bytes) -> str:
-    """Base64url without padding (RFC 7515, section 2)."""
+    """Return bytes as base64url text without padding (RFC 7515, section 2)."""
 
 def decode(text: str) -> bytes:
-    """The bytes of a base64url text in its one canonical spelling: no padding, no white space, no stray bits at the end.
+    """Return the bytes that a canonical base64url text stands for (RFC 7515, section 2).
+
+    A canonical text has no padding, no white space and no stray bits after the last byte. So no two
+    of them stand for the same bytes.
 
     Raises:
-        ValueError: it is anything else.
+        ValueError: ``text`` is not canonical base64url.
     """
 
 def digest(data: bytes) -> bytes:
-    """SHA-256."""
+    """Return the SHA-256 digest of ``data``, 32 bytes (RFC 6234)."""
 
 def hmac_sha256(key: bytes, message: bytes) -> bytes:
-    """HMAC-SHA256 (RFC 2104) with a key that is used only once."""
+    """Return the HMAC-SHA256 of ``message`` under ``key``, 32 bytes (RFC 2104).
+
+    Nothing prepared from the key is kept, as suits a key that is used only once.
+    """

@@ -8,11 +8,11 @@ __all__ = ["MAX_NESTING", "MAX_TOKEN_LENGTH", "Claims", "Verifier"]
 _T = TypeVar("_T")
 
 MAX_TOKEN_LENGTH: int
-"""Bytes that an access token may have: 8 KiB."""
+"""The most bytes that an access token may have: 8 KiB."""
 MAX_NESTING: int
-"""Levels of JSON objects and arrays in the claims, the claims themselves being the first."""
+"""The most levels of JSON objects and arrays in a token, the outermost being the first."""
 CACHE_BYTES: int
-"""Memory for remembered tokens by default: 64 MiB."""
+"""The memory that remembered tokens may take unless told otherwise, in bytes: 64 MiB."""
 
 class _VerificationKey(Protocol):
     @property
@@ -25,30 +25,49 @@ class _VerificationKey(Protocol):
 
 @final
 class Claims(Mapping[str, Any]):
-    """The claims of a verified access token: a mapping that nobody can change."""
+    """The claims of a verified access token (RFC 7519, section 4): a mapping nobody can change.
+
+    A value that is an object or an array is handed out as a copy, so that what one caller does to
+    it reaches no other. ``Claims(mapping)`` takes claims that were not verified, for the tests of
+    an application.
+
+    Args:
+        claims: a mapping with at least ``sub``, ``sid``, ``iat`` and ``exp``.
+
+    Raises:
+        InvalidArgument: one of these claims is missing or of another type than in a token.
+        AttributeError: these claims have been set already.
+    """
 
     def __init__(self, claims: Mapping[str, Any]) -> None: ...
     @property
     def subject(self) -> str:
-        """``sub``: the user or account."""
+        """The user or account that the session belongs to: the claim ``sub``."""
     @property
     def session_id(self) -> str:
-        """``sid``: the public id of the session."""
+        """The public id of the session: the claim ``sid``."""
     @property
     def issued_at(self) -> int:
-        """``iat`` in Unix seconds."""
+        """When the token was issued, as Unix time in whole seconds: the claim ``iat``."""
     @property
     def expires_at(self) -> int:
-        """``exp`` in Unix seconds."""
+        """When the token expires, as Unix time in whole seconds: the claim ``exp``."""
     def to_dict(self) -> dict[str, Any]:
-        """A private copy, nested values included, that may be changed."""
+        """Return the claims as a dict of the caller's own, nested values copied too."""
     @overload
-    def get(self, key: str, default: None = None) -> Any | None: ...
+    def get(self, key: str, default: None = None) -> Any | None:
+        """Return the value of a claim, or ``default`` if there is no such claim.
+
+        A value that is an object or an array is a copy.
+        """
     @overload
     def get(self, key: str, default: _T) -> Any | _T: ...
-    def keys(self) -> KeysView[str]: ...
-    def items(self) -> ItemsView[str, Any]: ...
-    def values(self) -> ValuesView[Any]: ...
+    def keys(self) -> KeysView[str]:
+        """Return a view of the claims' names."""
+    def items(self) -> ItemsView[str, Any]:
+        """Return a view of the claims as ``(name, value)``, objects and arrays as copies."""
+    def values(self) -> ValuesView[Any]:
+        """Return a view of the claims' values, objects and arrays as copies."""
     def __getitem__(self, name: str, /) -> Any: ...
     def __contains__(self, name: object, /) -> bool: ...
     __reversed__: None
@@ -62,7 +81,19 @@ class Claims(Mapping[str, Any]):
 
 @final
 class Verifier:
-    """Verifies the access tokens of one issuer, and remembers those that verified."""
+    """Verifies the access tokens of one issuer, and remembers those that verified.
+
+    Args:
+        keys: the keys that a token may be signed with, at most one of them without a ``kid``.
+        issuer: what a token's ``iss`` must be.
+        audience: the names of which a token's ``aud`` must hold at least one.
+        leeway: seconds by which ``exp``, ``nbf`` and ``iat`` may be missed.
+        largest_leeway: the most seconds of leeway that a call of :meth:`verify` may ask for.
+        cache_size: how many tokens are remembered at most, or 0 for none.
+        cache_bytes: how much memory remembered tokens may take, as estimated from their length.
+        clock: returns Unix time in seconds.
+        revocations: the table of revoked sessions, which is asked about every token.
+    """
 
     def __init__(
         self,
@@ -79,12 +110,16 @@ class Verifier:
     ) -> None: ...
     @property
     def remembered(self) -> int:
-        """How many tokens are remembered."""
+        """The number of tokens that are remembered."""
     @property
     def remembered_bytes(self) -> int:
-        """How much memory they are estimated to take."""
+        """The memory that remembered tokens are estimated to take, in bytes."""
     def set_keys(self, keys: Sequence[_VerificationKey]) -> None:
-        """Verifies by these keys from now on, and forgets every token that verified by others."""
+        """Verify by these keys from now on, and forget every remembered token.
+
+        Args:
+            keys: the keys that a token may be signed with, at most one of them without a ``kid``.
+        """
     def verify(
         self,
         access_token: str,
@@ -92,5 +127,23 @@ class Verifier:
         audience: str | Sequence[str] | None = None,
         leeway: float | None = None,
     ) -> Claims:
-        """The claims of an access token that is good now. See :meth:`tokenwheel.SessionManager.read`."""
+        """Return the claims of an access token that is valid now.
+
+        Of a token that was verified before, only audience, time and revocation are checked again.
+
+        Args:
+            access_token: the token's text.
+            audience: the names of which the token's ``aud`` must hold at least one. If left out,
+                those that the verifier was made with.
+            leeway: seconds by which ``exp``, ``nbf`` and ``iat`` may be missed. If left out, those
+                that the verifier was made with.
+
+        Raises:
+            InvalidAccessToken: the token is malformed, not signed by a key of this service, of
+                another issuer, or for another audience.
+            AccessTokenExpired: the token has expired.
+            AccessTokenNotYetValid: its ``nbf`` or ``iat`` lies in the future.
+            AccessTokenRevoked: it has been revoked.
+            InvalidArgument: ``audience`` or ``leeway`` cannot be used.
+        """
     def __reduce__(self) -> NoReturn: ...
