@@ -206,7 +206,7 @@ cdef class Verifier:
         keys: the keys that a token may be signed with, at most one of them without a ``kid``.
         issuer: what a token's ``iss`` must be.
         audience: the names of which a token's ``aud`` must hold at least one.
-        leeway: seconds by which ``exp``, ``nbf`` and ``iat`` may be missed.
+        leeway: seconds of tolerance on ``exp``, ``nbf`` and ``iat``, for clocks that differ.
         largest_leeway: the most seconds of leeway that a call of :meth:`verify` may ask for.
         cache_size: how many tokens are remembered at most, or 0 for none.
         cache_bytes: how much memory remembered tokens may take, as estimated from their length.
@@ -300,8 +300,8 @@ cdef class Verifier:
             access_token: the token's text.
             audience: the names of which the token's ``aud`` must hold at least one. If left out,
                 those that the verifier was made with.
-            leeway: seconds by which ``exp``, ``nbf`` and ``iat`` may be missed. If left out, those
-                that the verifier was made with.
+            leeway: seconds of tolerance on ``exp``, ``nbf`` and ``iat``, for clocks that differ. If
+                left out, those that the verifier was made with.
 
         Raises:
             InvalidAccessToken: the token is malformed, not signed by a key of this service, of

@@ -145,8 +145,9 @@ class RevocationTable:
         """Refuse the access tokens of several sessions, by one reading of the clock.
 
         Args:
-            revocations: ``(session_id, expires_at, before)`` of each session, with the meanings
-                that they have for :meth:`revoke_until`.
+            revocations: ``(session_id, expires_at, before)`` for each session. Its generations
+                below ``before``, or all of them if that is None, are refused until the Unix time
+                ``expires_at``, in seconds.
 
         Raises:
             InvalidArgument: a revocation cannot be used. Those before it have taken effect.
@@ -167,7 +168,7 @@ class RevocationTable:
             generation: the number that the token carries, from 0 to 2**32 - 2.
 
         Raises:
-            InvalidArgument: an argument is not of that form.
+            InvalidArgument: ``session_id`` or ``generation`` is not of that form.
         """
         session_id = _checked_id(session_id)
         if type(generation) is not int or not 0 <= generation <= LARGEST_GENERATION:

@@ -66,7 +66,7 @@ class _VerificationKey(Protocol):
     def verify(self, message: bytes, signature: bytes, /) -> bool: ...
 
 
-class _Remembered:
+class _VerifiedToken:
     """A token whose signature and claims are good, with what must be checked at each read."""
 
     __slots__ = (
@@ -132,7 +132,7 @@ class Verifier:
         keys: the keys that a token may be signed with, at most one of them without a ``kid``.
         issuer: what a token's ``iss`` must be.
         audience: the names of which a token's ``aud`` must hold at least one.
-        leeway: seconds by which ``exp``, ``nbf`` and ``iat`` may be missed.
+        leeway: seconds of tolerance on ``exp``, ``nbf`` and ``iat``, for clocks that differ.
         largest_leeway: the most seconds of leeway that a call of :meth:`verify` may ask for.
         cache_size: how many tokens are remembered at most, or 0 for none.
         cache_bytes: how much memory remembered tokens may take, as estimated from their length.
@@ -179,7 +179,7 @@ class Verifier:
         self._revocations = revocations
         self._shares_clock = revocations.clock is clock
         # A queue that gives each token a second chance, as the compiled twin's does.
-        self._remembered: OrderedDict[str, _Remembered] = OrderedDict()
+        self._remembered: OrderedDict[str, _VerifiedToken] = OrderedDict()
         self._cache_size = cache_size
         self._cache_bytes = cache_bytes
         self._cached_bytes = 0
@@ -233,8 +233,8 @@ class Verifier:
             access_token: the token's text.
             audience: the names of which the token's ``aud`` must hold at least one. If left out,
                 those that the verifier was made with.
-            leeway: seconds by which ``exp``, ``nbf`` and ``iat`` may be missed. If left out, those
-                that the verifier was made with.
+            leeway: seconds of tolerance on ``exp``, ``nbf`` and ``iat``, for clocks that differ. If
+                left out, those that the verifier was made with.
 
         Raises:
             InvalidAccessToken: the token is malformed, not signed by a key of this service, of
@@ -249,30 +249,30 @@ class Verifier:
             if not isinstance(access_token, str):
                 raise InvalidAccessToken("an access token is a str")
             access_token = str.__str__(access_token)
-        known = self._remembered.get(access_token)
-        if known is None:
-            known = self._verify_unseen(access_token)
+        verified = self._remembered.get(access_token)
+        if verified is None:
+            verified = self._verify_unseen(access_token)
         else:
-            known.asked_for = True
+            verified.asked_for = True
         if audience is None:
-            accepted = known.has_accepted_audience
+            accepted = verified.has_accepted_audience
         else:
-            accepted = not set(_check_audience(audience)).isdisjoint(known.audience)
+            accepted = not set(_check_audience(audience)).isdisjoint(verified.audience)
         if not accepted:
             raise InvalidAccessToken("the access token is for another audience")
         now = self._clock()
-        if not now - leeway < known.expires_at:
+        if not now - leeway < verified.expires_at:
             raise AccessTokenExpired("the access token has expired")
-        if known.starts_at > now + leeway:
+        if verified.starts_at > now + leeway:
             raise AccessTokenNotYetValid("the access token is not valid yet")
         if self._revocations._refuses(
-            known.session_id, known.generation, now if self._shares_clock else None
+            verified.session_id, verified.generation, now if self._shares_clock else None
         ):
             raise AccessTokenRevoked("the access token has been revoked")
-        return known.claims
+        return verified.claims
 
     def _remember(
-        self, token: str, known: _Remembered, keys: dict[str | None, _VerificationKey]
+        self, token: str, verified: _VerifiedToken, keys: dict[str | None, _VerificationKey]
     ) -> None:
         """Remember a token, unless the keys have changed since it was verified by ``keys``."""
         with self._lock:
@@ -280,16 +280,16 @@ class Verifier:
                 self._keys is not keys
                 or token in self._remembered
                 or not self._cache_size
-                or known.cost > self._cache_bytes
+                or verified.cost > self._cache_bytes
             ):
                 return
             while (
                 len(self._remembered) >= self._cache_size
-                or self._cached_bytes + known.cost > self._cache_bytes
+                or self._cached_bytes + verified.cost > self._cache_bytes
             ):
                 self._make_room()
-            self._remembered[token] = known
-            self._cached_bytes += known.cost
+            self._remembered[token] = verified
+            self._cached_bytes += verified.cost
 
     def _make_room(self) -> None:
         """Drop the first token that nobody asked for since it last came to the front.
@@ -297,14 +297,14 @@ class Verifier:
         Tokens before it that were asked for go to the end of the queue.
         """
         while True:
-            token, known = self._remembered.popitem(last=False)
-            if not known.asked_for:
-                self._cached_bytes -= known.cost
+            token, verified = self._remembered.popitem(last=False)
+            if not verified.asked_for:
+                self._cached_bytes -= verified.cost
                 return
-            known.asked_for = False
-            self._remembered[token] = known
+            verified.asked_for = False
+            self._remembered[token] = verified
 
-    def _verify_unseen(self, token: str) -> _Remembered:
+    def _verify_unseen(self, token: str) -> _VerifiedToken:
         if len(token) > MAX_TOKEN_LENGTH:
             raise InvalidAccessToken(f"an access token has at most {MAX_TOKEN_LENGTH} bytes")
         keys, jws = self._keys, self._jws
@@ -316,11 +316,11 @@ class Verifier:
             pass  # Raised below, so that the error carries nothing of the token as its context.
         if payload is None:
             raise InvalidAccessToken("the access token's signature is not by a key of this service")
-        known = self._check_claims(payload, len(token))
-        self._remember(token, known, keys)
-        return known
+        verified = self._check_claims(payload, len(token))
+        self._remember(token, verified, keys)
+        return verified
 
-    def _check_claims(self, payload: bytes, length: int) -> _Remembered:
+    def _check_claims(self, payload: bytes, length: int) -> _VerifiedToken:
         claims = parse_object(payload)
         if claims is None:
             raise InvalidAccessToken(
@@ -336,7 +336,7 @@ class Verifier:
         expires_at = int(date_in(claims, "exp"))
         issued_at = date_in(claims, "iat")
         not_before = date_in(claims, "nbf") if "nbf" in claims else 0
-        return _Remembered(
+        return _VerifiedToken(
             Claims._adopt(claims),
             max(issued_at, not_before),
             expires_at,
