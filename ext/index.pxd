@@ -332,7 +332,9 @@ cdef inline int index_remove(hash_index *self, uint32_t tag, uint32_t handle) no
     return 0
 
 
-cdef inline int _index_check_segment(const hash_index *self, const index_segment *segment, uint64_t first) noexcept nogil:
+cdef inline const char *_index_check_segment(
+    const hash_index *self, const index_segment *segment, uint64_t first
+) noexcept nogil:
     cdef uint32_t position, home, used = 0, mask = segment.capacity - 1
     cdef uint64_t prefix = first >> (self.depth - segment.depth)
     for position in range(segment.capacity):
@@ -340,40 +342,50 @@ cdef inline int _index_check_segment(const hash_index *self, const index_segment
             continue
         used += 1
         if segment.places[position] >> 32 >> (32 - segment.depth) != prefix:
-            return 1
+            return b"an entry lies in the segment of another prefix"
         home = <uint32_t>(segment.places[position] >> 32) & mask
         while home != position:
             if segment.places[home] == INDEX_EMPTY:
-                return 2
+                return b"a gap lies between an entry and the place where its probe begins"
             home = (home + 1) & mask
-    return 0 if used == segment.used and used < segment.capacity else 3
+    if used != segment.used:
+        return b"a segment has miscounted its entries"
+    if used >= segment.capacity:
+        return b"a segment has no empty place to end a probe"
+    return NULL
 
 
-cdef inline int index_check(const hash_index *self) noexcept nogil:
-    """Every invariant, for tests: 0, or the number of the rule that is broken."""
+cdef inline const char *index_check(const hash_index *self) noexcept nogil:
+    """Return what is wrong with the index as a sentence, for tests; NULL where every invariant holds."""
     cdef uint64_t slot = 0, span, other, length
     cdef uint32_t count = 0, deepest = 0
     cdef size_t bytes = 0
     cdef index_segment *segment
-    cdef int broken
+    cdef const char *broken
     if self.directory == NULL:
-        return 0 if self.count == 0 and self.bytes == 0 else 4
+        if self.count != 0 or self.bytes != 0:
+            return b"an index without a directory counts entries or memory"
+        return NULL
     length = <uint64_t>1 << self.depth
     while slot < length:
         segment = self.directory[slot]
         if segment.depth > self.depth:
-            return 5
+            return b"a segment is deeper than the directory"
         span = <uint64_t>1 << (self.depth - segment.depth)
         for other in range(slot, slot + span):
             if self.directory[other] != segment:
-                return 6
+                return b"a directory place leads to another segment than its prefix demands"
         broken = _index_check_segment(self, segment, slot)
-        if broken:
+        if broken != NULL:
             return broken
         count += segment.used
         deepest += segment.depth == self.depth
         bytes += _index_segment_bytes(segment.capacity)
         slot += span
-    if count != self.count or deepest != self.deepest:
-        return 7
-    return 0 if bytes + length * sizeof(void *) == self.bytes else 8
+    if count != self.count:
+        return b"the index has miscounted its entries"
+    if deepest != self.deepest:
+        return b"the index has miscounted its deepest segments"
+    if bytes + length * sizeof(void *) != self.bytes:
+        return b"the index has miscounted its memory"
+    return NULL

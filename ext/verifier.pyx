@@ -21,7 +21,7 @@ from base64url cimport base64url_decode, base64url_encode, base64url_encoded_len
 from claim_values cimport accepts, copy_of, date_in, generation_in, is_audience, is_subject, session_id_in, value_in
 from clock cimport clock_time
 from evp cimport EVP_LARGEST_DIGEST, evp_equal, evp_load_from_hashlib, keyed_hash, keyed_hash_digest, keyed_hash_for, keyed_hash_free
-from index cimport INDEX_NONE, hash_index, index_clear, index_cursor, index_find_first, index_find_next, index_free, index_init, index_insert, index_remove
+from index cimport INDEX_NONE, hash_index, index_check, index_clear, index_cursor, index_find_first, index_find_next, index_free, index_init, index_insert, index_remove
 from json_object cimport parse_json_object
 from revocation_table cimport revocation_table, revocations_have_news, revocations_refuse
 from tags cimport secret_tag
@@ -426,6 +426,44 @@ cdef class Verifier:
             self.remembered_tokens[self.hand] = None
             self.cached_bytes -= known.cost
             return self.hand
+
+    def _check(self):
+        """Verify every invariant of the memory of verified tokens, for tests.
+
+        Raises:
+            AssertionError: with a sentence that says what is broken.
+        """
+        cdef const char* broken
+        cdef Claims known
+        cdef Py_ssize_t bytes_held = 0
+        cdef uint32_t count = 0
+        with cython.critical_section(self):
+            broken = index_check(&self.places)
+            if broken != NULL:
+                raise AssertionError((<bytes>broken).decode())
+            for place, known in enumerate(self.remembered_tokens):
+                if known is None:
+                    assert self.free_places.count(place) == 1, "a free place is not listed as free"
+                    continue
+                count += 1
+                bytes_held += known.cost
+                assert self.place_of(known) == place, "a remembered token is not found where it lies"
+            assert count == self.places.count, "the index holds another number of tokens than the memory"
+            assert count + len(self.free_places) == len(self.remembered_tokens), "an occupied place is listed as free"
+            assert bytes_held == self.cached_bytes, "the memory has miscounted its bytes"
+            assert count <= self.cache_size, "more tokens are remembered than allowed"
+            assert bytes_held <= self.cache_bytes, "the tokens remembered take more bytes than allowed"
+
+    cdef Py_ssize_t place_of(self, Claims known) except -2:
+        """Return the place at which the index finds a token by its text alone, or -1."""
+        cdef const char* text = PyBytes_AS_STRING(known.token)
+        cdef index_cursor cursor
+        cdef uint32_t place = index_find_first(&self.places, self.tag_of(text, PyBytes_GET_SIZE(known.token)), &cursor)
+        while place != INDEX_NONE:
+            if self.remembered_tokens[place] is known:
+                return place
+            place = index_find_next(&cursor)
+        return -1
 
     cdef Claims verify_unseen(self, const char* text, Py_ssize_t length):
         cdef list keys

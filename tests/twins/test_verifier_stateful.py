@@ -125,6 +125,7 @@ class Readers(RuleBasedStateMachine):
     @invariant()
     def nothing_remembers_more_than_it_may(self) -> None:
         for number, verifier in enumerate(self.verifiers):
+            verifier._check()
             assert verifier.remembered <= SIZES[number % len(SIZES)]
             assert (verifier.remembered == 0) == (verifier.remembered_bytes == 0)
 

@@ -147,3 +147,9 @@ class Verifier:
             InvalidArgument: ``audience`` or ``leeway`` cannot be used.
         """
     def __reduce__(self) -> NoReturn: ...
+    def _check(self) -> None:
+        """Verify every invariant of the memory of verified tokens, for tests.
+
+        Raises:
+            AssertionError: with a sentence that says what is broken.
+        """

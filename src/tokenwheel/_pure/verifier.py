@@ -304,6 +304,22 @@ class Verifier:
             verified.asked_for = False
             self._remembered[token] = verified
 
+    def _check(self) -> None:
+        """Verify every invariant of the memory of verified tokens, for tests.
+
+        Raises:
+            AssertionError: with a sentence that says what is broken.
+        """
+        with self._lock:
+            bytes_held = sum(verified.cost for verified in self._remembered.values())
+            assert bytes_held == self._cached_bytes, "the memory has miscounted its bytes"
+            assert len(self._remembered) <= self._cache_size, (
+                "more tokens are remembered than allowed"
+            )
+            assert bytes_held <= self._cache_bytes, (
+                "the tokens remembered take more bytes than allowed"
+            )
+
     def _verify_unseen(self, token: str) -> _VerifiedToken:
         if len(token) > MAX_TOKEN_LENGTH:
             raise InvalidAccessToken(f"an access token has at most {MAX_TOKEN_LENGTH} bytes")
