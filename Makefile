@@ -20,7 +20,7 @@ NATIVE := $(abspath .venv/bin)/python
 RUN := $(abspath $(VENV)/bin)/python
 BENCH := $(abspath .venv-bench/bin)/python
 
-EXTENSION_SOURCES := $(wildcard ext/*.pyx ext/*.pxd)
+EXTENSION_SOURCES := $(wildcard ext/*.pyx ext/*.pxd ext/*/*.pxd)
 PACKAGE := $(shell find src -name '*.py' -o -name '*.pyi' -o -name py.typed)
 TREE := $(wildcard ext src tests examples benchmarks docs README.md LICENSE pyproject.toml setup.py)
 

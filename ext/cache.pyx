@@ -28,21 +28,21 @@ from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF, PyObject
 from libc.math cimport INFINITY
 from libc.stdint cimport uint32_t, uint64_t, uintptr_t
 
-from bucket cimport bucket, bucket_occupied
+from table.bucket cimport bucket, bucket_occupied
 from clock cimport clock_glance, clock_monotonic
-from directory cimport (
+from table.directory cimport (
     expiring_table, table_bucket, table_bytes, table_cell, table_expires, table_first, table_first_bucket, table_free, table_init,
     table_next, table_place,
 )
-from keys cimport PyUnicode_CheckExact, key_hash, key_hold, key_object, key_release, key_tag, keys_same_text
-from removed cimport removal, removed_at, removed_free, removed_init, removed_put, removed_queue, removed_reserve, removed_take
-from rows cimport cell
-from slab cimport SLAB_NONE, slab_next_used
-from table cimport (
+from table.cache_keys cimport PyUnicode_CheckExact, key_hash, key_hold, key_object, key_release, key_tag, keys_same_text
+from table.removed cimport removal, removed_at, removed_free, removed_init, removed_put, removed_queue, removed_reserve, removed_take
+from table.rows cimport cell
+from table.slab cimport SLAB_NONE, slab_next_used
+from table.table cimport (
     DELETED, EVICTED, EXPIRED, REPLACED, table_check, table_insert, table_move, table_reclaim, table_reclaim_all, table_remove,
     table_soonest,
 )
-from wheel cimport wheel_idle, wheel_lowest_bit, wheel_observe
+from table.wheel cimport wheel_idle, wheel_lowest_bit, wheel_observe
 
 from tokenwheel.errors import ConfigurationError, InvalidArgument
 from tokenwheel.events import RemovalReason

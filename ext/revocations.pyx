@@ -12,8 +12,8 @@ from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport INFINITY
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from base64url cimport base64url_decode
-from revocation_table cimport (
+from token.base64url cimport base64url_decode
+from table.revocation_table cimport (
     EVERY_GENERATION, ID_BYTES, revocation_table, revocations_add, revocations_bytes, revocations_check, revocations_count, revocations_free,
     revocations_have_news, revocations_init, revocations_reclaim_all, revocations_refuse,
 )

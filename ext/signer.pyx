@@ -8,8 +8,8 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdint cimport uint8_t
 from libc.string cimport memcpy
 
-from base64url cimport base64url_encode, base64url_encoded_length
-from evp cimport EVP_LARGEST_DIGEST, evp_load_from_hashlib, keyed_hash, keyed_hash_digest, keyed_hash_for, keyed_hash_free
+from token.base64url cimport base64url_encode, base64url_encoded_length
+from token.evp cimport EVP_LARGEST_DIGEST, evp_load_from_hashlib, keyed_hash, keyed_hash_digest, keyed_hash_for, keyed_hash_free
 
 import orjson
 

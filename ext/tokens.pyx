@@ -12,8 +12,8 @@ from cpython.long cimport PyLong_AsLongLongAndOverflow
 from libc.stdint cimport uint8_t
 from libc.string cimport memcpy, memset
 
-from base64url cimport base64url_decode, base64url_encode, base64url_encoded_length
-from evp cimport EVP_LARGEST_DIGEST, evp_load_from_hashlib, plain_hash, plain_hash_digest, plain_hash_hmac, plain_hash_init
+from token.base64url cimport base64url_decode, base64url_encode, base64url_encoded_length
+from token.evp cimport EVP_LARGEST_DIGEST, evp_load_from_hashlib, plain_hash, plain_hash_digest, plain_hash_hmac, plain_hash_init
 
 import os
 from hashlib import sha256

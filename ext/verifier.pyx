@@ -17,14 +17,14 @@ from libc.math cimport floor
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy
 
-from base64url cimport base64url_decode, base64url_encode, base64url_encoded_length
-from claim_values cimport accepts, copy_of, date_in, generation_in, is_audience, is_subject, session_id_in, value_in
+from token.base64url cimport base64url_decode, base64url_encode, base64url_encoded_length
+from token.claim_values cimport accepts, copy_of, date_in, generation_in, is_audience, is_subject, session_id_in, value_in
 from clock cimport clock_time
-from evp cimport EVP_LARGEST_DIGEST, evp_equal, evp_load_from_hashlib, keyed_hash, keyed_hash_digest, keyed_hash_for, keyed_hash_free
-from index cimport INDEX_NONE, hash_index, index_check, index_clear, index_cursor, index_find_first, index_find_next, index_free, index_init, index_insert, index_remove
-from json_object cimport parse_json_object
-from revocation_table cimport revocation_table, revocations_have_news, revocations_refuse
-from tags cimport secret_tag
+from token.evp cimport EVP_LARGEST_DIGEST, evp_equal, evp_load_from_hashlib, keyed_hash, keyed_hash_digest, keyed_hash_for, keyed_hash_free
+from token.index cimport INDEX_NONE, hash_index, index_check, index_clear, index_cursor, index_find_first, index_find_next, index_free, index_init, index_insert, index_remove
+from token.json_object cimport parse_json_object
+from table.revocation_table cimport revocation_table, revocations_have_news, revocations_refuse
+from table.tags cimport secret_tag
 
 import os
 import time

@@ -1,4 +1,6 @@
-"""The timer wheel: which timers are due, in constant time each. The readable twin of ``wheel.pxd``.
+"""The timer wheel: which timers are due, in constant time each.
+
+The readable twin of ``ext/table/wheel.pxd``.
 
 Only the order of time belongs here: no clock, no lock, and no knowledge of what a timer is for.
 

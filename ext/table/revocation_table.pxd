@@ -10,11 +10,11 @@ who does not know the secret cannot make ids collide. Entries merge by maximum, 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
-from directory cimport expiring_table, table_bytes, table_expires, table_first, table_free, table_init, table_next, table_place
-from rows cimport cell
-from table cimport table_check, table_insert, table_move, table_reclaim, table_reclaim_all, table_remove
-from tags cimport secret_tag
-from wheel cimport wheel_observe
+from table.directory cimport expiring_table, table_bytes, table_expires, table_first, table_free, table_init, table_next, table_place
+from table.rows cimport cell
+from table.table cimport table_check, table_insert, table_move, table_reclaim, table_reclaim_all, table_remove
+from table.tags cimport secret_tag
+from table.wheel cimport wheel_observe
 
 
 cdef enum:

@@ -18,16 +18,16 @@ from libc.math cimport INFINITY
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from bucket cimport BUCKET_ROWS, bucket, bucket_mark, bucket_occupied
-from directory cimport (
+from table.bucket cimport BUCKET_ROWS, bucket, bucket_mark, bucket_occupied
+from table.directory cimport (
     DEEPEST_DIRECTORY, TABLE_CHAINED, expiring_table, table_bucket, table_cell, table_expires, table_free_slot, table_lower,
     table_place, table_rebound, table_room, table_sequence, table_soonest_in, table_tidy,
 )
-from heap cimport heap_check, heap_first
-from removed cimport removed_put, removed_queue, removed_reserve
-from rows cimport ROW_ENTRIES, cell, rows_owner
-from slab cimport SLAB_NONE, slab_at, slab_check
-from wheel cimport (
+from table.heap cimport heap_check, heap_first
+from table.removed cimport removed_put, removed_queue, removed_reserve
+from table.rows cimport ROW_ENTRIES, cell, rows_owner
+from table.slab cimport SLAB_NONE, slab_at, slab_check
+from table.wheel cimport (
     wheel_begin_round, wheel_check, wheel_linked, wheel_lowest_bit, wheel_next_due, wheel_next_in_round, wheel_observe, wheel_round,
     wheel_schedule,
 )

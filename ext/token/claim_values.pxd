@@ -10,7 +10,7 @@ from cpython.long cimport PyLong_AsLongLongAndOverflow
 from cpython.ref cimport PyObject
 from libc.stdint cimport uint8_t, uint32_t
 
-from base64url cimport base64url_decode
+from token.base64url cimport base64url_decode
 
 
 cdef extern from "Python.h":

@@ -8,11 +8,11 @@ from libc.math cimport INFINITY
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from bucket cimport BUCKET_ENTRIES, bucket, bucket_mark, bucket_match, bucket_occupied, bucket_prefetch
-from heap cimport expiry_heap, heap_bytes, heap_free, heap_init, heap_insert, heap_move, heap_remove
-from rows cimport ROW_ENTRIES, ROW_NONE, cell, row, row_pool, rows_add, rows_at, rows_bytes, rows_drop, rows_free, rows_init, rows_owner
-from slab cimport SLAB_NONE, slab, slab_allocate, slab_at, slab_bytes, slab_free, slab_init, slab_release
-from wheel cimport timer_wheel, wheel_cancel, wheel_init, wheel_lowest_bit, wheel_schedule
+from table.bucket cimport BUCKET_ENTRIES, bucket, bucket_mark, bucket_match, bucket_occupied, bucket_prefetch
+from table.heap cimport expiry_heap, heap_bytes, heap_free, heap_init, heap_insert, heap_move, heap_remove
+from table.rows cimport ROW_ENTRIES, ROW_NONE, cell, row, row_pool, rows_add, rows_at, rows_bytes, rows_drop, rows_free, rows_init, rows_owner
+from table.slab cimport SLAB_NONE, slab, slab_allocate, slab_at, slab_bytes, slab_free, slab_init, slab_release
+from table.wheel cimport timer_wheel, wheel_cancel, wheel_init, wheel_lowest_bit, wheel_schedule
 
 
 cdef enum:

@@ -7,7 +7,7 @@ and its *marks*, the last 16 bits of each entry's tag, or 0 where there is none.
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
-from slab cimport slab_link
+from table.slab cimport slab_link
 
 
 cdef extern from *:

@@ -8,7 +8,7 @@ from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from libc.stdint cimport uint32_t
 from libc.string cimport memset
 
-from rows cimport cell
+from table.rows cimport cell
 
 
 cdef enum:

@@ -10,7 +10,7 @@ from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
-from slab cimport SLAB_NONE, slab, slab_at, slab_link
+from table.slab cimport SLAB_NONE, slab, slab_at, slab_link
 
 
 cdef struct ranked_entry:
