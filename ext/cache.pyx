@@ -23,7 +23,9 @@ from types import BuiltinFunctionType, GenericAlias
 cimport cython
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
-from cpython.object cimport Py_EQ, PyObject_Hash, PyObject_RichCompareBool, PyTypeObject, inquiry, traverseproc
+from cpython.object cimport (
+    inquiry, Py_EQ, PyObject_Hash, PyObject_RichCompareBool, PyTypeObject, traverseproc,
+)
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF, PyObject
 from libc.math cimport INFINITY
 from libc.stdint cimport uint32_t, uint64_t, uintptr_t
@@ -31,16 +33,23 @@ from libc.stdint cimport uint32_t, uint64_t, uintptr_t
 from table.bucket cimport bucket, bucket_occupied
 from clock cimport clock_glance, clock_monotonic
 from table.directory cimport (
-    expiring_table, table_bucket, table_bytes, table_cell, table_expires, table_first, table_first_bucket, table_free, table_init,
-    table_next, table_place,
+    directory_bucket, directory_bytes, directory_cell, directory_expires, directory_first,
+    directory_first_bucket, directory_free, directory_init, directory_next, directory_place,
+    expiring_table,
 )
-from table.cache_keys cimport PyUnicode_CheckExact, key_hash, key_hold, key_object, key_release, key_tag, keys_same_text
-from table.removed cimport removal, removed_at, removed_free, removed_init, removed_put, removed_queue, removed_reserve, removed_take
+from table.cache_keys cimport (
+    cache_keys_hash, cache_keys_hold, cache_keys_object, cache_keys_release, cache_keys_same_text,
+    cache_keys_tag, PyUnicode_CheckExact,
+)
+from table.removed cimport (
+    removal, removed_at, removed_free, removed_init, removed_put, removed_queue, removed_reserve,
+    removed_take,
+)
 from table.rows cimport cell
 from table.slab cimport SLAB_NONE, slab_next_used
 from table.table cimport (
-    DELETED, EVICTED, EXPIRED, REPLACED, table_check, table_insert, table_move, table_reclaim, table_reclaim_all, table_remove,
-    table_soonest,
+    DELETED, EVICTED, EXPIRED, REPLACED, table_check, table_insert, table_move, table_reclaim,
+    table_reclaim_all, table_remove, table_soonest,
 )
 from table.wheel cimport wheel_idle, wheel_lowest_bit, wheel_observe
 
@@ -77,7 +86,7 @@ cdef uint64_t SALT = <uint64_t>PyObject_Hash("tokenwheel")
 
 
 cdef uint32_t tag_of(const cell *held, const void *context) noexcept nogil:
-    return key_tag(key_hash(held.first), SALT)
+    return cache_keys_tag(cache_keys_hash(held.first), SALT)
 
 
 cdef inline PyObject *value_of(const cell *held) noexcept nogil:
@@ -86,11 +95,11 @@ cdef inline PyObject *value_of(const cell *held) noexcept nogil:
 
 cdef inline size_t collectables(const cell *held) noexcept:
     """How many of an entry's two objects are of types the garbage collector follows."""
-    return PyObject_IS_GC(key_object(held.first)) + PyObject_IS_GC(value_of(held))
+    return PyObject_IS_GC(cache_keys_object(held.first)) + PyObject_IS_GC(value_of(held))
 
 
 cdef inline void release(const cell *held) noexcept:
-    key_release(held.first)
+    cache_keys_release(held.first)
     Py_DECREF(<object>value_of(held))
 
 
@@ -145,7 +154,7 @@ cdef class ExpiringCache:
     cdef bint draining
 
     def __cinit__(self, *args, **options):
-        table_init(&self.table, False, tag_of, NULL)
+        directory_init(&self.table, False, tag_of, NULL)
         removed_init(&self.removed)
         self.lifetime = INFINITY
         self.maxsize = LARGEST
@@ -165,8 +174,8 @@ cdef class ExpiringCache:
             raise ConfigurationError("clock must be callable")
         if self.table.count or self.removed.count:
             raise ConfigurationError("an ExpiringCache can be constructed only once")
-        table_free(&self.table)
-        table_init(&self.table, maxsize is not None, tag_of, NULL)
+        directory_free(&self.table)
+        directory_init(&self.table, maxsize is not None, tag_of, NULL)
         self.maxsize = LARGEST if maxsize is None or maxsize > LARGEST else maxsize
         self.lifetime = lifetime
         self.on_remove = on_remove
@@ -204,10 +213,10 @@ cdef class ExpiringCache:
         """
         cdef Py_hash_t hashed = PyObject_Hash(key)
         cdef double now = self.now(), expires = -INFINITY
-        cdef table_place place
+        cdef directory_place place
         with cython.critical_section(self):
             if self.find(key, hashed, &place):
-                expires = table_expires(&self.table, place.home, place.slot)[0]
+                expires = directory_expires(&self.table, place.home, place.slot)[0]
             self.reclaim(now, READ_BUDGET)
         self.settle()
         if expires <= now:
@@ -292,10 +301,10 @@ cdef class ExpiringCache:
         cdef double lifetime = lifetime_of(ttl)
         cdef Py_hash_t hashed = PyObject_Hash(key)
         cdef double now = self.now()
-        cdef table_place place
+        cdef directory_place place
         cdef bint live = False
         with cython.critical_section(self):
-            if self.find(key, hashed, &place) and table_expires(&self.table, place.home, place.slot)[0] > now:
+            if self.find(key, hashed, &place) and directory_expires(&self.table, place.home, place.slot)[0] > now:
                 live = True
                 wheel_observe(&self.table.wheel, now)
                 table_move(&self.table, &place, now + lifetime, False)
@@ -329,7 +338,7 @@ cdef class ExpiringCache:
             KeyError: there is no live entry.
         """
         cdef double now = self.now()
-        cdef table_place place
+        cdef directory_place place
         cdef cell *held
         cdef bint found
         key = value = None
@@ -337,8 +346,8 @@ cdef class ExpiringCache:
             found = self.some_live(now, &place)
             if found:
                 self.reserve_removed(1)
-                held = table_cell(&self.table, place.home, place.slot)
-                key = <object>key_object(held.first)
+                held = directory_cell(&self.table, place.home, place.slot)
+                key = <object>cache_keys_object(held.first)
                 value = <object>value_of(held)
                 removed_put(&self.removed, held, DELETED)
                 table_remove(&self.table, &place)
@@ -386,7 +395,7 @@ cdef class ExpiringCache:
 
     def _nbytes(self):
         """Bytes held, keys and values not counted."""
-        return table_bytes(&self.table) + self.removed.room * sizeof(removal)
+        return directory_bytes(&self.table) + self.removed.room * sizeof(removal)
 
     def _check(self):
         """Verify every invariant, for tests."""
@@ -428,8 +437,8 @@ cdef class ExpiringCache:
         return reading if self.plain_clock and clock_monotonic(&reading) == 0 else glanced
 
     @cython.final
-    cdef inline bint is_live(self, const table_place *place, double glanced) noexcept:
-        cdef double expires = table_expires(&self.table, place.home, place.slot)[0]
+    cdef inline bint is_live(self, const directory_place *place, double glanced) noexcept:
+        cdef double expires = directory_expires(&self.table, place.home, place.slot)[0]
         return expires > glanced and (expires - glanced > NEAR or expires > self.exactly(glanced))
 
     @cython.final
@@ -445,7 +454,7 @@ cdef class ExpiringCache:
         return now
 
     @cython.final
-    cdef inline bint find(self, object key, Py_hash_t hashed, table_place *place) except -1:
+    cdef inline bint find(self, object key, Py_hash_t hashed, directory_place *place) except -1:
         """Whether there is an entry under an equal key, expired or not, and where."""
         cdef uint64_t version
         cdef cell *held
@@ -453,21 +462,21 @@ cdef class ExpiringCache:
         cdef bint equal
         while True:
             version = self.table.version
-            held = table_first(&self.table, key_tag(hashed, SALT), place)
+            held = directory_first(&self.table, cache_keys_tag(hashed, SALT), place)
             while held != NULL:
-                stored = key_object(held.first)
+                stored = cache_keys_object(held.first)
                 if stored == <PyObject *>key:
                     return True
-                if key_hash(held.first) == hashed:
+                if cache_keys_hash(held.first) == hashed:
                     if PyUnicode_CheckExact(stored) and PyUnicode_CheckExact(<PyObject *>key):
-                        equal = keys_same_text(stored, <PyObject *>key)
+                        equal = cache_keys_same_text(stored, <PyObject *>key)
                     else:
                         equal = self.compare(stored, key)
                         if version != self.table.version:
                             break
                     if equal:
                         return True
-                held = table_next(&self.table, place)
+                held = directory_next(&self.table, place)
             else:
                 return False
 
@@ -481,11 +490,11 @@ cdef class ExpiringCache:
     cdef inline object read(self, object key):
         cdef Py_hash_t hashed = PyObject_Hash(key)
         cdef double now = self.glance()
-        cdef table_place place
+        cdef directory_place place
         value = MISSING
         with cython.critical_section(self):
             if self.find(key, hashed, &place) and self.is_live(&place, now):
-                value = <object>value_of(table_cell(&self.table, place.home, place.slot))
+                value = <object>value_of(directory_cell(&self.table, place.home, place.slot))
             if not wheel_idle(&self.table.wheel, now):
                 self.reclaim(self.exactly(now), READ_BUDGET)
         self.settle()
@@ -495,7 +504,7 @@ cdef class ExpiringCache:
     cdef int write(self, object key, object value, double lifetime) except -1:
         cdef Py_hash_t hashed = PyObject_Hash(key)
         cdef double now = self.now()
-        cdef table_place place
+        cdef directory_place place
         cdef PyObject *old = NULL
         with cython.critical_section(self):
             if self.find(key, hashed, &place):
@@ -508,17 +517,17 @@ cdef class ExpiringCache:
         return 0
 
     @cython.final
-    cdef PyObject *replace(self, table_place *place, object key, Py_hash_t hashed, object value, double now, double expires) except? NULL:
+    cdef PyObject *replace(self, directory_place *place, object key, Py_hash_t hashed, object value, double now, double expires) except? NULL:
         """Set an entry anew. Its old value goes to the queue if anybody wants to know, else to the caller to release."""
-        cdef cell *held = table_cell(&self.table, place.home, place.slot)
-        cdef bint live = table_expires(&self.table, place.home, place.slot)[0] > now
+        cdef cell *held = directory_cell(&self.table, place.home, place.slot)
+        cdef bint live = directory_expires(&self.table, place.home, place.slot)[0] > now
         cdef PyObject *old = value_of(held)
         cdef cell leaving = held[0]
         cdef uint64_t word
         wheel_observe(&self.table.wheel, now)
         if not live:
             self.reserve_removed(1)
-            word = key_hold(key, hashed)
+            word = cache_keys_hold(key, hashed)
             if word == 0:
                 raise MemoryError
             removed_put(&self.removed, held, EXPIRED)
@@ -527,9 +536,9 @@ cdef class ExpiringCache:
             old = NULL
         elif self.on_remove is not None:
             self.reserve_removed(1)
-            leaving.first = <uintptr_t>key_object(held.first)
-            Py_INCREF(<object>key_object(held.first))
-            self.collectable += PyObject_IS_GC(key_object(held.first))
+            leaving.first = <uintptr_t>cache_keys_object(held.first)
+            Py_INCREF(<object>cache_keys_object(held.first))
+            self.collectable += PyObject_IS_GC(cache_keys_object(held.first))
             removed_put(&self.removed, &leaving, REPLACED)
             old = NULL
         else:
@@ -543,7 +552,7 @@ cdef class ExpiringCache:
     @cython.final
     cdef int insert(self, object key, Py_hash_t hashed, object value, double now, double expires) except -1:
         """Add an entry, in a full cache in place of the soonest to expire."""
-        cdef table_place victim
+        cdef directory_place victim
         cdef cell held
         cdef cell *leaving
         cdef uint64_t leaving_key = 0
@@ -552,22 +561,22 @@ cdef class ExpiringCache:
             if not self.table.ranked or not table_soonest(&self.table, &victim):
                 raise MemoryError
             self.reserve_removed(1)
-            leaving_key = table_cell(&self.table, victim.home, victim.slot).first
-        held.first = key_hold(key, hashed)
+            leaving_key = directory_cell(&self.table, victim.home, victim.slot).first
+        held.first = cache_keys_hold(key, hashed)
         held.last = <uintptr_t><PyObject *>value
         if held.first == 0:
             raise MemoryError
-        if table_insert(&self.table, key_tag(hashed, SALT), expires, &held) < 0:
-            key_release(held.first)
+        if table_insert(&self.table, cache_keys_tag(hashed, SALT), expires, &held) < 0:
+            cache_keys_release(held.first)
             raise MemoryError
         Py_INCREF(value)
         self.collectable += collectables(&held)
         if leaving_key:
             # The new entry may have split the bucket: look the old one up again.
-            leaving = table_first(&self.table, key_tag(key_hash(leaving_key), SALT), &victim)
+            leaving = directory_first(&self.table, cache_keys_tag(cache_keys_hash(leaving_key), SALT), &victim)
             while leaving.first != leaving_key:
-                leaving = table_next(&self.table, &victim)
-            removed_put(&self.removed, leaving, EXPIRED if table_expires(&self.table, victim.home, victim.slot)[0] <= now else EVICTED)
+                leaving = directory_next(&self.table, &victim)
+            removed_put(&self.removed, leaving, EXPIRED if directory_expires(&self.table, victim.home, victim.slot)[0] <= now else EVICTED)
             table_remove(&self.table, &victim)
         return 0
 
@@ -576,13 +585,13 @@ cdef class ExpiringCache:
         """Delete the entry; its value, or MISSING if it was not live."""
         cdef Py_hash_t hashed = PyObject_Hash(key)
         cdef double now = self.glance()
-        cdef table_place place
+        cdef directory_place place
         cdef cell held
         cdef bint live = False, released = False
         value = MISSING
         with cython.critical_section(self):
             if self.find(key, hashed, &place):
-                held = table_cell(&self.table, place.home, place.slot)[0]
+                held = directory_cell(&self.table, place.home, place.slot)[0]
                 live = self.is_live(&place, now)
                 released = live and self.on_remove is None
                 if released:
@@ -638,7 +647,7 @@ cdef class ExpiringCache:
                 self.collectable -= collectables(&taken.held)
         if not found:
             return False
-        key = <object>key_object(taken.held.first)
+        key = <object>cache_keys_object(taken.held.first)
         value = <object>value_of(&taken.held)
         release(&taken.held)
         if self.on_remove is not None:
@@ -649,18 +658,18 @@ cdef class ExpiringCache:
         return True
 
     @cython.final
-    cdef bint some_live(self, double now, table_place *place) noexcept:
+    cdef bint some_live(self, double now, directory_place *place) noexcept:
         """Whether there is a live entry, and where one is."""
         cdef uint32_t handle = slab_next_used(&self.table.buckets, 0)
         cdef uint64_t occupied
         while handle != SLAB_NONE:
             place.handle = handle
-            place.home = table_bucket(&self.table, handle)
+            place.home = directory_bucket(&self.table, handle)
             occupied = bucket_occupied(place.home)
             while occupied:
                 place.slot = <uint32_t>wheel_lowest_bit(occupied)
                 occupied &= occupied - 1
-                if table_expires(&self.table, place.home, place.slot)[0] > now:
+                if directory_expires(&self.table, place.home, place.slot)[0] > now:
                     return True
             handle = slab_next_used(&self.table.buckets, handle + 1)
         return False
@@ -674,17 +683,17 @@ cdef class ExpiringCache:
         cdef cell held
         self.reserve_removed(self.table.count)
         while handle != SLAB_NONE:
-            of = table_bucket(&self.table, handle)
+            of = directory_bucket(&self.table, handle)
             occupied = bucket_occupied(of)
             while occupied:
                 slot = <uint32_t>wheel_lowest_bit(occupied)
                 occupied &= occupied - 1
-                held.first = <uintptr_t>key_object(table_cell(&self.table, of, slot).first)
-                held.last = table_cell(&self.table, of, slot).last
-                Py_INCREF(<object>key_object(held.first))
+                held.first = <uintptr_t>cache_keys_object(directory_cell(&self.table, of, slot).first)
+                held.last = directory_cell(&self.table, of, slot).last
+                Py_INCREF(<object>cache_keys_object(held.first))
                 Py_INCREF(<object>value_of(&held))
                 self.collectable += collectables(&held)
-                removed_put(&self.removed, &held, EXPIRED if table_expires(&self.table, of, slot)[0] <= now else DELETED)
+                removed_put(&self.removed, &held, EXPIRED if directory_expires(&self.table, of, slot)[0] <= now else DELETED)
             handle = slab_next_used(&self.table.buckets, handle + 1)
         return 0
 
@@ -701,10 +710,10 @@ cdef int each_held(const expiring_table *table, entry_visitor visit, void *conte
     cdef int stopped = 0
     cdef bucket *of
     while handle != SLAB_NONE and stopped == 0:
-        of = table_bucket(table, handle)
+        of = directory_bucket(table, handle)
         occupied = bucket_occupied(of)
         while occupied and stopped == 0:
-            stopped = visit(table_cell(table, of, <uint32_t>wheel_lowest_bit(occupied)), context)
+            stopped = visit(directory_cell(table, of, <uint32_t>wheel_lowest_bit(occupied)), context)
             occupied &= occupied - 1
         handle = slab_next_used(&table.buckets, handle + 1)
     return stopped
@@ -727,7 +736,7 @@ cdef int release_one(const cell *held, void *context) noexcept:
 cdef void release_all(expiring_table *table) noexcept:
     """Release what a table holds that no other code can reach, and its memory."""
     each_held(table, release_one, NULL)
-    table_free(table)
+    directory_free(table)
 
 
 cdef void detach(ExpiringCache cache, expiring_table *old) noexcept:
@@ -737,7 +746,7 @@ cdef void detach(ExpiringCache cache, expiring_table *old) noexcept:
     old[0] = cache.table
     each_held(old, count_collectables, &counted)
     cache.collectable -= counted.count
-    table_init(&cache.table, old.ranked, tag_of, NULL)
+    directory_init(&cache.table, old.ranked, tag_of, NULL)
     cache.table.version = old.version + 1
     cache.table.sequence = old.sequence
 
@@ -768,17 +777,17 @@ cdef class Walk:
 
     def __next__(self):
         cdef double now = self.cache.now()
-        cdef table_place place
+        cdef directory_place place
         cdef cell *held
         key = value = None
         with cython.critical_section(self.cache):
             while self.count or self.note_more():
                 self.count -= 1
-                held = table_first(&self.cache.table, <uint32_t>self.noted[self.count].last, &place)
+                held = directory_first(&self.cache.table, <uint32_t>self.noted[self.count].last, &place)
                 while held != NULL and held.first != self.noted[self.count].first:
-                    held = table_next(&self.cache.table, &place)
-                if held != NULL and table_expires(&self.cache.table, place.home, place.slot)[0] > now:
-                    key = <object>key_object(held.first)
+                    held = directory_next(&self.cache.table, &place)
+                if held != NULL and directory_expires(&self.cache.table, place.home, place.slot)[0] > now:
+                    key = <object>cache_keys_object(held.first)
                     value = <object>value_of(held)
                     return key if self.kind == 0 else value if self.kind == 1 else (key, value)
         raise StopIteration
@@ -791,11 +800,11 @@ cdef class Walk:
         while self.count == 0:
             if table.directory == NULL or self.position >> 32:
                 return False
-            handle = table_first_bucket(table, <uint32_t>self.position)
-            end = table_bucket(table, handle).prefix + (<uint64_t>1 << (32 - table_bucket(table, handle).depth))
+            handle = directory_first_bucket(table, <uint32_t>self.position)
+            end = directory_bucket(table, handle).prefix + (<uint64_t>1 << (32 - directory_bucket(table, handle).depth))
             while handle != SLAB_NONE:
-                self.note_bucket(table_bucket(table, handle))
-                handle = table_bucket(table, handle).next
+                self.note_bucket(directory_bucket(table, handle))
+                handle = directory_bucket(table, handle).next
             self.position = end
         return True
 
@@ -813,7 +822,7 @@ cdef class Walk:
             self.noted = noted
             self.room = self.count + of.used
         while occupied:
-            held = table_cell(table, of, <uint32_t>wheel_lowest_bit(occupied))
+            held = directory_cell(table, of, <uint32_t>wheel_lowest_bit(occupied))
             occupied &= occupied - 1
             tag = tag_of(held, NULL)
             if tag >= self.position:
@@ -867,7 +876,7 @@ cdef struct visit_with:
 
 cdef int visit_held(const cell *held, void *context) noexcept:
     cdef visit_with *to = <visit_with *>context
-    cdef int stopped = to.visit(key_object(held.first), to.argument)
+    cdef int stopped = to.visit(cache_keys_object(held.first), to.argument)
     return stopped if stopped else to.visit(value_of(held), to.argument)
 
 

@@ -10,12 +10,14 @@ from cpython.bytes cimport PyBytes_AS_STRING
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport INFINITY
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t, uint8_t
 
 from token.base64url cimport base64url_decode
 from table.revocation_table cimport (
-    EVERY_GENERATION, ID_BYTES, revocation_table, revocations_add, revocations_bytes, revocations_check, revocations_count, revocations_free,
-    revocations_have_news, revocations_init, revocations_reclaim_all, revocations_refuse,
+    EVERY_GENERATION, ID_BYTES, revocation_table, revocation_table_add, revocation_table_bytes,
+    revocation_table_check, revocation_table_count, revocation_table_free,
+    revocation_table_have_news, revocation_table_init, revocation_table_reclaim_all,
+    revocation_table_refuse,
 )
 
 from os import urandom
@@ -95,7 +97,7 @@ cdef class RevocationTable:
 
     def __cinit__(self, *arguments, **options):
         cdef bytes secret = urandom(sizeof(self.table.secret))
-        revocations_init(&self.table, <const uint8_t*>PyBytes_AS_STRING(secret))
+        revocation_table_init(&self.table, <const uint8_t*>PyBytes_AS_STRING(secret))
 
     def __init__(self, clock=system_time, before_lookup=None):
         if not callable(clock):
@@ -156,13 +158,13 @@ cdef class RevocationTable:
 
     def __dealloc__(self):
         release(self.watched)
-        revocations_free(&self.table)
+        revocation_table_free(&self.table)
 
     def __reduce__(self):
         raise TypeError(f"a {type(self).__name__} cannot be copied or pickled")
 
     def __repr__(self):
-        return f"<{type(self).__name__} of {revocations_count(&self.table)} sessions>"
+        return f"<{type(self).__name__} of {revocation_table_count(&self.table)} sessions>"
 
     cdef double now(self) except? -1:
         return seconds_of("the clock's reading", PyObject_CallNoArgs(self.clock), -FURTHEST_CLOCK, FURTHEST_CLOCK)
@@ -233,7 +235,7 @@ cdef class RevocationTable:
         if expires <= now:
             return 0
         with cython.critical_section(self):
-            outcome = revocations_add(&self.table, id, lowest, expires, now)
+            outcome = revocation_table_add(&self.table, id, lowest, expires, now)
         if outcome < 0:
             raise MemoryError("no memory for another revocation")
         return 0
@@ -255,10 +257,10 @@ cdef class RevocationTable:
         if type(generation) is not int or not 0 <= generation <= LARGEST:
             raise InvalidArgument(f"generation must be an int from 0 to {LARGEST_GENERATION}")
         now = self.now()
-        if revocations_have_news(&self.table, now):
+        if revocation_table_have_news(&self.table, now):
             self._take_news(now)
         with cython.critical_section(self):
-            refused = revocations_refuse(&self.table, id, generation, now)
+            refused = revocation_table_refuse(&self.table, id, generation, now)
         return refused
 
     def expire(self):
@@ -266,23 +268,23 @@ cdef class RevocationTable:
         cdef double now = self.now()
         cdef uint32_t count
         with cython.critical_section(self):
-            count = revocations_count(&self.table)
-            revocations_reclaim_all(&self.table, now)
-            count -= revocations_count(&self.table)
+            count = revocation_table_count(&self.table)
+            revocation_table_reclaim_all(&self.table, now)
+            count -= revocation_table_count(&self.table)
         return count
 
     def __len__(self):
         self.expire()
-        return revocations_count(&self.table)
+        return revocation_table_count(&self.table)
 
     @property
     def nbytes(self):
-        """The memory that the table takes, in bytes. The pure implementation estimates it."""
-        return revocations_bytes(&self.table)
+        """How much memory the table takes, in bytes."""
+        return revocation_table_bytes(&self.table)
 
     def _check(self):
         """Verifies every invariant, for tests."""
-        cdef int broken = revocations_check(&self.table)
+        cdef int broken = revocation_table_check(&self.table)
         assert broken == 0, f"rule {broken} is broken"
 
     def _capsule(self):

@@ -9,7 +9,10 @@ from libc.stdint cimport uint8_t
 from libc.string cimport memcpy
 
 from token.base64url cimport base64url_encode, base64url_encoded_length
-from token.evp cimport EVP_LARGEST_DIGEST, evp_load_from_hashlib, keyed_hash, keyed_hash_digest, keyed_hash_for, keyed_hash_free
+from token.evp cimport (
+    EVP_LARGEST_DIGEST, evp_hmac, evp_hmac_digest, evp_hmac_for, evp_hmac_free,
+    evp_load_from_hashlib,
+)
 
 import orjson
 
@@ -36,7 +39,7 @@ cdef class Signer:
     cdef object key
     cdef bytes header  # its base64url text and the dot
     cdef bytes secret  # None where the key is no shared secret
-    cdef keyed_hash hash
+    cdef evp_hmac hash
 
     def __init__(self, key):
         if self.key is not None:
@@ -47,11 +50,11 @@ cdef class Signer:
         self.header = encoded(orjson.dumps(header)) + b"."
         self.secret = key._secret
         if self.secret is not None:
-            keyed_hash_for(&self.hash, key.algorithm, self.secret)
+            evp_hmac_for(&self.hash, key.algorithm, self.secret)
         self.key = key
 
     def __dealloc__(self):
-        keyed_hash_free(&self.hash)
+        evp_hmac_free(&self.hash)
 
     def __repr__(self):
         return f"<Signer with {self.key!r}>"
@@ -81,7 +84,7 @@ cdef class Signer:
             <const uint8_t*>PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload), <uint8_t*>PyBytes_AS_STRING(signed) + header_length
         )
         with cython.critical_section(self):
-            size = keyed_hash_digest(&self.hash, PyBytes_AS_STRING(signed), signed_length, hashed)
+            size = evp_hmac_digest(&self.hash, PyBytes_AS_STRING(signed), signed_length, hashed)
         if not size:
             made = self.key.sign(signed)
             size = PyBytes_GET_SIZE(made)

@@ -13,7 +13,10 @@ from libc.stdint cimport uint8_t
 from libc.string cimport memcpy, memset
 
 from token.base64url cimport base64url_decode, base64url_encode, base64url_encoded_length
-from token.evp cimport EVP_LARGEST_DIGEST, evp_load_from_hashlib, plain_hash, plain_hash_digest, plain_hash_hmac, plain_hash_init
+from token.evp cimport (
+    EVP_LARGEST_DIGEST, evp_hash, evp_hash_digest, evp_hash_hmac, evp_hash_init,
+    evp_load_from_hashlib,
+)
 
 import os
 from hashlib import sha256
@@ -192,10 +195,10 @@ def decode(text):
 cdef class Sha256:
     """Owner and lock of a hash."""
 
-    cdef plain_hash hash
+    cdef evp_hash hash
 
     def __cinit__(self):
-        plain_hash_init(&self.hash, b"SHA256")
+        evp_hash_init(&self.hash, b"SHA256")
 
 
 evp_load_from_hashlib()
@@ -212,7 +215,7 @@ def digest(bytes data not None):
     cdef uint8_t[EVP_LARGEST_DIGEST] hashed
     cdef unsigned int size
     with cython.critical_section(hashing):
-        size = plain_hash_digest(&hashing.hash, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), NULL, 0, hashed)
+        size = evp_hash_digest(&hashing.hash, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), NULL, 0, hashed)
     return PyBytes_FromStringAndSize(<char*>hashed, SHA256_BYTES) if size == SHA256_BYTES else sha256(data).digest()
 
 
@@ -224,7 +227,7 @@ def hmac_sha256(bytes key not None, bytes message not None):
     cdef uint8_t[EVP_LARGEST_DIGEST] hashed
     cdef unsigned int size
     with cython.critical_section(hashing):
-        size = plain_hash_hmac(
+        size = evp_hash_hmac(
             &hashing.hash, SHA256_BLOCK, <const uint8_t*>PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key),
             PyBytes_AS_STRING(message), PyBytes_GET_SIZE(message), hashed,
         )

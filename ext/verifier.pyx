@@ -14,17 +14,29 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.list cimport PyList_GET_ITEM
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport floor
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t, uint8_t
 from libc.string cimport memchr, memcmp, memcpy
 
 from token.base64url cimport base64url_decode, base64url_encode, base64url_encoded_length
-from token.claim_values cimport accepts, copy_of, date_in, generation_in, is_audience, is_subject, session_id_in, value_in
+from token.claim_values cimport (
+    claim_values_accepts, claim_values_copy, claim_values_date, claim_values_find,
+    claim_values_generation, claim_values_is_audience, claim_values_is_subject,
+    claim_values_session_id,
+)
 from clock cimport clock_time
-from token.evp cimport EVP_LARGEST_DIGEST, evp_equal, evp_load_from_hashlib, keyed_hash, keyed_hash_digest, keyed_hash_for, keyed_hash_free
-from token.index cimport INDEX_NONE, hash_index, index_check, index_clear, index_cursor, index_find_first, index_find_next, index_free, index_init, index_insert, index_remove
-from token.json_object cimport parse_json_object
-from table.revocation_table cimport revocation_table, revocations_have_news, revocations_refuse
-from table.tags cimport secret_tag
+from token.evp cimport (
+    EVP_LARGEST_DIGEST, evp_equal, evp_hmac, evp_hmac_digest, evp_hmac_for, evp_hmac_free,
+    evp_load_from_hashlib,
+)
+from token.index cimport (
+    INDEX_NONE, hash_index, index_check, index_clear, index_cursor, index_find_first,
+    index_find_next, index_free, index_init, index_insert, index_remove,
+)
+from token.json_object cimport json_object_parse
+from table.revocation_table cimport (
+    revocation_table, revocation_table_have_news, revocation_table_refuse,
+)
+from table.tags cimport tags_mix
 
 import os
 import time
@@ -98,7 +110,7 @@ cdef class Claims:
     def __init__(self, claims):
         if self._claims is not None:
             raise AttributeError("Claims cannot be changed; to_dict() gives a copy that can")
-        cdef dict copied = {name: copy_of(value) for name, value in claims.items()}
+        cdef dict copied = {name: claim_values_copy(value) for name, value in claims.items()}
         for name, kind in (("sub", str), ("sid", str), ("iat", (int, float)), ("exp", (int, float))):
             if not isinstance(copied.get(name), kind):
                 raise InvalidArgument(f"claims must have {name!r}, of the type it has in an access token")
@@ -125,8 +137,8 @@ cdef class Claims:
         return int(self._claims["exp"])
 
     def to_dict(self):
-        """Return the claims as a dict of the caller's own, nested values copied too."""
-        return copy_of(self._claims)
+        """A private copy, nested values included, that may be changed."""
+        return claim_values_copy(self._claims)
 
     def get(self, key, default=None):
         """Return the value of a claim, or ``default`` if there is no such claim.
@@ -134,7 +146,7 @@ cdef class Claims:
         A value that is an object or an array is a copy.
         """
         try:
-            return copy_of(self._claims[key])
+            return claim_values_copy(self._claims[key])
         except KeyError:
             return default
 
@@ -151,7 +163,7 @@ cdef class Claims:
         return ValuesView(self)
 
     def __getitem__(self, name):
-        return copy_of(self._claims[name])
+        return claim_values_copy(self._claims[name])
 
     def __contains__(self, name):
         return name in self._claims
@@ -191,11 +203,11 @@ cdef class KeyInUse:
     cdef object kid
     cdef object algorithm
     cdef object verify
-    cdef keyed_hash hash  # zeros for all but HMAC
+    cdef evp_hmac hash  # zeros for all but HMAC
     cdef bytes header  # its base64url text
 
     def __dealloc__(self):
-        keyed_hash_free(&self.hash)
+        evp_hmac_free(&self.hash)
 
 
 @cython.final
@@ -344,11 +356,11 @@ cdef class Verifier:
         if self.revocations_clock is not None:
             now = PyObject_CallNoArgs(self.revocations_clock)
         with cython.critical_section(revocations):
-            found = revocations_have_news(self.table, now)
+            found = revocation_table_have_news(self.table, now)
         if found:
             revocations._take_news(now)
         with cython.critical_section(revocations):
-            found = revocations_refuse(self.table, known.session, known.generation, now)
+            found = revocation_table_refuse(self.table, known.session, known.generation, now)
         return found
 
     # The memory of verified tokens.
@@ -357,7 +369,7 @@ cdef class Verifier:
         """Where a token is looked for: its last characters, which are of its signature, under this process's secret."""
         cdef uint64_t words[2]
         memcpy(words, text + length - TAG_CHARACTERS, sizeof(words))
-        return secret_tag(words[0], words[1], self.seed)
+        return tags_mix(words[0], words[1], self.seed)
 
     @cython.critical_section
     cdef Claims recall(self, const char* text, Py_ssize_t length):
@@ -403,7 +415,7 @@ cdef class Verifier:
 
     cdef int share(self, dict claims) except -1:
         """Lets a token's claims hold the same issuer and audience as those before it: objects that nearly all tokens have equal, held once."""
-        cdef object audience = value_in(claims, AUD)
+        cdef object audience = claim_values_find(claims, AUD)
         claims[ISS] = self.issuer
         if audience == self.common_audience:
             claims[AUD] = self.common_audience
@@ -492,32 +504,32 @@ cdef class Verifier:
         return known
 
     cdef Claims check_claims(self, bytes payload, Py_ssize_t length):
-        cdef dict claims = parse_json_object(json_loads, payload, DEEPEST)
+        cdef dict claims = json_object_parse(json_loads, payload, DEEPEST)
         cdef Claims known = Claims.__new__(Claims)
         cdef double issued_at = 0
         cdef object value
         if claims is None:
             raise InvalidAccessToken("the access token's claims are not one well-formed JSON object")
-        value = value_in(claims, ISS)
+        value = claim_values_find(claims, ISS)
         if type(value) is not str or <str>value != self.issuer:
             raise InvalidAccessToken("the access token is of another issuer")
-        value = value_in(claims, AUD)
-        if not is_audience(value):
+        value = claim_values_find(claims, AUD)
+        if not claim_values_is_audience(value):
             raise InvalidAccessToken("the access token's 'aud' is missing or malformed")
-        known.has_accepted_audience = accepts(self.audience, value)
-        if not is_subject(value_in(claims, SUB)):
+        known.has_accepted_audience = claim_values_accepts(self.audience, value)
+        if not claim_values_is_subject(claim_values_find(claims, SUB)):
             raise InvalidAccessToken("the access token's 'sub' is missing or malformed")
-        if not session_id_in(value_in(claims, SID), known.session):
+        if not claim_values_session_id(claim_values_find(claims, SID), known.session):
             raise InvalidAccessToken("the access token's 'sid' is missing or malformed")
-        if GEN in claims and not generation_in(value_in(claims, GEN), &known.generation):
+        if GEN in claims and not claim_values_generation(claim_values_find(claims, GEN), &known.generation):
             raise InvalidAccessToken("the access token's 'gen' is malformed")
-        if JTI in claims and type(value_in(claims, JTI)) is not str:
+        if JTI in claims and type(claim_values_find(claims, JTI)) is not str:
             raise InvalidAccessToken("the access token's 'jti' is malformed")
-        if not date_in(value_in(claims, EXP), &known.expires_at):
+        if not claim_values_date(claim_values_find(claims, EXP), &known.expires_at):
             raise InvalidAccessToken("the access token's 'exp' is missing or malformed")
-        if not date_in(value_in(claims, IAT), &issued_at):
+        if not claim_values_date(claim_values_find(claims, IAT), &issued_at):
             raise InvalidAccessToken("the access token's 'iat' is missing or malformed")
-        if NBF in claims and not date_in(value_in(claims, NBF), &known.starts_at):
+        if NBF in claims and not claim_values_date(claim_values_find(claims, NBF), &known.starts_at):
             raise InvalidAccessToken("the access token's 'nbf' is missing or malformed")
         known.expires_at = floor(known.expires_at)
         known.starts_at = max(known.starts_at, issued_at)
@@ -533,7 +545,7 @@ cdef KeyInUse key_in_use(object key):
     made.algorithm = key.algorithm
     made.verify = key.verify
     if key._secret is not None:
-        keyed_hash_for(&made.hash, key.algorithm, key._secret)
+        evp_hmac_for(&made.hash, key.algorithm, key._secret)
     if made.kid is not None:
         header["kid"] = made.kid
     made.header = encoded(orjson.dumps(header))
@@ -573,7 +585,7 @@ cdef KeyInUse key_by_header(const char* text, Py_ssize_t length, list keys):
     cdef KeyInUse key
     if raw is None:
         raise InvalidAccessToken("the access token is not canonical base64url")
-    header = parse_json_object(json_loads, raw, DEEPEST)
+    header = json_object_parse(json_loads, raw, DEEPEST)
     if header is None:
         raise InvalidAccessToken("the access token's header is not one well-formed JSON object")
     kid = header.get("kid")
@@ -606,7 +618,7 @@ cdef bint is_signed(KeyInUse key, const char* text, const char* second, const ch
     cdef Py_ssize_t size
     cdef bytes signature
     with cython.critical_section(key):
-        size = keyed_hash_digest(&key.hash, text, second - text, hashed)
+        size = evp_hmac_digest(&key.hash, text, second - text, hashed)
     if size:
         size = base64url_encode(hashed, size, expected)
         return size == end - second - 1 and evp_equal(expected, second + 1, size)
@@ -626,7 +638,7 @@ cdef bint is_for(Claims known, object audience) except -1:
             break
     if not wanted:
         raise InvalidArgument("audience must be a non-empty str or a non-empty sequence of such")
-    return accepts(tuple([str.__str__(one) for one in wanted]), known._claims[AUD])
+    return claim_values_accepts(tuple([str.__str__(one) for one in wanted]), known._claims[AUD])
 
 
 cdef double check_leeway(object leeway, double largest) except -1:

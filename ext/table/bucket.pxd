@@ -5,7 +5,7 @@ and its *marks*, the last 16 bits of each entry's tag, or 0 where there is none.
 (Kulukundis, CppCon 2017), so looking for what is not there touches nothing but the marks.
 """
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint16_t, uint32_t, uint64_t, uint8_t
 
 from table.slab cimport slab_link
 

@@ -12,18 +12,18 @@ from libc.stdint cimport uint32_t, uint64_t, uintptr_t
 
 cdef extern from *:
     """
-    static inline Py_hash_t keys_plain_hash(PyObject *key) {
+    static inline Py_hash_t cache_keys_plain_hash(PyObject *key) {
         return PyUnicode_CheckExact(key) ? ((PyASCIIObject *)key)->hash : PyObject_Hash(key);
     }
-    static inline int keys_same_text(PyObject *one, PyObject *other) {
+    static inline int cache_keys_same_text(PyObject *one, PyObject *other) {
         const Py_ssize_t length = PyUnicode_GET_LENGTH(one);
         const int kind = (int)PyUnicode_KIND(one);
         return length == PyUnicode_GET_LENGTH(other) && kind == (int)PyUnicode_KIND(other)
             && memcmp(PyUnicode_DATA(one), PyUnicode_DATA(other), (size_t)length * kind) == 0;
     }
     """
-    Py_hash_t keys_plain_hash(PyObject *key) noexcept nogil     # of a str that has been hashed before, or of an int or bytes
-    bint keys_same_text(PyObject *one, PyObject *other) noexcept nogil  # whether two str of equal hash are equal
+    Py_hash_t cache_keys_plain_hash(PyObject *key) noexcept nogil     # of a str that has been hashed before, or of an int or bytes
+    bint cache_keys_same_text(PyObject *one, PyObject *other) noexcept nogil  # whether two str of equal hash are equal
 
 
 cdef extern from "Python.h":
@@ -37,7 +37,7 @@ cdef struct boxed_key:
     Py_hash_t hash
 
 
-cdef inline uint64_t key_hold(object key, Py_hash_t hashed) noexcept:
+cdef inline uint64_t cache_keys_hold(object key, Py_hash_t hashed) noexcept:
     """The word for a key, with a reference of its own; 0 when there is no memory."""
     cdef PyObject *plain = <PyObject *>key
     cdef boxed_key *box
@@ -53,24 +53,24 @@ cdef inline uint64_t key_hold(object key, Py_hash_t hashed) noexcept:
     return <uintptr_t>plain
 
 
-cdef inline PyObject *key_object(uint64_t held) noexcept nogil:
+cdef inline PyObject *cache_keys_object(uint64_t held) noexcept nogil:
     return (<boxed_key *><uintptr_t>(held - 1)).key if held & 1 else <PyObject *><uintptr_t>held
 
 
-cdef inline Py_hash_t key_hash(uint64_t held) noexcept nogil:
-    return (<boxed_key *><uintptr_t>(held - 1)).hash if held & 1 else keys_plain_hash(<PyObject *><uintptr_t>held)
+cdef inline Py_hash_t cache_keys_hash(uint64_t held) noexcept nogil:
+    return (<boxed_key *><uintptr_t>(held - 1)).hash if held & 1 else cache_keys_plain_hash(<PyObject *><uintptr_t>held)
 
 
-cdef inline void key_release(uint64_t held) noexcept:
+cdef inline void cache_keys_release(uint64_t held) noexcept:
     """Give the word and its reference back; Python code can run."""
-    cdef PyObject *key = key_object(held)
+    cdef PyObject *key = cache_keys_object(held)
     if held & 1:
         PyMem_Free(<void *><uintptr_t>(held - 1))
     Py_DECREF(<object>key)
 
 
 # Differs between processes, as the hash of text does, so that colliding whole numbers cannot be prepared in advance.
-cdef inline uint32_t key_tag(Py_hash_t hashed, uint64_t salt) noexcept nogil:
+cdef inline uint32_t cache_keys_tag(Py_hash_t hashed, uint64_t salt) noexcept nogil:
     """A hash spread over 32 bits: Python's own is as regular as the numbers it is of."""
     cdef uint64_t mixed = (<uint64_t>hashed ^ salt) * 0x9E3779B97F4A7C15u
     mixed = (mixed ^ (mixed >> 32)) * 0xD6E8FEB86659FD93u

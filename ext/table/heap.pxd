@@ -13,7 +13,7 @@ from libc.string cimport memset
 from table.slab cimport SLAB_NONE, slab, slab_at, slab_link
 
 
-cdef struct ranked_entry:
+cdef struct heap_entry:
     double expires
     slab_link link
     uint32_t place          # in the heap
@@ -55,7 +55,7 @@ cdef inline bint _heap_before(const heap_node *one, const heap_node *other) noex
 
 cdef inline void _heap_put(expiry_heap *self, const slab *entries, uint32_t place, const heap_node *node) noexcept nogil:
     self.nodes[place] = node[0]
-    (<ranked_entry *>slab_at(entries, node.handle)).place = place
+    (<heap_entry *>slab_at(entries, node.handle)).place = place
 
 
 cdef inline void _heap_settle(expiry_heap *self, const slab *entries, uint32_t place, heap_node node) noexcept nogil:
@@ -99,7 +99,7 @@ cdef inline int heap_insert(expiry_heap *self, const slab *entries, uint32_t han
 
 
 cdef inline void heap_remove(expiry_heap *self, const slab *entries, uint32_t handle) noexcept nogil:
-    cdef uint32_t place = (<ranked_entry *>slab_at(entries, handle)).place
+    cdef uint32_t place = (<heap_entry *>slab_at(entries, handle)).place
     self.count -= 1
     if place != self.count:
         _heap_settle(self, entries, place, self.nodes[self.count])
@@ -109,7 +109,7 @@ cdef inline void heap_remove(expiry_heap *self, const slab *entries, uint32_t ha
 
 cdef inline void heap_move(expiry_heap *self, const slab *entries, uint32_t handle, uint64_t sequence) noexcept nogil:
     """Follow a change of the entry's expiry; a sequence of 0 keeps the one it has."""
-    cdef uint32_t place = (<ranked_entry *>slab_at(entries, handle)).place
+    cdef uint32_t place = (<heap_entry *>slab_at(entries, handle)).place
     cdef heap_node node = self.nodes[place]
     node.expires = slab_at(entries, handle).expires
     if sequence:
@@ -125,7 +125,7 @@ cdef inline int heap_check(const expiry_heap *self, const slab *entries) noexcep
         node = &self.nodes[place]
         if place > 0 and not _heap_before(&self.nodes[(place - 1) // 2], node):
             return 1
-        if (<ranked_entry *>slab_at(entries, node.handle)).place != place:
+        if (<heap_entry *>slab_at(entries, node.handle)).place != place:
             return 2
         if slab_at(entries, node.handle).expires != node.expires:
             return 3

@@ -7,13 +7,16 @@ Session ids may be chosen by an attacker (``delete_one`` takes any), so a tag is
 who does not know the secret cannot make ids collide. Entries merge by maximum, so repeated, late or reordered messages are harmless.
 """
 
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t, uint8_t
 from libc.string cimport memcmp, memcpy
 
-from table.directory cimport expiring_table, table_bytes, table_expires, table_first, table_free, table_init, table_next, table_place
+from table.directory cimport (
+    directory_bytes, directory_expires, directory_first, directory_free, directory_init,
+    directory_next, directory_place, expiring_table,
+)
 from table.rows cimport cell
-from table.table cimport table_check, table_insert, table_move, table_reclaim, table_reclaim_all, table_remove
-from table.tags cimport secret_tag
+from table.table cimport table_check, table_insert, table_move, table_reclaim, table_reclaim_all
+from table.tags cimport tags_mix
 from table.wheel cimport wheel_observe
 
 
@@ -43,77 +46,77 @@ cdef struct revocation_table:
     double looked_at         # and the time
 
 
-cdef inline uint32_t _revocation_tag(const uint8_t *id, const uint64_t *secret) noexcept nogil:
+cdef inline uint32_t _revocation_table_tag(const uint8_t *id, const uint64_t *secret) noexcept nogil:
     cdef uint64_t[2] words
     words[1] = 0
     memcpy(words, id, ID_BYTES)
-    return secret_tag(words[0], words[1], secret)
+    return tags_mix(words[0], words[1], secret)
 
 
-cdef inline uint32_t _revocation_tag_of(const cell *held, const void *secret) noexcept nogil:
-    return _revocation_tag((<const revocation *>held).id, <const uint64_t *>secret)
+cdef inline uint32_t _revocation_table_tag_of(const cell *held, const void *secret) noexcept nogil:
+    return _revocation_table_tag((<const revocation *>held).id, <const uint64_t *>secret)
 
 
-cdef inline void revocations_init(revocation_table *self, const uint8_t *secret) noexcept nogil:
+cdef inline void revocation_table_init(revocation_table *self, const uint8_t *secret) noexcept nogil:
     """``secret`` is 16 random bytes. The structure must stay where it is."""
     memcpy(self.secret, secret, sizeof(self.secret))
-    table_init(&self.entries, False, _revocation_tag_of, self.secret)
+    directory_init(&self.entries, False, _revocation_table_tag_of, self.secret)
 
 
-cdef inline void revocations_free(revocation_table *self) noexcept nogil:
-    table_free(&self.entries)
+cdef inline void revocation_table_free(revocation_table *self) noexcept nogil:
+    directory_free(&self.entries)
 
 
-cdef inline uint32_t revocations_count(const revocation_table *self) noexcept nogil:
+cdef inline uint32_t revocation_table_count(const revocation_table *self) noexcept nogil:
     """Entries, those included that are over but have not been reclaimed."""
     return self.entries.count
 
 
-cdef inline size_t revocations_bytes(const revocation_table *self) noexcept nogil:
-    return table_bytes(&self.entries) + sizeof(self.secret)
+cdef inline size_t revocation_table_bytes(const revocation_table *self) noexcept nogil:
+    return directory_bytes(&self.entries) + sizeof(self.secret)
 
 
-cdef inline revocation *_revocation_find(const revocation_table *self, const uint8_t *id, uint32_t tag, table_place *place) noexcept nogil:
-    cdef cell *held = table_first(&self.entries, tag, place)
+cdef inline revocation *_revocation_table_find(const revocation_table *self, const uint8_t *id, uint32_t tag, directory_place *place) noexcept nogil:
+    cdef cell *held = directory_first(&self.entries, tag, place)
     while held != NULL and memcmp((<revocation *>held).id, id, ID_BYTES) != 0:
-        held = table_next(&self.entries, place)
+        held = directory_next(&self.entries, place)
     return <revocation *>held
 
 
-cdef inline bint revocations_have_news(const revocation_table *self, double now) noexcept nogil:
+cdef inline bint revocation_table_have_news(const revocation_table *self, double now) noexcept nogil:
     """Whether the owner has to take in news before a lookup: where the doorbell rang, and once a second whatever it says."""
     if not self.is_fed:
         return False
     return self.doorbell == NULL or self.doorbell[0] != self.heard or not self.looked_at <= now < self.looked_at + LONGEST_TRUST
 
 
-cdef inline bint revocations_refuse(const revocation_table *self, const uint8_t *id, uint32_t generation, double now) noexcept nogil:
+cdef inline bint revocation_table_refuse(const revocation_table *self, const uint8_t *id, uint32_t generation, double now) noexcept nogil:
     """Whether access tokens of that generation of the session are refused."""
-    cdef table_place place
-    cdef const revocation *entry = _revocation_find(self, id, _revocation_tag(id, self.secret), &place)
-    return entry != NULL and generation < entry.before and now < table_expires(&self.entries, place.home, place.slot)[0]
+    cdef directory_place place
+    cdef const revocation *entry = _revocation_table_find(self, id, _revocation_table_tag(id, self.secret), &place)
+    return entry != NULL and generation < entry.before and now < directory_expires(&self.entries, place.home, place.slot)[0]
 
 
-cdef inline void revocations_reclaim_all(revocation_table *self, double now) noexcept nogil:
+cdef inline void revocation_table_reclaim_all(revocation_table *self, double now) noexcept nogil:
     """Forget everything that is over by the exact clock."""
     table_reclaim_all(&self.entries, now, NULL)
 
 
-cdef inline int revocations_add(revocation_table *self, const uint8_t *id, uint32_t before, double expires, double now) noexcept nogil:
+cdef inline int revocation_table_add(revocation_table *self, const uint8_t *id, uint32_t before, double expires, double now) noexcept nogil:
     """Refuse generations below ``before`` until ``expires``, or longer where an entry says so. -1 when there is no memory: nothing changed."""
-    cdef uint32_t tag = _revocation_tag(id, self.secret)
-    cdef table_place place
-    cdef revocation *entry = _revocation_find(self, id, tag, &place)
+    cdef uint32_t tag = _revocation_table_tag(id, self.secret)
+    cdef directory_place place
+    cdef revocation *entry = _revocation_table_find(self, id, tag, &place)
     cdef revocation added
     wheel_observe(&self.entries.wheel, now)
-    if entry != NULL and table_expires(&self.entries, place.home, place.slot)[0] <= now:
+    if entry != NULL and directory_expires(&self.entries, place.home, place.slot)[0] <= now:
         # It is over: what it refused is no longer to be remembered.
         entry.before = before
         table_move(&self.entries, &place, expires, True)
     elif entry != NULL:
         if before > entry.before:
             entry.before = before
-        if expires > table_expires(&self.entries, place.home, place.slot)[0]:
+        if expires > directory_expires(&self.entries, place.home, place.slot)[0]:
             table_move(&self.entries, &place, expires, False)
     else:
         memcpy(added.id, id, ID_BYTES)
@@ -124,6 +127,6 @@ cdef inline int revocations_add(revocation_table *self, const uint8_t *id, uint3
     return 0
 
 
-cdef inline int revocations_check(revocation_table *self) noexcept nogil:
+cdef inline int revocation_table_check(revocation_table *self) noexcept nogil:
     """Every invariant, for tests: 0, or the number of the rule that is broken."""
     return table_check(&self.entries)

@@ -20,16 +20,17 @@ from libc.string cimport memset
 
 from table.bucket cimport BUCKET_ROWS, bucket, bucket_mark, bucket_occupied
 from table.directory cimport (
-    DEEPEST_DIRECTORY, TABLE_CHAINED, expiring_table, table_bucket, table_cell, table_expires, table_free_slot, table_lower,
-    table_place, table_rebound, table_room, table_sequence, table_soonest_in, table_tidy,
+    DEEPEST_DIRECTORY, DIRECTORY_CHAINED, directory_bucket, directory_cell, directory_expires,
+    directory_free_slot, directory_lower, directory_place, directory_rebound, directory_room,
+    directory_sequence, directory_soonest_in, directory_tidy, expiring_table,
 )
 from table.heap cimport heap_check, heap_first
 from table.removed cimport removed_put, removed_queue, removed_reserve
 from table.rows cimport ROW_ENTRIES, cell, rows_owner
 from table.slab cimport SLAB_NONE, slab_at, slab_check
 from table.wheel cimport (
-    wheel_begin_round, wheel_check, wheel_linked, wheel_lowest_bit, wheel_next_due, wheel_next_in_round, wheel_observe, wheel_round,
-    wheel_schedule,
+    wheel_begin_round, wheel_check, wheel_linked, wheel_lowest_bit, wheel_next_due,
+    wheel_next_in_round, wheel_observe, wheel_round, wheel_schedule,
 )
 
 
@@ -46,83 +47,83 @@ cdef enum removal_reason:
 
 cdef inline int table_insert(expiring_table *self, uint32_t tag, double expires, const cell *held) noexcept nogil:
     """0, or -1 when there is no memory, and then no entry has changed."""
-    cdef uint32_t handle = table_room(self, tag)
-    cdef int slot = -1 if handle == SLAB_NONE else table_free_slot(self, handle)
+    cdef uint32_t handle = directory_room(self, tag)
+    cdef int slot = -1 if handle == SLAB_NONE else directory_free_slot(self, handle)
     cdef bucket *of
     if slot < 0:
         return -1
-    of = table_bucket(self, handle)
-    table_cell(self, of, <uint32_t>slot)[0] = held[0]
-    table_expires(self, of, <uint32_t>slot)[0] = expires
+    of = directory_bucket(self, handle)
+    directory_cell(self, of, <uint32_t>slot)[0] = held[0]
+    directory_expires(self, of, <uint32_t>slot)[0] = expires
     self.sequence += 1
     if self.ranked:
-        table_sequence(self, of, <uint32_t>slot)[0] = self.sequence
+        directory_sequence(self, of, <uint32_t>slot)[0] = self.sequence
     of.marks[slot] = bucket_mark(tag)
     of.used += 1
     self.count += 1
     self.version += 1
-    table_lower(self, handle, expires, self.sequence)
+    directory_lower(self, handle, expires, self.sequence)
     return 0
 
 
-cdef inline void table_move(expiring_table *self, const table_place *place, double expires, bint fresh) noexcept nogil:
+cdef inline void table_move(expiring_table *self, const directory_place *place, double expires, bint fresh) noexcept nogil:
     """Give the entry another expiry; a fresh one counts as set just now."""
     cdef bucket *of = place.home
     cdef uint64_t *sequence = NULL
     cdef bint was_first = False
-    table_expires(self, of, place.slot)[0] = expires
+    directory_expires(self, of, place.slot)[0] = expires
     if self.ranked:
-        sequence = table_sequence(self, of, place.slot)
+        sequence = directory_sequence(self, of, place.slot)
         was_first = sequence[0] == self.heap.nodes[of.place].sequence
         if fresh:
             self.sequence += 1
             sequence[0] = self.sequence
     if was_first:
-        table_rebound(self, place.handle)
+        directory_rebound(self, place.handle)
     else:
-        table_lower(self, place.handle, expires, sequence[0] if self.ranked else 0)
+        directory_lower(self, place.handle, expires, sequence[0] if self.ranked else 0)
 
 
-cdef inline void table_remove(expiring_table *self, const table_place *place) noexcept nogil:
+cdef inline void table_remove(expiring_table *self, const directory_place *place) noexcept nogil:
     cdef bucket *of = place.home
-    cdef bint was_first = self.ranked and table_sequence(self, of, place.slot)[0] == self.heap.nodes[of.place].sequence
+    cdef bint was_first = self.ranked and directory_sequence(self, of, place.slot)[0] == self.heap.nodes[of.place].sequence
     of.marks[place.slot] = 0
     of.used -= 1
     self.count -= 1
     self.version += 1
     if was_first:
-        table_rebound(self, place.handle)
-    table_tidy(self, place.handle)
+        directory_rebound(self, place.handle)
+    directory_tidy(self, place.handle)
 
 
-cdef inline bint table_soonest(const expiring_table *self, table_place *place) noexcept nogil:
+cdef inline bint table_soonest(const expiring_table *self, directory_place *place) noexcept nogil:
     """Of a table that evicts: which entry ends first and, of several, was set longest ago; False if there is none."""
     cdef uint64_t sequence
     place.handle = heap_first(&self.heap)
     if self.count == 0:
         return False
-    place.home = table_bucket(self, place.handle)
-    table_soonest_in(self, place.home, &sequence, &place.slot)
+    place.home = directory_bucket(self, place.handle)
+    directory_soonest_in(self, place.home, &sequence, &place.slot)
     return True
 
 
 cdef inline int _table_purge(expiring_table *self, uint32_t handle, double now, int *budget, removed_queue *removed) noexcept nogil:
     """Remove the bucket's entries that are due, one at least; -1 when there is no memory to queue them."""
-    cdef bucket *of = table_bucket(self, handle)
+    cdef bucket *of = directory_bucket(self, handle)
     cdef uint64_t occupied = bucket_occupied(of)
     cdef uint32_t slot
     cdef bint begun = False
     while occupied:
         slot = <uint32_t>wheel_lowest_bit(occupied)
         occupied &= occupied - 1
-        if table_expires(self, of, slot)[0] > now:
+        if directory_expires(self, of, slot)[0] > now:
             continue
         if begun and budget[0] <= 0:
             return 0
         if removed != NULL:
             if removed_reserve(removed, 1) < 0:
                 return -1
-            removed_put(removed, table_cell(self, of, slot), EXPIRED)
+            removed_put(removed, directory_cell(self, of, slot), EXPIRED)
         begun = True
         budget[0] -= REMOVAL_STEPS
         of.marks[slot] = 0
@@ -142,8 +143,8 @@ cdef inline int table_reclaim(expiring_table *self, double now, int budget, remo
         if handle == SLAB_NONE:
             return 0
         outcome = _table_purge(self, handle, now, &budget, removed)
-        table_rebound(self, handle)
-        table_tidy(self, handle)
+        directory_rebound(self, handle)
+        directory_tidy(self, handle)
         if outcome < 0:
             return -1
 
@@ -158,19 +159,19 @@ cdef inline int table_reclaim_all(expiring_table *self, double now, removed_queu
         handle = wheel_next_in_round(&self.wheel, &self.buckets, &round)
         if handle == SLAB_NONE:
             break
-        if table_bucket(self, handle).expires > now:
+        if directory_bucket(self, handle).expires > now:
             wheel_schedule(&self.wheel, &self.buckets, handle)
             continue
         outcome = _table_purge(self, handle, now, &unbounded, removed)
-        table_rebound(self, handle)
-        table_tidy(self, handle)
+        directory_rebound(self, handle)
+        directory_tidy(self, handle)
     return outcome
 
 
 # Every invariant, for tests
 
 cdef inline int _table_check_bucket(expiring_table *self, uint32_t handle, uint32_t *rows) noexcept nogil:
-    cdef bucket *of = table_bucket(self, handle)
+    cdef bucket *of = directory_bucket(self, handle)
     cdef uint64_t occupied = bucket_occupied(of), sequence
     cdef uint32_t slot, tag, used = 0, i
     if <uint32_t>(<uint64_t>of.prefix << of.depth) != 0 or of.rows_held > BUCKET_ROWS:
@@ -185,15 +186,15 @@ cdef inline int _table_check_bucket(expiring_table *self, uint32_t handle, uint3
         used += 1
         if slot >= of.rows_held * ROW_ENTRIES:
             return 53
-        tag = self.tag_of(table_cell(self, of, slot), self.context)
+        tag = self.tag_of(directory_cell(self, of, slot), self.context)
         if of.marks[slot] != bucket_mark(tag) or <uint64_t>(tag ^ of.prefix) << of.depth >> 32 != 0:
             return 54
-        if table_expires(self, of, slot)[0] < of.expires:
+        if directory_expires(self, of, slot)[0] < of.expires:
             return 55
     if used != of.used or wheel_linked(slab_at(&self.buckets, handle)) != (of.expires != INFINITY):
         return 56
     if self.ranked:
-        if of.expires != table_soonest_in(self, of, &sequence, &slot) or self.heap.nodes[of.place].sequence != sequence:
+        if of.expires != directory_soonest_in(self, of, &sequence, &slot) or self.heap.nodes[of.place].sequence != sequence:
             return 57
     return 0
 
@@ -209,26 +210,26 @@ cdef inline int _table_check_directory(expiring_table *self) noexcept nogil:
     memset(at_depth, 0, sizeof(at_depth))
     while place < <uint64_t>1 << self.depth:
         first = self.directory[place]
-        handle = first & ~TABLE_CHAINED
-        of = table_bucket(self, handle)
+        handle = first & ~DIRECTORY_CHAINED
+        of = directory_bucket(self, handle)
         if of.depth > self.depth or of.prefix != <uint32_t>(place << (32 - self.depth)):
             return 62
         span = <uint64_t>1 << (self.depth - of.depth)
         for i in range(span):
             if self.directory[place + i] != first:
                 return 63
-        if (first & TABLE_CHAINED != 0) != (of.next != SLAB_NONE):
+        if (first & DIRECTORY_CHAINED != 0) != (of.next != SLAB_NONE):
             return 64
         at_depth[of.depth] += 1
         while handle != SLAB_NONE:
-            if table_bucket(self, handle).prefix != of.prefix or table_bucket(self, handle).chained != (first & TABLE_CHAINED != 0):
+            if directory_bucket(self, handle).prefix != of.prefix or directory_bucket(self, handle).chained != (first & DIRECTORY_CHAINED != 0):
                 return 65
             broken = _table_check_bucket(self, handle, &rows)
             if broken:
                 return broken
             buckets += 1
-            entries += table_bucket(self, handle).used
-            handle = table_bucket(self, handle).next
+            entries += directory_bucket(self, handle).used
+            handle = directory_bucket(self, handle).next
         place += span
     for i in range(DEEPEST_DIRECTORY + 1):
         if at_depth[i] != self.at_depth[i]:

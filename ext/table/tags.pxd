@@ -21,6 +21,6 @@ cdef extern from *:
     uint64_t tags_folded_product(uint64_t a, uint64_t b) noexcept nogil
 
 
-cdef inline uint32_t secret_tag(uint64_t first, uint64_t last, const uint64_t *secret) noexcept nogil:
+cdef inline uint32_t tags_mix(uint64_t first, uint64_t last, const uint64_t *secret) noexcept nogil:
     """A folded 64 by 64 bit multiplication under the two words of the secret, as in wyhash."""
     return <uint32_t>(tags_folded_product(first ^ secret[0], last ^ secret[1]) >> 32)

@@ -25,7 +25,7 @@ it answers ``SLAB_NONE``, each time either releasing the entry or giving it back
 from libc.math cimport INFINITY, floor
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from table.slab cimport SLAB_FREE, SLAB_NONE, slab, slab_at, slab_entry, slab_link
+from table.slab cimport SLAB_NONE, slab, slab_at, slab_entry, slab_link
 
 
 cdef extern from *:

@@ -3,7 +3,7 @@
 Decoding is strict: one spelling for each sequence of bytes, and nothing else is taken. No Python object is touched.
 """
 
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint32_t, uint8_t
 
 
 cdef extern from *:

@@ -8,7 +8,7 @@ from cpython.dict cimport PyDict_GetItemWithError
 from cpython.float cimport PyFloat_AS_DOUBLE
 from cpython.long cimport PyLong_AsLongLongAndOverflow
 from cpython.ref cimport PyObject
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint32_t, uint8_t
 
 from token.base64url cimport base64url_decode
 
@@ -25,35 +25,35 @@ cdef enum:
     LONGEST_SUBJECT = 255   # characters
 
 
-cdef inline object copy_of(object value):
+cdef inline object claim_values_copy(object value):
     """A value that its receiver may change without changing anybody else's."""
     if type(value) is dict:
-        return {name: copy_of(item) for name, item in (<dict>value).items()}
+        return {name: claim_values_copy(item) for name, item in (<dict>value).items()}
     if type(value) is list:
-        return [copy_of(item) for item in <list>value]
+        return [claim_values_copy(item) for item in <list>value]
     return value
 
 
-cdef inline object value_in(dict claims, str name):
+cdef inline object claim_values_find(dict claims, str name):
     """The value of a claim; None, which no claim may be, where there is no such claim."""
     cdef PyObject* found = PyDict_GetItemWithError(claims, name)
     return None if found == NULL else <object>found
 
 
-cdef inline bint is_subject(object value) except -1:
+cdef inline bint claim_values_is_subject(object value) except -1:
     if type(value) is not str or not 0 < PyUnicode_GET_LENGTH(value) <= LONGEST_SUBJECT:
         return False
     return PyUnicode_FindChar(value, 0, 0, PyUnicode_GET_LENGTH(value), 1) < 0
 
 
-cdef inline bint session_id_in(object value, uint8_t* id):
+cdef inline bint claim_values_session_id(object value, uint8_t* id):
     """Whether it is a session's public id; if so, its 12 bytes are written."""
     if type(value) is not str or PyUnicode_GET_LENGTH(value) != SESSION_ID_LENGTH or not PyUnicode_IS_ASCII(value):
         return False
     return base64url_decode(PyUnicode_1BYTE_DATA(value), SESSION_ID_LENGTH, id) >= 0
 
 
-cdef inline bint generation_in(object value, uint32_t* generation):
+cdef inline bint claim_values_generation(object value, uint32_t* generation):
     """Whether it is a generation of a session's tokens, an int from 0 to 2**32 - 2; if so, it is written."""
     cdef int is_out_of_range = 0
     cdef long long number
@@ -66,7 +66,7 @@ cdef inline bint generation_in(object value, uint32_t* generation):
     return True
 
 
-cdef inline bint date_in(object value, double* seconds):
+cdef inline bint claim_values_date(object value, double* seconds):
     """Whether it is a NumericDate (RFC 7519, section 2) of sensible size; if so, it is written. Past 2**53, whole seconds get lost in JSON."""
     cdef int is_out_of_range = 0
     cdef long long whole
@@ -82,7 +82,7 @@ cdef inline bint date_in(object value, double* seconds):
     return False
 
 
-cdef inline bint is_audience(object given):
+cdef inline bint claim_values_is_audience(object given):
     """Whether an ``aud`` is a text or an array of them, at least one and none of them empty (RFC 7519, section 4.1.3)."""
     if type(given) is str:
         return PyUnicode_GET_LENGTH(given) > 0
@@ -94,7 +94,7 @@ cdef inline bint is_audience(object given):
     return len(<list>given) > 0
 
 
-cdef inline bint accepts(tuple wanted, object given) except -1:
+cdef inline bint claim_values_accepts(tuple wanted, object given) except -1:
     """Whether an ``aud`` that is well-formed names one of these audiences."""
     cdef str one
     cdef str other

@@ -65,9 +65,9 @@ cdef extern from *:
         void *outer;
         void *scratch;
         unsigned int size;
-    } keyed_hash;
+    } evp_hmac;
 
-    static inline void keyed_hash_free(keyed_hash *hash) {
+    static inline void evp_hmac_free(evp_hmac *hash) {
         if (evp_is_loaded) {
             evp.state_free(hash->inner);
             evp.state_free(hash->outer);
@@ -76,7 +76,7 @@ cdef extern from *:
         memset(hash, 0, sizeof(*hash));
     }
 
-    static inline int keyed_hash_take_in(void *state, const void *digest, const unsigned char *key, size_t length, unsigned char pad, size_t block) {
+    static inline int evp_hmac_take_in(void *state, const void *digest, const unsigned char *key, size_t length, unsigned char pad, size_t block) {
         unsigned char padded[EVP_LARGEST_BLOCK];
         size_t position;
         int done;
@@ -89,7 +89,7 @@ cdef extern from *:
     }
 
     /* Keys a hash of zeros. Returns 0, and leaves zeros, where libcrypto is not there or refuses. */
-    static inline int keyed_hash_init(keyed_hash *hash, const char *name, size_t block, const unsigned char *key, size_t length) {
+    static inline int evp_hmac_init(evp_hmac *hash, const char *name, size_t block, const unsigned char *key, size_t length) {
         unsigned char shortened[EVP_LARGEST_DIGEST];
         const void *digest = evp_is_loaded ? evp.digest_by_name(name) : NULL;
         int done = 0;
@@ -107,17 +107,17 @@ cdef extern from *:
                 key = shortened;
                 length = size;
             }
-            done = done && keyed_hash_take_in(hash->inner, digest, key, length, 0x36, block)
-                && keyed_hash_take_in(hash->outer, digest, key, length, 0x5c, block);
+            done = done && evp_hmac_take_in(hash->inner, digest, key, length, 0x36, block)
+                && evp_hmac_take_in(hash->outer, digest, key, length, 0x5c, block);
             evp.cleanse(shortened, sizeof(shortened));
         }
         if (!done)
-            keyed_hash_free(hash);
+            evp_hmac_free(hash);
         return done;
     }
 
     /* Writes the HMAC of a message. Returns how many bytes that are, or 0 where it could not be made. */
-    static inline unsigned int keyed_hash_digest(keyed_hash *hash, const void *message, size_t length, unsigned char *target) {
+    static inline unsigned int evp_hmac_digest(evp_hmac *hash, const void *message, size_t length, unsigned char *target) {
         unsigned int size = 0;
         if (hash->inner == NULL)
             return 0;
@@ -131,9 +131,9 @@ cdef extern from *:
     typedef struct {
         void *fresh;
         void *scratch;
-    } plain_hash;
+    } evp_hash;
 
-    static inline int plain_hash_init(plain_hash *hash, const char *name) {
+    static inline int evp_hash_init(evp_hash *hash, const char *name) {
         const void *digest = evp_is_loaded ? evp.digest_by_name(name) : NULL;
         if (digest == NULL)
             return 0;
@@ -148,7 +148,7 @@ cdef extern from *:
     }
 
     /* Writes the digest of two pieces, one after the other. Returns how many bytes that are, or 0 where it could not be made. */
-    static inline unsigned int plain_hash_digest(plain_hash *hash, const void *first, size_t first_length, const void *second, size_t second_length,
+    static inline unsigned int evp_hash_digest(evp_hash *hash, const void *first, size_t first_length, const void *second, size_t second_length,
                                           unsigned char *target) {
         unsigned int size = 0;
         if (hash->fresh != NULL && evp.state_copy(hash->scratch, hash->fresh) && evp.update(hash->scratch, first, first_length)
@@ -158,7 +158,7 @@ cdef extern from *:
     }
 
     /* Writes an HMAC whose key is used this once, and no longer than a block. */
-    static inline unsigned int plain_hash_hmac(plain_hash *hash, size_t block, const unsigned char *key, size_t length, const void *message,
+    static inline unsigned int evp_hash_hmac(evp_hash *hash, size_t block, const unsigned char *key, size_t length, const void *message,
                                         size_t message_length, unsigned char *target) {
         unsigned char padded[EVP_LARGEST_BLOCK];
         unsigned int size = 0;
@@ -168,11 +168,11 @@ cdef extern from *:
         memset(padded, 0x36, block);
         for (position = 0; position < length; position++)
             padded[position] ^= key[position];
-        size = plain_hash_digest(hash, padded, block, message, message_length, target);
+        size = evp_hash_digest(hash, padded, block, message, message_length, target);
         for (position = 0; position < block; position++)
             padded[position] ^= 0x36 ^ 0x5c;
         if (size)
-            size = plain_hash_digest(hash, padded, block, target, size, target);
+            size = evp_hash_digest(hash, padded, block, target, size, target);
         evp.cleanse(padded, sizeof(padded));
         return size;
     }
@@ -181,26 +181,26 @@ cdef extern from *:
         return evp.compare(one, other, length) == 0;
     }
     """
-    ctypedef struct keyed_hash:
+    ctypedef struct evp_hmac:
         pass
-    ctypedef struct plain_hash:
+    ctypedef struct evp_hash:
         pass
     const int EVP_LARGEST_DIGEST
     bint evp_load(const char *path)
-    bint keyed_hash_init(keyed_hash *hash, const char *name, size_t block, const uint8_t *key, size_t length)
-    void keyed_hash_free(keyed_hash *hash)
-    unsigned int keyed_hash_digest(keyed_hash *hash, const void *message, size_t length, uint8_t *target)
-    bint plain_hash_init(plain_hash *hash, const char *name)
-    unsigned int plain_hash_digest(
-        plain_hash *hash, const void *first, size_t first_length, const void *second, size_t second_length, uint8_t *target)
-    unsigned int plain_hash_hmac(
-        plain_hash *hash, size_t block, const uint8_t *key, size_t length, const void *message, size_t message_length, uint8_t *target)
+    bint evp_hmac_init(evp_hmac *hash, const char *name, size_t block, const uint8_t *key, size_t length)
+    void evp_hmac_free(evp_hmac *hash)
+    unsigned int evp_hmac_digest(evp_hmac *hash, const void *message, size_t length, uint8_t *target)
+    bint evp_hash_init(evp_hash *hash, const char *name)
+    unsigned int evp_hash_digest(
+        evp_hash *hash, const void *first, size_t first_length, const void *second, size_t second_length, uint8_t *target)
+    unsigned int evp_hash_hmac(
+        evp_hash *hash, size_t block, const uint8_t *key, size_t length, const void *message, size_t message_length, uint8_t *target)
     bint evp_equal(const void *one, const void *other, size_t length) nogil
 
 
-cdef inline bint keyed_hash_for(keyed_hash *hash, str algorithm, bytes secret) except -1:
+cdef inline bint evp_hmac_for(evp_hmac *hash, str algorithm, bytes secret) except -1:
     """Keys a hash of zeros for ``HS256``, ``HS384`` or ``HS512``. False, and it stays zeros, where that can't be done here."""
-    return keyed_hash_init(
+    return evp_hmac_init(
         hash,
         b"SHA256" if algorithm == "HS256" else b"SHA384" if algorithm == "HS384" else b"SHA512",
         64 if algorithm == "HS256" else 128,

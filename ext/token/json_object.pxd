@@ -10,7 +10,7 @@ from cpython.ref cimport PyObject
 from libc.string cimport memchr
 
 
-cdef inline dict parse_json_object(object loads, bytes text, int deepest):
+cdef inline dict json_object_parse(object loads, bytes text, int deepest):
     """The object that a text is; None where it is anything else, has a name twice in one object, or is nested too deeply."""
     cdef Py_ssize_t members
     cdef Py_ssize_t length = PyBytes_GET_SIZE(text)
@@ -20,16 +20,16 @@ cdef inline dict parse_json_object(object loads, bytes text, int deepest):
         return None
     if type(parsed) is not dict:
         return None
-    members = count_members(parsed, deepest)
+    members = _json_object_members(parsed, deepest)
     if members < 0:
         return None
     # Strings can hold colons, so there may be more than members; that there are no more settles it without a look at the strings.
-    if members != count_all_colons(PyBytes_AS_STRING(text), length) and members != count_colons(PyBytes_AS_STRING(text), length):
+    if members != _json_object_all_colons(PyBytes_AS_STRING(text), length) and members != _json_object_colons(PyBytes_AS_STRING(text), length):
         return None
     return <dict>parsed
 
 
-cdef inline Py_ssize_t count_members(object value, int levels) except -2:
+cdef inline Py_ssize_t _json_object_members(object value, int levels) except -2:
     """How many members the objects in a parsed value have in all; -1 where it has more levels than these."""
     cdef Py_ssize_t members = 0
     cdef Py_ssize_t position = 0
@@ -40,22 +40,22 @@ cdef inline Py_ssize_t count_members(object value, int levels) except -2:
     if type(value) is dict:
         members = len(<dict>value)
         while found >= 0 and PyDict_Next(value, &position, NULL, &item):
-            found = count_members_below(<object>item, levels)
+            found = _json_object_members_below(<object>item, levels)
             members += found
     else:
         for one in <list>value:
-            found = count_members_below(one, levels)
+            found = _json_object_members_below(one, levels)
             members += found
             if found < 0:
                 break
     return members if found >= 0 else -1
 
 
-cdef inline Py_ssize_t count_members_below(object value, int levels) except -2:
-    return count_members(value, levels - 1) if type(value) is dict or type(value) is list else 0
+cdef inline Py_ssize_t _json_object_members_below(object value, int levels) except -2:
+    return _json_object_members(value, levels - 1) if type(value) is dict or type(value) is list else 0
 
 
-cdef inline Py_ssize_t count_all_colons(const char* text, Py_ssize_t length) noexcept nogil:
+cdef inline Py_ssize_t _json_object_all_colons(const char* text, Py_ssize_t length) noexcept nogil:
     cdef const char* end = text + length
     cdef Py_ssize_t colons = 0
     while True:
@@ -66,7 +66,7 @@ cdef inline Py_ssize_t count_all_colons(const char* text, Py_ssize_t length) noe
         text += 1
 
 
-cdef inline Py_ssize_t count_colons(const char* text, Py_ssize_t length) noexcept nogil:
+cdef inline Py_ssize_t _json_object_colons(const char* text, Py_ssize_t length) noexcept nogil:
     """The colons of a well-formed JSON text that stand outside its strings."""
     cdef Py_ssize_t colons = 0
     cdef Py_ssize_t position = 0
