@@ -1,17 +1,19 @@
-"""ExpiringCache: a mapping whose entries end by themselves; the compiled twin of ``tokenwheel._pure.cache``.
+"""ExpiringCache, as Python sees it: the compiled twin of ``tokenwheel._pure.cache``.
 
-Python's side alone belongs here: keys, values, clocks, callbacks, and what may happen while Python code runs. The structure
-is in ``table.pxd`` and below; nothing here knows a slot, a link or a segment.
+Only Python's side belongs here: hashes and comparisons of keys, clocks, callbacks, and what may
+happen while Python code runs. What holds the entries is ``table/``; references to keys and values
+are ``table/cache_contents.pxd``'s, and the garbage collector's view of them is
+``table/cache_collector.pxd``'s. Nothing here knows a bucket, a row or a link. It has more than 500
+lines since a mapping has twenty methods, and a C attribute can be reached only from its own module.
 
 The rules that make it safe:
-- Python code can run in ``__hash__`` and ``__eq__`` of keys, in the clock, in ``on_remove``, and when an object is released;
-  and whatever runs may use this very cache. So each operation asks the hash and the clock first, then looks the key up (a
-  lookup that finds the table changed after an ``__eq__`` starts again, as ``dict`` does), then changes the table in one go
-  without running any Python code, and only then releases objects and calls back (``drain``).
-- What is removed waits in a queue. The outermost operation works it off; a nested one only adds to it. Where nobody wants to be told,
-  an explicit change releases what it removed itself.
-- Keys and values are owned by the table's entries as bare pointers, shown to the garbage collector by ``traverse`` below,
-  which looks at them only while at least one is of a type that can take part in a cycle.
+- Python code can run in ``__hash__`` and ``__eq__`` of keys, in the clock, in ``on_remove``, and
+  when an object is released; and whatever runs may use this very cache. So each operation asks the
+  hash and the clock first, then looks the key up (a lookup that finds the table changed after an
+  ``__eq__`` starts again, as ``dict`` does), then changes the table in one go without running any
+  Python code, and only then releases objects and calls back (``drain``).
+- What is removed waits in a queue. The outermost operation works it off; a nested one only adds to
+  it. Where nobody wants to be told, an explicit change releases what it removed itself.
 - Without the GIL, every look at the table is inside a critical section on the cache.
 """
 
@@ -22,36 +24,35 @@ from types import BuiltinFunctionType, GenericAlias
 
 cimport cython
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check
-from cpython.mem cimport PyMem_Free, PyMem_Realloc
-from cpython.object cimport (
-    inquiry, Py_EQ, PyObject_Hash, PyObject_RichCompareBool, PyTypeObject, traverseproc,
-)
-from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF, PyObject
+from cpython.object cimport Py_EQ, PyObject_Hash, PyObject_RichCompareBool, PyTypeObject
+from cpython.ref cimport Py_INCREF, Py_XDECREF, PyObject
 from libc.math cimport INFINITY
 from libc.stdint cimport uint32_t, uint64_t, uintptr_t
 
-from table.bucket cimport bucket, bucket_occupied
 from clock cimport clock_glance, clock_monotonic
-from table.directory cimport (
-    directory_bucket, directory_bytes, directory_cell, directory_expires, directory_first,
-    directory_first_bucket, directory_free, directory_init, directory_next, directory_place,
-    expiring_table,
+from table.cache_collector cimport cache_collector_install
+from table.cache_contents cimport (
+    cache_contents, cache_contents_bytes, cache_contents_check, cache_contents_collectables,
+    cache_contents_detach, cache_contents_free, cache_contents_init, cache_contents_queue_all,
+    cache_contents_release, cache_contents_release_table, cache_contents_take, cache_contents_value,
 )
 from table.cache_keys cimport (
     cache_keys_hash, cache_keys_hold, cache_keys_object, cache_keys_release, cache_keys_same_text,
-    cache_keys_tag, PyUnicode_CheckExact,
+    cache_keys_tag,
 )
-from table.removed cimport (
-    removal, removed_at, removed_free, removed_init, removed_put, removed_queue, removed_reserve,
-    removed_take,
+from table.directory cimport (
+    directory_begin, directory_each, directory_ends, directory_first, directory_held,
+    directory_next, directory_place, expiring_table,
 )
+from table.removed cimport removal, removed_put, removed_reserve
 from table.rows cimport cell
-from table.slab cimport SLAB_NONE, slab_next_used
 from table.table cimport (
-    DELETED, EVICTED, EXPIRED, REPLACED, table_check, table_insert, table_move, table_reclaim,
-    table_reclaim_all, table_remove, table_soonest,
+    DELETED, EVICTED, EXPIRED, REPLACED, table_insert, table_move, table_reclaim, table_reclaim_all,
+    table_remove, table_soonest,
 )
-from table.wheel cimport wheel_idle, wheel_lowest_bit, wheel_observe
+from table.walk cimport table_walk, walk_free, walk_next
+from table.wheel cimport wheel_idle, wheel_observe
+from unicode cimport PyUnicode_CheckExact
 
 from tokenwheel.errors import ConfigurationError, InvalidArgument
 from tokenwheel.events import RemovalReason
@@ -87,20 +88,6 @@ cdef uint64_t SALT = <uint64_t>PyObject_Hash("tokenwheel")
 
 cdef uint32_t tag_of(const cell *held, const void *context) noexcept nogil:
     return cache_keys_tag(cache_keys_hash(held.first), SALT)
-
-
-cdef inline PyObject *value_of(const cell *held) noexcept nogil:
-    return <PyObject *><uintptr_t>held.last
-
-
-cdef inline size_t collectables(const cell *held) noexcept:
-    """How many of an entry's two objects are of types the garbage collector follows."""
-    return PyObject_IS_GC(cache_keys_object(held.first)) + PyObject_IS_GC(value_of(held))
-
-
-cdef inline void release(const cell *held) noexcept:
-    cache_keys_release(held.first)
-    Py_DECREF(<object>value_of(held))
 
 
 cdef double lifetime_of(object ttl) except -1.0:
@@ -145,17 +132,13 @@ cdef class ExpiringCache:
     cdef object __weakref__
     cdef object on_remove
     cdef object clock
-    cdef expiring_table table
-    cdef removed_queue removed
+    cdef cache_contents contents
     cdef double lifetime
-    cdef size_t collectable     # references held to objects of types the garbage collector follows
     cdef uint32_t maxsize
     cdef bint plain_clock       # whether the clock can be read without running Python code
-    cdef bint draining
 
     def __cinit__(self, *args, **options):
-        directory_init(&self.table, False, tag_of, NULL)
-        removed_init(&self.removed)
+        cache_contents_init(&self.contents, False, tag_of)
         self.lifetime = INFINITY
         self.maxsize = LARGEST
         self.clock = monotonic
@@ -172,10 +155,10 @@ cdef class ExpiringCache:
             raise ConfigurationError("on_remove must be callable, or None")
         if not callable(clock):
             raise ConfigurationError("clock must be callable")
-        if self.table.count or self.removed.count:
+        if self.contents.table.count or self.contents.removed.count:
             raise ConfigurationError("an ExpiringCache can be constructed only once")
-        directory_free(&self.table)
-        directory_init(&self.table, maxsize is not None, tag_of, NULL)
+        cache_contents_free(&self.contents)
+        cache_contents_init(&self.contents, maxsize is not None, tag_of)
         self.maxsize = LARGEST if maxsize is None or maxsize > LARGEST else maxsize
         self.lifetime = lifetime
         self.on_remove = on_remove
@@ -183,11 +166,7 @@ cdef class ExpiringCache:
         self.plain_clock = clock is monotonic and isinstance(clock, BuiltinFunctionType) and clock_monotonic(&reading) == 0
 
     def __dealloc__(self):
-        cdef removal taken
-        release_all(&self.table)
-        while removed_take(&self.removed, &taken):
-            release(&taken.held)
-        removed_free(&self.removed)
+        cache_contents_free(&self.contents)
 
     # Reading
 
@@ -216,7 +195,7 @@ cdef class ExpiringCache:
         cdef directory_place place
         with cython.critical_section(self):
             if self.find(key, hashed, &place):
-                expires = directory_expires(&self.table, place.home, place.slot)[0]
+                expires = directory_ends(&self.contents.table, &place)
             self.reclaim(now, READ_BUDGET)
         self.settle()
         if expires <= now:
@@ -225,7 +204,7 @@ cdef class ExpiringCache:
 
     def __len__(self):
         self.expire()
-        return self.table.count
+        return self.contents.table.count
 
     def __iter__(self):
         return Walk.__new__(Walk, self, 0)
@@ -248,7 +227,7 @@ cdef class ExpiringCache:
         return dict(self.items()) == dict(other.items())
 
     def __repr__(self):
-        return f"<{type(self).__name__} of {self.table.count} entries>"
+        return f"<{type(self).__name__} of {self.contents.table.count} entries>"
 
     # Changing
 
@@ -304,10 +283,10 @@ cdef class ExpiringCache:
         cdef directory_place place
         cdef bint live = False
         with cython.critical_section(self):
-            if self.find(key, hashed, &place) and directory_expires(&self.table, place.home, place.slot)[0] > now:
+            if self.find(key, hashed, &place) and directory_ends(&self.contents.table, &place) > now:
                 live = True
-                wheel_observe(&self.table.wheel, now)
-                table_move(&self.table, &place, now + lifetime, False)
+                wheel_observe(&self.contents.table.wheel, now)
+                table_move(&self.contents.table, &place, now + lifetime, False)
             self.reclaim(now, WRITE_BUDGET)
         self.settle()
         return live
@@ -346,11 +325,11 @@ cdef class ExpiringCache:
             found = self.some_live(now, &place)
             if found:
                 self.reserve_removed(1)
-                held = directory_cell(&self.table, place.home, place.slot)
+                held = directory_held(&self.contents.table, &place)
                 key = <object>cache_keys_object(held.first)
-                value = <object>value_of(held)
-                removed_put(&self.removed, held, DELETED)
-                table_remove(&self.table, &place)
+                value = <object>cache_contents_value(held)
+                removed_put(&self.contents.removed, held, DELETED)
+                table_remove(&self.contents.table, &place)
             self.reclaim(now, WRITE_BUDGET)
         self.settle()
         if not found:
@@ -363,9 +342,9 @@ cdef class ExpiringCache:
         cdef uint32_t before, after
         cdef int outcome
         with cython.critical_section(self):
-            before = self.table.count
-            outcome = table_reclaim_all(&self.table, now, &self.removed)
-            after = self.table.count
+            before = self.contents.table.count
+            outcome = table_reclaim_all(&self.contents.table, now, &self.contents.removed)
+            after = self.contents.table.count
         self.settle()
         if outcome < 0:
             raise MemoryError
@@ -376,10 +355,10 @@ cdef class ExpiringCache:
         cdef double now = self.now()
         cdef expiring_table old
         with cython.critical_section(self):
-            if self.on_remove is not None:
-                self.queue_all(now)
-            detach(self, &old)
-        release_all(&old)
+            if self.on_remove is not None and cache_contents_queue_all(&self.contents, now) < 0:
+                raise MemoryError
+            cache_contents_detach(&self.contents, &old)
+        cache_contents_release_table(&old)
         self.settle()
 
     # Refusals and views of the inside
@@ -395,23 +374,17 @@ cdef class ExpiringCache:
 
     def _nbytes(self):
         """Bytes held, keys and values not counted."""
-        return directory_bytes(&self.table) + self.removed.room * sizeof(removal)
+        return cache_contents_bytes(&self.contents)
 
     def _check(self):
         """Verify every invariant, for tests."""
-        cdef counted_collectables counted
-        cdef uint32_t number
-        cdef int broken
-        counted.count = 0
+        cdef const char *broken
         with cython.critical_section(self):
-            broken = table_check(&self.table)
-            each_held(&self.table, count_collectables, &counted)
-            for number in range(self.removed.count):
-                counted.count += collectables(&removed_at(&self.removed, number).held)
-            if broken == 0 and (counted.count != self.collectable or self.table.count > self.maxsize):
-                broken = 1
-        if broken:
-            raise AssertionError(f"invariant {broken} of the table is broken")
+            broken = cache_contents_check(&self.contents)
+            if broken == NULL and self.contents.table.count > self.maxsize:
+                broken = b"there are more entries than allowed"
+        if broken != NULL:
+            raise AssertionError((<bytes>broken).decode())
 
     # What the operations above are made of
 
@@ -438,7 +411,7 @@ cdef class ExpiringCache:
 
     @cython.final
     cdef inline bint is_live(self, const directory_place *place, double glanced) noexcept:
-        cdef double expires = directory_expires(&self.table, place.home, place.slot)[0]
+        cdef double expires = directory_ends(&self.contents.table, place)
         return expires > glanced and (expires - glanced > NEAR or expires > self.exactly(glanced))
 
     @cython.final
@@ -461,8 +434,8 @@ cdef class ExpiringCache:
         cdef PyObject *stored
         cdef bint equal
         while True:
-            version = self.table.version
-            held = directory_first(&self.table, cache_keys_tag(hashed, SALT), place)
+            version = self.contents.table.version
+            held = directory_first(&self.contents.table, cache_keys_tag(hashed, SALT), place)
             while held != NULL:
                 stored = cache_keys_object(held.first)
                 if stored == <PyObject *>key:
@@ -472,11 +445,11 @@ cdef class ExpiringCache:
                         equal = cache_keys_same_text(stored, <PyObject *>key)
                     else:
                         equal = self.compare(stored, key)
-                        if version != self.table.version:
+                        if version != self.contents.table.version:
                             break
                     if equal:
                         return True
-                held = directory_next(&self.table, place)
+                held = directory_next(&self.contents.table, place)
             else:
                 return False
 
@@ -494,8 +467,8 @@ cdef class ExpiringCache:
         value = MISSING
         with cython.critical_section(self):
             if self.find(key, hashed, &place) and self.is_live(&place, now):
-                value = <object>value_of(directory_cell(&self.table, place.home, place.slot))
-            if not wheel_idle(&self.table.wheel, now):
+                value = <object>cache_contents_value(directory_held(&self.contents.table, &place))
+            if not wheel_idle(&self.contents.table.wheel, now):
                 self.reclaim(self.exactly(now), READ_BUDGET)
         self.settle()
         return value
@@ -519,34 +492,34 @@ cdef class ExpiringCache:
     @cython.final
     cdef PyObject *replace(self, directory_place *place, object key, Py_hash_t hashed, object value, double now, double expires) except? NULL:
         """Set an entry anew. Its old value goes to the queue if anybody wants to know, else to the caller to release."""
-        cdef cell *held = directory_cell(&self.table, place.home, place.slot)
-        cdef bint live = directory_expires(&self.table, place.home, place.slot)[0] > now
-        cdef PyObject *old = value_of(held)
+        cdef cell *held = directory_held(&self.contents.table, place)
+        cdef bint live = directory_ends(&self.contents.table, place) > now
+        cdef PyObject *old = cache_contents_value(held)
         cdef cell leaving = held[0]
         cdef uint64_t word
-        wheel_observe(&self.table.wheel, now)
+        wheel_observe(&self.contents.table.wheel, now)
         if not live:
             self.reserve_removed(1)
             word = cache_keys_hold(key, hashed)
             if word == 0:
                 raise MemoryError
-            removed_put(&self.removed, held, EXPIRED)
+            removed_put(&self.contents.removed, held, EXPIRED)
             held.first = word
-            self.collectable += PyObject_IS_GC(<PyObject *>key)
+            self.contents.collectable += PyObject_IS_GC(<PyObject *>key)
             old = NULL
         elif self.on_remove is not None:
             self.reserve_removed(1)
             leaving.first = <uintptr_t>cache_keys_object(held.first)
             Py_INCREF(<object>cache_keys_object(held.first))
-            self.collectable += PyObject_IS_GC(cache_keys_object(held.first))
-            removed_put(&self.removed, &leaving, REPLACED)
+            self.contents.collectable += PyObject_IS_GC(cache_keys_object(held.first))
+            removed_put(&self.contents.removed, &leaving, REPLACED)
             old = NULL
         else:
-            self.collectable -= PyObject_IS_GC(old)
+            self.contents.collectable -= PyObject_IS_GC(old)
         Py_INCREF(value)
-        self.collectable += PyObject_IS_GC(<PyObject *>value)
+        self.contents.collectable += PyObject_IS_GC(<PyObject *>value)
         held.last = <uintptr_t><PyObject *>value
-        table_move(&self.table, place, expires, True)
+        table_move(&self.contents.table, place, expires, True)
         return old
 
     @cython.final
@@ -556,28 +529,28 @@ cdef class ExpiringCache:
         cdef cell held
         cdef cell *leaving
         cdef uint64_t leaving_key = 0
-        wheel_observe(&self.table.wheel, now)
-        if self.table.count >= self.maxsize:
-            if not self.table.ranked or not table_soonest(&self.table, &victim):
+        wheel_observe(&self.contents.table.wheel, now)
+        if self.contents.table.count >= self.maxsize:
+            if not self.contents.table.ranked or not table_soonest(&self.contents.table, &victim):
                 raise MemoryError
             self.reserve_removed(1)
-            leaving_key = directory_cell(&self.table, victim.home, victim.slot).first
+            leaving_key = directory_held(&self.contents.table, &victim).first
         held.first = cache_keys_hold(key, hashed)
         held.last = <uintptr_t><PyObject *>value
         if held.first == 0:
             raise MemoryError
-        if table_insert(&self.table, cache_keys_tag(hashed, SALT), expires, &held) < 0:
+        if table_insert(&self.contents.table, cache_keys_tag(hashed, SALT), expires, &held) < 0:
             cache_keys_release(held.first)
             raise MemoryError
         Py_INCREF(value)
-        self.collectable += collectables(&held)
+        self.contents.collectable += cache_contents_collectables(&held)
         if leaving_key:
             # The new entry may have split the bucket: look the old one up again.
-            leaving = directory_first(&self.table, cache_keys_tag(cache_keys_hash(leaving_key), SALT), &victim)
+            leaving = directory_first(&self.contents.table, cache_keys_tag(cache_keys_hash(leaving_key), SALT), &victim)
             while leaving.first != leaving_key:
-                leaving = directory_next(&self.table, &victim)
-            removed_put(&self.removed, leaving, EXPIRED if directory_expires(&self.table, victim.home, victim.slot)[0] <= now else EVICTED)
-            table_remove(&self.table, &victim)
+                leaving = directory_next(&self.contents.table, &victim)
+            removed_put(&self.contents.removed, leaving, EXPIRED if directory_ends(&self.contents.table, &victim) <= now else EVICTED)
+            table_remove(&self.contents.table, &victim)
         return 0
 
     @cython.final
@@ -591,50 +564,50 @@ cdef class ExpiringCache:
         value = MISSING
         with cython.critical_section(self):
             if self.find(key, hashed, &place):
-                held = directory_cell(&self.table, place.home, place.slot)[0]
+                held = directory_held(&self.contents.table, &place)[0]
                 live = self.is_live(&place, now)
                 released = live and self.on_remove is None
                 if released:
-                    self.collectable -= collectables(&held)
+                    self.contents.collectable -= cache_contents_collectables(&held)
                 else:
                     self.reserve_removed(1)
-                    removed_put(&self.removed, &held, DELETED if live else EXPIRED)
+                    removed_put(&self.contents.removed, &held, DELETED if live else EXPIRED)
                 if live:
-                    value = <object>value_of(&held)
-                table_remove(&self.table, &place)
-            if not wheel_idle(&self.table.wheel, now):
+                    value = <object>cache_contents_value(&held)
+                table_remove(&self.contents.table, &place)
+            if not wheel_idle(&self.contents.table.wheel, now):
                 self.reclaim(self.exactly(now), WRITE_BUDGET)
         if released:
-            release(&held)
+            cache_contents_release(&held)
         self.settle()
         return value
 
     @cython.final
     cdef inline void reclaim(self, double now, int budget) noexcept:
         """Without memory for the queue, what is due waits for another operation."""
-        table_reclaim(&self.table, now, budget, &self.removed)
+        table_reclaim(&self.contents.table, now, budget, &self.contents.removed)
 
     @cython.final
     cdef inline int reserve_removed(self, uint32_t more) except -1:
-        if removed_reserve(&self.removed, more) < 0:
+        if removed_reserve(&self.contents.removed, more) < 0:
             raise MemoryError
         return 0
 
     @cython.final
     cdef inline int settle(self) except -1:
         """Release, and tell of, what has been removed."""
-        if self.removed.count and not self.draining:
+        if self.contents.removed.count and not self.contents.draining:
             self.drain()
         return 0
 
     @cython.final
     cdef int drain(self) except -1:
-        self.draining = True
+        self.contents.draining = True
         try:
             while self.drain_one():
                 pass
         finally:
-            self.draining = False
+            self.contents.draining = False
         return 0
 
     @cython.final
@@ -642,14 +615,12 @@ cdef class ExpiringCache:
         cdef removal taken
         cdef bint found
         with cython.critical_section(self):
-            found = removed_take(&self.removed, &taken)
-            if found:
-                self.collectable -= collectables(&taken.held)
+            found = cache_contents_take(&self.contents, &taken)
         if not found:
             return False
         key = <object>cache_keys_object(taken.held.first)
-        value = <object>value_of(&taken.held)
-        release(&taken.held)
+        value = <object>cache_contents_value(&taken.held)
+        cache_contents_release(&taken.held)
         if self.on_remove is not None:
             try:
                 self.on_remove(key, value, REASONS[taken.reason])
@@ -659,110 +630,23 @@ cdef class ExpiringCache:
 
     @cython.final
     cdef bint some_live(self, double now, directory_place *place) noexcept:
-        """Whether there is a live entry, and where one is."""
-        cdef uint32_t handle = slab_next_used(&self.table.buckets, 0)
-        cdef uint64_t occupied
-        while handle != SLAB_NONE:
-            place.handle = handle
-            place.home = directory_bucket(&self.table, handle)
-            occupied = bucket_occupied(place.home)
-            while occupied:
-                place.slot = <uint32_t>wheel_lowest_bit(occupied)
-                occupied &= occupied - 1
-                if directory_expires(&self.table, place.home, place.slot)[0] > now:
-                    return True
-            handle = slab_next_used(&self.table.buckets, handle + 1)
+        """Find some live entry's place; False if there is none."""
+        directory_begin(place)
+        while directory_each(&self.contents.table, place) != NULL:
+            if directory_ends(&self.contents.table, place) > now:
+                return True
         return False
-
-    @cython.final
-    cdef int queue_all(self, double now) except -1:
-        """Queue every entry, with references of its own."""
-        cdef uint32_t handle = slab_next_used(&self.table.buckets, 0), slot
-        cdef uint64_t occupied
-        cdef bucket *of
-        cdef cell held
-        self.reserve_removed(self.table.count)
-        while handle != SLAB_NONE:
-            of = directory_bucket(&self.table, handle)
-            occupied = bucket_occupied(of)
-            while occupied:
-                slot = <uint32_t>wheel_lowest_bit(occupied)
-                occupied &= occupied - 1
-                held.first = <uintptr_t>cache_keys_object(directory_cell(&self.table, of, slot).first)
-                held.last = directory_cell(&self.table, of, slot).last
-                Py_INCREF(<object>cache_keys_object(held.first))
-                Py_INCREF(<object>value_of(&held))
-                self.collectable += collectables(&held)
-                removed_put(&self.removed, &held, EXPIRED if directory_expires(&self.table, of, slot)[0] <= now else DELETED)
-            handle = slab_next_used(&self.table.buckets, handle + 1)
-        return 0
-
-
-# Every entry of a table
-
-ctypedef int (*entry_visitor)(const cell *held, void *context) noexcept
-
-
-cdef int each_held(const expiring_table *table, entry_visitor visit, void *context) noexcept:
-    """Call the visitor with each entry, as long as it answers 0; its last answer."""
-    cdef uint32_t handle = slab_next_used(&table.buckets, 0)
-    cdef uint64_t occupied
-    cdef int stopped = 0
-    cdef bucket *of
-    while handle != SLAB_NONE and stopped == 0:
-        of = directory_bucket(table, handle)
-        occupied = bucket_occupied(of)
-        while occupied and stopped == 0:
-            stopped = visit(directory_cell(table, of, <uint32_t>wheel_lowest_bit(occupied)), context)
-            occupied &= occupied - 1
-        handle = slab_next_used(&table.buckets, handle + 1)
-    return stopped
-
-
-cdef struct counted_collectables:
-    size_t count
-
-
-cdef int count_collectables(const cell *held, void *context) noexcept:
-    (<counted_collectables *>context).count += collectables(held)
-    return 0
-
-
-cdef int release_one(const cell *held, void *context) noexcept:
-    release(held)
-    return 0
-
-
-cdef void release_all(expiring_table *table) noexcept:
-    """Release what a table holds that no other code can reach, and its memory."""
-    each_held(table, release_one, NULL)
-    directory_free(table)
-
-
-cdef void detach(ExpiringCache cache, expiring_table *old) noexcept:
-    """Take the table away from a cache, which is whole and empty from then on."""
-    cdef counted_collectables counted
-    counted.count = 0
-    old[0] = cache.table
-    each_held(old, count_collectables, &counted)
-    cache.collectable -= counted.count
-    directory_init(&cache.table, old.ranked, tag_of, NULL)
-    cache.table.version = old.version + 1
-    cache.table.sequence = old.sequence
 
 
 @cython.internal
 cdef class Walk:
-    """An iterator over live entries, in the order of their tags, which is the same whatever the table is doing.
+    """An iterator over live entries, which holds no references and survives changes of the cache.
 
-    It notes a bucket's entries by their bare words, holds no references, and looks each up again before it hands it out.
+    Entries come in the order of ``table/walk.pxd``.
     """
 
     cdef ExpiringCache cache
-    cdef cell *noted            # the word of a key, and its tag
-    cdef uint32_t count
-    cdef uint32_t room
-    cdef uint64_t position      # all tags before this one have been noted
+    cdef table_walk walk
     cdef int kind               # 0: keys, 1: values, 2: both
 
     def __cinit__(self, ExpiringCache cache, int kind):
@@ -770,66 +654,29 @@ cdef class Walk:
         self.kind = kind
 
     def __dealloc__(self):
-        PyMem_Free(self.noted)
+        walk_free(&self.walk)
 
     def __iter__(self):
         return self
 
     def __next__(self):
         cdef double now = self.cache.now()
+        cdef expiring_table *table = &self.cache.contents.table
         cdef directory_place place
-        cdef cell *held
+        cdef int outcome
         key = value = None
         with cython.critical_section(self.cache):
-            while self.count or self.note_more():
-                self.count -= 1
-                held = directory_first(&self.cache.table, <uint32_t>self.noted[self.count].last, &place)
-                while held != NULL and held.first != self.noted[self.count].first:
-                    held = directory_next(&self.cache.table, &place)
-                if held != NULL and directory_expires(&self.cache.table, place.home, place.slot)[0] > now:
-                    key = <object>cache_keys_object(held.first)
-                    value = <object>value_of(held)
-                    return key if self.kind == 0 else value if self.kind == 1 else (key, value)
-        raise StopIteration
-
-    cdef bint note_more(self) except -1:
-        """Note the entries of the next bucket that has any; False after the last."""
-        cdef expiring_table *table = &self.cache.table
-        cdef uint32_t handle
-        cdef uint64_t end
-        while self.count == 0:
-            if table.directory == NULL or self.position >> 32:
-                return False
-            handle = directory_first_bucket(table, <uint32_t>self.position)
-            end = directory_bucket(table, handle).prefix + (<uint64_t>1 << (32 - directory_bucket(table, handle).depth))
-            while handle != SLAB_NONE:
-                self.note_bucket(directory_bucket(table, handle))
-                handle = directory_bucket(table, handle).next
-            self.position = end
-        return True
-
-    cdef int note_bucket(self, bucket *of) except -1:
-        cdef expiring_table *table = &self.cache.table
-        cdef uint64_t occupied = bucket_occupied(of)
-        cdef cell *noted
-        cdef uint32_t tag
-        cdef cell *held
-        if self.room - self.count < of.used:
-            noted = <cell *>PyMem_Realloc(self.noted, (self.count + of.used) * sizeof(cell))
-            if noted == NULL:
-                self.count = 0
-                raise MemoryError
-            self.noted = noted
-            self.room = self.count + of.used
-        while occupied:
-            held = directory_cell(table, of, <uint32_t>wheel_lowest_bit(occupied))
-            occupied &= occupied - 1
-            tag = tag_of(held, NULL)
-            if tag >= self.position:
-                self.noted[self.count].first = held.first
-                self.noted[self.count].last = tag
-                self.count += 1
-        return 0
+            outcome = walk_next(&self.walk, table, &place)
+            while outcome > 0 and directory_ends(table, &place) <= now:
+                outcome = walk_next(&self.walk, table, &place)
+            if outcome > 0:
+                key = <object>cache_keys_object(directory_held(table, &place).first)
+                value = <object>cache_contents_value(directory_held(table, &place))
+        if outcome < 0:
+            raise MemoryError
+        if outcome == 0:
+            raise StopIteration
+        return key if self.kind == 0 else value if self.kind == 1 else (key, value)
 
 
 class LiveItems(ItemsView):
@@ -859,59 +706,9 @@ class LiveValues(ValuesView):
 MutableMapping.register(ExpiringCache)
 
 
-# Garbage collection: Cython writes tp_traverse and tp_clear for the attributes it knows; the table's contents are added here.
+cdef ExpiringCache sample = ExpiringCache.__new__(ExpiringCache)
 
-ctypedef int (*visitor)(PyObject *, void *) noexcept
-ctypedef int (*traverser)(PyObject *, visitor, void *) noexcept
-ctypedef int (*clearer)(PyObject *) noexcept
-
-cdef traverser traverse_attributes
-cdef clearer clear_attributes
-
-
-cdef struct visit_with:
-    visitor visit
-    void *argument
-
-
-cdef int visit_held(const cell *held, void *context) noexcept:
-    cdef visit_with *to = <visit_with *>context
-    cdef int stopped = to.visit(cache_keys_object(held.first), to.argument)
-    return stopped if stopped else to.visit(value_of(held), to.argument)
-
-
-cdef int traverse(PyObject *self, visitor visit, void *argument) noexcept:
-    cdef ExpiringCache cache = <ExpiringCache>self
-    cdef int stopped = traverse_attributes(self, visit, argument)
-    cdef visit_with to
-    cdef uint32_t number = 0
-    if stopped or cache.collectable == 0:
-        return stopped
-    to.visit = visit
-    to.argument = argument
-    stopped = each_held(&cache.table, visit_held, &to)
-    while number < cache.removed.count and stopped == 0:
-        stopped = visit_held(&removed_at(&cache.removed, number).held, &to)
-        number += 1
-    return stopped
-
-
-cdef int clear(PyObject *self) noexcept:
-    cdef ExpiringCache cache = <ExpiringCache>self
-    cdef expiring_table old
-    cdef removal taken
-    # What is released here may still use the cache: it finds it whole, and empty.
-    cache.draining = True
-    detach(cache, &old)
-    release_all(&old)
-    while removed_take(&cache.removed, &taken):
-        cache.collectable -= collectables(&taken.held)
-        release(&taken.held)
-    cache.draining = False
-    return clear_attributes(self)
-
-
-traverse_attributes = <traverser><void *>(<PyTypeObject *>ExpiringCache).tp_traverse
-clear_attributes = <clearer><void *>(<PyTypeObject *>ExpiringCache).tp_clear
-(<PyTypeObject *>ExpiringCache).tp_traverse = <traverseproc><void *>traverse
-(<PyTypeObject *>ExpiringCache).tp_clear = <inquiry><void *>clear
+cache_collector_install(
+    <PyTypeObject *>ExpiringCache, <char *>&sample.contents - <char *><PyObject *>sample
+)
+sample = None

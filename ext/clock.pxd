@@ -1,6 +1,8 @@
-"""``time.monotonic`` and ``time.time`` without the detour through Python: the same clocks, read where the interpreter itself reads them.
+"""``time.monotonic`` and ``time.time`` without the detour through Python: the same clocks, read
+where the interpreter itself reads them.
 
-Only that reading belongs here. On Linux they are Python's clocks to the last bit; where they cannot be had, nobody is told any time.
+Only that reading belongs here. On Linux they are Python's clocks to the last bit; where they cannot
+be had, nobody is told any time.
 """
 
 cdef extern from *:
@@ -51,6 +53,6 @@ cdef extern from *:
     int clock_monotonic(double *now) noexcept nogil   # 0, or -1 where there is no such clock
     int clock_time(double *now) noexcept nogil        # Unix seconds; the same answers
 
-    # The same clock as of the kernel's last tick, some milliseconds ago: never ahead. An exact reading makes the processor wait for all that it
-    # has asked memory for; this one does not.
+    # The same clock as of the kernel's last tick, some milliseconds ago: never ahead. An exact
+    # reading makes the processor wait for all that it has asked memory for; this one does not.
     int clock_glance(double *now) noexcept nogil

@@ -284,8 +284,9 @@ cdef class RevocationTable:
 
     def _check(self):
         """Verifies every invariant, for tests."""
-        cdef int broken = revocation_table_check(&self.table)
-        assert broken == 0, f"rule {broken} is broken"
+        cdef const char* broken = revocation_table_check(&self.table)
+        if broken != NULL:
+            raise AssertionError((<bytes>broken).decode())
 
     def _capsule(self):
         """The C structure, for the compiled verifier, which must keep this object alive."""

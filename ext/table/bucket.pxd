@@ -1,12 +1,14 @@
 """A bucket: up to 64 entries whose tags begin alike, found by two bytes each.
 
-Only one bucket's own layout belongs here; splitting, merging and the order of time are the table's. A bucket is three cache lines: what it holds,
-and its *marks*, the last 16 bits of each entry's tag, or 0 where there is none. All 64 marks are compared at once, as in Google's Swiss tables
+Only one bucket's own layout belongs here; splitting, merging and the order of time are the table's.
+A bucket is three cache lines: what it holds, and its *marks*, the last 16 bits of each entry's tag,
+or 0 where there is none. All 64 marks are compared at once, as in Google's Swiss tables
 (Kulukundis, CppCon 2017), so looking for what is not there touches nothing but the marks.
 """
 
 from libc.stdint cimport uint16_t, uint32_t, uint64_t, uint8_t
 
+from table.bits cimport bits_lowest
 from table.slab cimport slab_link
 
 
@@ -37,7 +39,8 @@ cdef extern from *:
     #define bucket_prefetch(address) ((void)0)
     #endif
     """
-    uint64_t bucket_match(const uint16_t *marks, uint16_t mark) noexcept nogil   # a bit for each place that has the mark
+    # a bit for each place that has the mark
+    uint64_t bucket_match(const uint16_t *marks, uint16_t mark) noexcept nogil
     void bucket_prefetch(const void *address) noexcept nogil
 
 
@@ -54,8 +57,10 @@ cdef struct bucket:
     uint32_t prefix          # the top bits that all its tags share, the rest 0
     uint8_t depth            # how many those are
     uint8_t used             # entries
-    uint8_t rows_held        # rows; the first free place is always in one of them, or else they are all full
-    uint8_t chained          # whether it is part of a chain: of buckets that no split can keep apart
+    # rows; the first free place is always in one of them, or else they are all full
+    uint8_t rows_held
+    # whether it is part of a chain: of buckets that no split can keep apart
+    uint8_t chained
     uint32_t[BUCKET_ROWS] rows
     uint16_t[BUCKET_ENTRIES] marks
 
@@ -67,3 +72,8 @@ cdef inline uint16_t bucket_mark(uint32_t tag) noexcept nogil:
 
 cdef inline uint64_t bucket_occupied(const bucket *self) noexcept nogil:
     return ~bucket_match(self.marks, 0)
+
+
+cdef inline uint32_t bucket_free(const bucket *self) noexcept nogil:
+    """Return the lowest free place of a bucket that is not full."""
+    return <uint32_t>bits_lowest(bucket_match(self.marks, 0))

@@ -1,13 +1,17 @@
-"""A key as the table of ExpiringCache holds it: one word, from which its hash can be had again without running Python code.
+"""A key as the table of ExpiringCache holds it: one word, from which its hash can be had again
+without running Python code.
 
-Only that word and the comparison of text belong here. A ``str``, ``int`` or ``bytes`` is held by its own pointer: Python code can neither run in
-their hashes nor change those. Any other key is held with the hash that it had, in a small box of its own; the pointer's lowest bit tells of it.
+Only that word and the comparison of text belong here. A ``str``, ``int`` or ``bytes`` is held by
+its own pointer: Python code can neither run in their hashes nor change those. Any other key is held
+with the hash that it had, in a small box of its own; the pointer's lowest bit tells of it.
 """
 
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.object cimport PyObject_Hash
 from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
 from libc.stdint cimport uint32_t, uint64_t, uintptr_t
+
+from unicode cimport PyUnicode_CheckExact
 
 
 cdef extern from *:
@@ -22,14 +26,15 @@ cdef extern from *:
             && memcmp(PyUnicode_DATA(one), PyUnicode_DATA(other), (size_t)length * kind) == 0;
     }
     """
-    Py_hash_t cache_keys_plain_hash(PyObject *key) noexcept nogil     # of a str that has been hashed before, or of an int or bytes
-    bint cache_keys_same_text(PyObject *one, PyObject *other) noexcept nogil  # whether two str of equal hash are equal
+    # of a str that has been hashed before, or of an int or bytes
+    Py_hash_t cache_keys_plain_hash(PyObject *key) noexcept nogil
+    # whether two str of equal hash are equal
+    bint cache_keys_same_text(PyObject *one, PyObject *other) noexcept nogil
 
 
 cdef extern from "Python.h":
     bint PyBytes_CheckExact(PyObject *)
     bint PyLong_CheckExact(PyObject *)
-    bint PyUnicode_CheckExact(PyObject *)
 
 
 cdef struct boxed_key:
@@ -69,7 +74,8 @@ cdef inline void cache_keys_release(uint64_t held) noexcept:
     Py_DECREF(<object>key)
 
 
-# Differs between processes, as the hash of text does, so that colliding whole numbers cannot be prepared in advance.
+# Differs between processes, as the hash of text does, so that colliding whole numbers cannot be
+# prepared in advance.
 cdef inline uint32_t cache_keys_tag(Py_hash_t hashed, uint64_t salt) noexcept nogil:
     """A hash spread over 32 bits: Python's own is as regular as the numbers it is of."""
     cdef uint64_t mixed = (<uint64_t>hashed ^ salt) * 0x9E3779B97F4A7C15u

@@ -1,9 +1,11 @@
 """A binary heap: which entry of a slab expires soonest, and, among equals, was set longest ago.
 
-Only the order of eviction belongs here; the timer wheel knows what is due, in cheaper and coarser steps, and never this.
+Only the order of eviction belongs here; the timer wheel knows what is due, in cheaper and coarser
+steps, and never this.
 
-Theory: Williams, "Algorithm 232: Heapsort" (CACM 1964). Each entry remembers its place, so that any of them can leave or
-move in logarithmic time. What is compared lies in the heap's own array, to spare a visit to the slab per comparison.
+Theory: Williams, "Algorithm 232: Heapsort" (CACM 1964). Each entry remembers its place, so that any
+of them can leave or move in logarithmic time. What is compared lies in the heap's own array, to
+spare a visit to the slab per comparison.
 """
 
 from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
@@ -53,12 +55,16 @@ cdef inline bint _heap_before(const heap_node *one, const heap_node *other) noex
     return one.expires < other.expires or (one.expires == other.expires and one.sequence < other.sequence)
 
 
-cdef inline void _heap_put(expiry_heap *self, const slab *entries, uint32_t place, const heap_node *node) noexcept nogil:
+cdef inline void _heap_put(
+    expiry_heap *self, const slab *entries, uint32_t place, const heap_node *node
+) noexcept nogil:
     self.nodes[place] = node[0]
     (<heap_entry *>slab_at(entries, node.handle)).place = place
 
 
-cdef inline void _heap_settle(expiry_heap *self, const slab *entries, uint32_t place, heap_node node) noexcept nogil:
+cdef inline void _heap_settle(
+    expiry_heap *self, const slab *entries, uint32_t place, heap_node node
+) noexcept nogil:
     """Put the node where it belongs, starting from a place that is free."""
     cdef uint32_t other
     while place > 0 and _heap_before(&node, &self.nodes[(place - 1) // 2]):
@@ -85,7 +91,9 @@ cdef inline int _heap_resize(expiry_heap *self, uint32_t room) noexcept nogil:
     return 0
 
 
-cdef inline int heap_insert(expiry_heap *self, const slab *entries, uint32_t handle, uint64_t sequence) noexcept nogil:
+cdef inline int heap_insert(
+    expiry_heap *self, const slab *entries, uint32_t handle, uint64_t sequence
+) noexcept nogil:
     """0, or -1 when there is no memory, and then nothing has changed."""
     cdef heap_node node
     if self.count == self.room and _heap_resize(self, self.room * 2 if self.room else 16) < 0:
@@ -98,7 +106,9 @@ cdef inline int heap_insert(expiry_heap *self, const slab *entries, uint32_t han
     return 0
 
 
-cdef inline void heap_remove(expiry_heap *self, const slab *entries, uint32_t handle) noexcept nogil:
+cdef inline void heap_remove(
+    expiry_heap *self, const slab *entries, uint32_t handle
+) noexcept nogil:
     cdef uint32_t place = (<heap_entry *>slab_at(entries, handle)).place
     self.count -= 1
     if place != self.count:
@@ -107,7 +117,9 @@ cdef inline void heap_remove(expiry_heap *self, const slab *entries, uint32_t ha
         _heap_resize(self, self.room // 2)
 
 
-cdef inline void heap_move(expiry_heap *self, const slab *entries, uint32_t handle, uint64_t sequence) noexcept nogil:
+cdef inline void heap_move(
+    expiry_heap *self, const slab *entries, uint32_t handle, uint64_t sequence
+) noexcept nogil:
     """Follow a change of the entry's expiry; a sequence of 0 keeps the one it has."""
     cdef uint32_t place = (<heap_entry *>slab_at(entries, handle)).place
     cdef heap_node node = self.nodes[place]
@@ -117,16 +129,16 @@ cdef inline void heap_move(expiry_heap *self, const slab *entries, uint32_t hand
     _heap_settle(self, entries, place, node)
 
 
-cdef inline int heap_check(const expiry_heap *self, const slab *entries) noexcept nogil:
-    """Every invariant, for tests: 0, or the number of the rule that is broken."""
+cdef inline const char *heap_check(const expiry_heap *self, const slab *entries) noexcept nogil:
+    """Return what is wrong as a sentence, for tests; NULL where every invariant holds."""
     cdef uint32_t place
     cdef heap_node *node
     for place in range(self.count):
         node = &self.nodes[place]
         if place > 0 and not _heap_before(&self.nodes[(place - 1) // 2], node):
-            return 1
+            return b"a bucket comes before another that ends sooner"
         if (<heap_entry *>slab_at(entries, node.handle)).place != place:
-            return 2
+            return b"a bucket does not know its place in the heap"
         if slab_at(entries, node.handle).expires != node.expires:
-            return 3
-    return 0
+            return b"the heap knows another expiry than the bucket"
+    return NULL

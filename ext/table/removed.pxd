@@ -1,7 +1,7 @@
 """A queue of what has been removed from a table, until its owner has told of it and released it.
 
-Only the order of removal belongs here. It is a ring that grows by doubling and is given back when it runs empty. No Python object is touched and
-no lock taken: the caller owns both.
+Only the order of removal belongs here. It is a ring that grows by doubling and is given back when
+it runs empty. No Python object is touched and no lock taken: the caller owns both.
 """
 
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
@@ -42,7 +42,8 @@ cdef inline removal *removed_at(const removed_queue *self, uint32_t number) noex
 
 
 cdef inline int removed_reserve(removed_queue *self, uint32_t more) noexcept nogil:
-    """Have room for so many more: 0, or -1 when there is no memory, and then nothing has changed."""
+    """Have room for so many more: 0, or -1 when there is no memory, and then nothing has changed.
+    """
     cdef uint32_t room = self.room if self.room else SMALLEST_RING, number
     cdef removal *items
     if self.room - self.count >= more:

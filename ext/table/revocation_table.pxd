@@ -1,17 +1,18 @@
 """Revoked sessions as C structures, 24 bytes an entry and what finding it costs.
 
-An entry is a session id in its 12 bytes, the lowest generation still good, and when it ends. No Python object is touched, no clock read and no
-lock taken: the caller owns those.
+An entry is a session id in its 12 bytes, the lowest generation still good, and when it ends. No
+Python object is touched, no clock read and no lock taken: the caller owns those.
 
-Session ids may be chosen by an attacker (``delete_one`` takes any), so a tag is mixed from an id with a secret of this table:
-who does not know the secret cannot make ids collide. Entries merge by maximum, so repeated, late or reordered messages are harmless.
+Session ids may be chosen by an attacker (``delete_one`` takes any), so a tag is mixed from an id
+with a secret of this table: who does not know the secret cannot make ids collide. Entries merge by
+maximum, so repeated, late or reordered messages are harmless.
 """
 
 from libc.stdint cimport uint32_t, uint64_t, uint8_t
 from libc.string cimport memcmp, memcpy
 
 from table.directory cimport (
-    directory_bytes, directory_expires, directory_first, directory_free, directory_init,
+    directory_bytes, directory_ends, directory_first, directory_free, directory_init,
     directory_next, directory_place, expiring_table,
 )
 from table.rows cimport cell
@@ -23,7 +24,8 @@ from table.wheel cimport wheel_observe
 cdef enum:
     ID_BYTES = 12
     LONGEST_TRUST = 1        # seconds for which a doorbell that stays the same is taken at its word
-    REVOKE_BUDGET = 20       # steps of maintenance beside each new entry: more than one entry can ever cause
+    # steps of maintenance beside each new entry: more than one entry can ever cause
+    REVOKE_BUDGET = 20
 
 cdef extern from *:
     """
@@ -46,7 +48,9 @@ cdef struct revocation_table:
     double looked_at         # and the time
 
 
-cdef inline uint32_t _revocation_table_tag(const uint8_t *id, const uint64_t *secret) noexcept nogil:
+cdef inline uint32_t _revocation_table_tag(
+    const uint8_t *id, const uint64_t *secret
+) noexcept nogil:
     cdef uint64_t[2] words
     words[1] = 0
     memcpy(words, id, ID_BYTES)
@@ -57,7 +61,9 @@ cdef inline uint32_t _revocation_table_tag_of(const cell *held, const void *secr
     return _revocation_table_tag((<const revocation *>held).id, <const uint64_t *>secret)
 
 
-cdef inline void revocation_table_init(revocation_table *self, const uint8_t *secret) noexcept nogil:
+cdef inline void revocation_table_init(
+    revocation_table *self, const uint8_t *secret
+) noexcept nogil:
     """``secret`` is 16 random bytes. The structure must stay where it is."""
     memcpy(self.secret, secret, sizeof(self.secret))
     directory_init(&self.entries, False, _revocation_table_tag_of, self.secret)
@@ -76,25 +82,33 @@ cdef inline size_t revocation_table_bytes(const revocation_table *self) noexcept
     return directory_bytes(&self.entries) + sizeof(self.secret)
 
 
-cdef inline revocation *_revocation_table_find(const revocation_table *self, const uint8_t *id, uint32_t tag, directory_place *place) noexcept nogil:
+cdef inline revocation *_revocation_table_find(
+    const revocation_table *self, const uint8_t *id, uint32_t tag, directory_place *place
+) noexcept nogil:
     cdef cell *held = directory_first(&self.entries, tag, place)
     while held != NULL and memcmp((<revocation *>held).id, id, ID_BYTES) != 0:
         held = directory_next(&self.entries, place)
     return <revocation *>held
 
 
-cdef inline bint revocation_table_have_news(const revocation_table *self, double now) noexcept nogil:
-    """Whether the owner has to take in news before a lookup: where the doorbell rang, and once a second whatever it says."""
+cdef inline bint revocation_table_have_news(
+    const revocation_table *self, double now
+) noexcept nogil:
+    """Whether the owner has to take in news before a lookup: where the doorbell rang, and once a
+    second whatever it says.
+    """
     if not self.is_fed:
         return False
     return self.doorbell == NULL or self.doorbell[0] != self.heard or not self.looked_at <= now < self.looked_at + LONGEST_TRUST
 
 
-cdef inline bint revocation_table_refuse(const revocation_table *self, const uint8_t *id, uint32_t generation, double now) noexcept nogil:
+cdef inline bint revocation_table_refuse(
+    const revocation_table *self, const uint8_t *id, uint32_t generation, double now
+) noexcept nogil:
     """Whether access tokens of that generation of the session are refused."""
     cdef directory_place place
     cdef const revocation *entry = _revocation_table_find(self, id, _revocation_table_tag(id, self.secret), &place)
-    return entry != NULL and generation < entry.before and now < directory_expires(&self.entries, place.home, place.slot)[0]
+    return entry != NULL and generation < entry.before and now < directory_ends(&self.entries, &place)
 
 
 cdef inline void revocation_table_reclaim_all(revocation_table *self, double now) noexcept nogil:
@@ -102,21 +116,26 @@ cdef inline void revocation_table_reclaim_all(revocation_table *self, double now
     table_reclaim_all(&self.entries, now, NULL)
 
 
-cdef inline int revocation_table_add(revocation_table *self, const uint8_t *id, uint32_t before, double expires, double now) noexcept nogil:
-    """Refuse generations below ``before`` until ``expires``, or longer where an entry says so. -1 when there is no memory: nothing changed."""
+cdef inline int revocation_table_add(
+    revocation_table *self, const uint8_t *id, uint32_t before, double expires, double now
+) noexcept nogil:
+    """Refuse generations below ``before`` until ``expires``, or longer where an entry says so.
+
+    -1 when there is no memory: nothing changed.
+    """
     cdef uint32_t tag = _revocation_table_tag(id, self.secret)
     cdef directory_place place
     cdef revocation *entry = _revocation_table_find(self, id, tag, &place)
     cdef revocation added
     wheel_observe(&self.entries.wheel, now)
-    if entry != NULL and directory_expires(&self.entries, place.home, place.slot)[0] <= now:
+    if entry != NULL and directory_ends(&self.entries, &place) <= now:
         # It is over: what it refused is no longer to be remembered.
         entry.before = before
         table_move(&self.entries, &place, expires, True)
     elif entry != NULL:
         if before > entry.before:
             entry.before = before
-        if expires > directory_expires(&self.entries, place.home, place.slot)[0]:
+        if expires > directory_ends(&self.entries, &place):
             table_move(&self.entries, &place, expires, False)
     else:
         memcpy(added.id, id, ID_BYTES)
@@ -127,6 +146,6 @@ cdef inline int revocation_table_add(revocation_table *self, const uint8_t *id, 
     return 0
 
 
-cdef inline int revocation_table_check(revocation_table *self) noexcept nogil:
-    """Every invariant, for tests: 0, or the number of the rule that is broken."""
+cdef inline const char *revocation_table_check(const revocation_table *self) noexcept nogil:
+    """Return what is wrong with the table as a sentence, for tests; NULL where all of it holds."""
     return table_check(&self.entries)

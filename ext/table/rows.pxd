@@ -1,14 +1,16 @@
 """Rows of eight entries, packed without a gap: what the buckets of a table keep their entries in.
 
-Only storage belongs here. Rows lie in chunks of 64 that never move, so growing copies nothing. A row that is given up is filled with the last
-one, whose owner is told; so memory is returned chunk by chunk however the survivors are scattered, and what is held is what is used.
+Only storage belongs here. Rows lie in chunks of 64 that never move, so growing copies nothing. A
+row that is given up is filled with the last one, whose owner is told; so memory is returned chunk
+by chunk however the survivors are scattered, and what is held is what is used.
 
-A chunk is three or four pages. In a table of some size each is mapped by itself, so that the system has it back at once: what is given back to
-the allocator in the middle of its heap stays there.
+A chunk is three or four pages. In a table of some size each is mapped by itself, so that the system
+has it back at once: what is given back to the allocator in the middle of its heap stays there.
 
-A row begins with its eight expiries, one cache line, and goes on with eight cells of 16 bytes, two lines: what an entry is, which only the owner
-of the table knows. A table that evicts keeps eight sequence numbers behind them. A few empty chunks are kept, so that rows which come and go
-allocate nothing. No Python object is touched and no lock taken: the caller owns both.
+A row begins with its eight expiries, one cache line, and goes on with eight cells of 16 bytes, two
+lines: what an entry is, which only the owner of the table knows. A table that evicts keeps eight
+sequence numbers behind them. A few empty chunks are kept, so that rows which come and go allocate
+nothing. No Python object is touched and no lock taken: the caller owns both.
 """
 
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
@@ -137,7 +139,9 @@ cdef inline int _rows_grow(row_pool *self) noexcept nogil:
 
 
 cdef inline uint32_t rows_add(row_pool *self, uint32_t owner) noexcept nogil:
-    """A row more, its contents unset; ROW_NONE when there is no memory, and then nothing has changed."""
+    """A row more, its contents unset; ROW_NONE when there is no memory, and then nothing has
+    changed.
+    """
     cdef uint32_t handle = self.count
     if handle == self.allocated << ROW_CHUNK_SHIFT and _rows_grow(self) < 0:
         return ROW_NONE
@@ -147,7 +151,11 @@ cdef inline uint32_t rows_add(row_pool *self, uint32_t owner) noexcept nogil:
 
 
 cdef inline uint32_t rows_drop(row_pool *self, uint32_t handle) noexcept nogil:
-    """Give a row up. The row that was the last lies in its place now: its old handle, whose owner must learn of it. ROW_NONE if none moved."""
+    """Give a row up.
+
+    The row that was the last lies in its place now: its old handle, whose owner must learn of it.
+    ROW_NONE if none moved.
+    """
     cdef uint32_t last = self.count - 1, moved = ROW_NONE, used
     if handle != last:
         memcpy(rows_at(self, handle), rows_at(self, last), self.row_size)

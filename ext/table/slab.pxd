@@ -2,16 +2,18 @@
 
 Only storage belongs here; what an entry means, when it is due and how it is found never does.
 
-Entries live in chunks of 256 that never move: growing by one chunk makes no caller wait for a copy of everything, and
-pointers to entries stay good until the entry is released. Each chunk counts its own free places, so any chunk that empties
-is given back to the system, wherever it lies; one empty chunk is kept, so that an entry coming and going allocates nothing.
-New entries go into the chunk that has had room longest, so that those which are emptying right now are left to empty.
-Bonwick, "The Slab Allocator" (USENIX 1994), is the idea.
+Entries live in chunks of 256 that never move: growing by one chunk makes no caller wait for a copy
+of everything, and pointers to entries stay good until the entry is released. Each chunk counts its
+own free places, so any chunk that empties is given back to the system, wherever it lies; one empty
+chunk is kept, so that an entry coming and going allocates nothing. New entries go into the chunk
+that has had room longest, so that those which are emptying right now are left to empty. Bonwick,
+"The Slab Allocator" (USENIX 1994), is the idea.
 
-Every entry begins with a ``slab_entry``: its expiry and two links. While an entry is free, the slab uses its links. The same
-memory is thus read through several struct types, so this is compiled without type-based alias analysis (``setup.py``).
-Entries start on a cache line, as those of 64 bytes and multiples of that wish.
-No Python object is touched and no lock taken: the caller owns both.
+Every entry begins with a ``slab_entry``: its expiry and two links. While an entry is free, the slab
+uses its links. The same memory is thus read through several struct types, so this is compiled
+without type-based alias analysis (``setup.py``). Entries start on a cache line, as those of 64
+bytes and multiples of that wish. No Python object is touched and no lock taken: the caller owns
+both.
 """
 
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
@@ -53,12 +55,14 @@ cdef struct slab_chunk:
 
 
 cdef struct slab:
-    slab_chunk **chunks    # a vacant place holds the number of the next vacant one, shifted left, with the lowest bit set
+    # a vacant place holds the number of the next vacant one, shifted left, with the lowest bit set
+    slab_chunk **chunks
     uint32_t entry_size
     uint32_t length        # of ``chunks`` in use, vacant places included
     uint32_t room          # of ``chunks`` as allocated
     uint32_t vacant        # the first vacant place, or SLAB_NONE
-    uint32_t partial       # the first chunk with a free place, or SLAB_NONE: the one to have had one longest
+    # the first chunk with a free place, or SLAB_NONE: the one to have had one longest
+    uint32_t partial
     uint32_t last_partial  # and the last
     uint32_t allocated     # chunks held
     uint32_t empty         # chunks held that have no entry
@@ -166,7 +170,9 @@ cdef inline void _slab_drop_chunk(slab *self, uint32_t number) noexcept nogil:
 
 
 cdef inline uint32_t slab_allocate(slab *self) noexcept nogil:
-    """A fresh entry, its links unset; SLAB_NONE when there is no memory, and then nothing has changed."""
+    """A fresh entry, its links unset; SLAB_NONE when there is no memory, and then nothing has
+    changed.
+    """
     cdef slab_chunk *chunk
     cdef slab_entry *entry
     cdef uint32_t number, handle
@@ -189,7 +195,10 @@ cdef inline uint32_t slab_allocate(slab *self) noexcept nogil:
 
 
 cdef inline void slab_release(slab *self, uint32_t handle) noexcept nogil:
-    """Free an entry that nothing links to any more. Its chunk may go with it: every pointer to the entry is then void."""
+    """Free an entry that nothing links to any more.
+
+    Its chunk may go with it: every pointer to the entry is then void.
+    """
     cdef uint32_t number = handle >> CHUNK_SHIFT
     cdef slab_chunk *chunk = self.chunks[number]
     cdef slab_entry *entry = slab_at(self, handle)
@@ -217,7 +226,8 @@ cdef inline void slab_free(slab *self) noexcept nogil:
 
 
 cdef inline uint32_t slab_next_used(const slab *self, uint32_t handle) noexcept nogil:
-    """The first entry in use from ``handle`` on, in the order of handles; SLAB_NONE after the last."""
+    """The first entry in use from ``handle`` on, in the order of handles; SLAB_NONE after the last.
+    """
     cdef uint32_t number = handle >> CHUNK_SHIFT
     cdef slab_chunk *chunk
     while number < self.length:
@@ -232,9 +242,10 @@ cdef inline uint32_t slab_next_used(const slab *self, uint32_t handle) noexcept 
     return SLAB_NONE
 
 
-cdef inline int slab_check(const slab *self) noexcept nogil:
-    """Every invariant, for tests: 0, or the number of the rule that is broken."""
-    cdef uint32_t number, handle, used, total = 0, allocated = 0, empty = 0, partial = 0, expected_partial = 0, vacant = 0
+cdef inline const char *slab_check(const slab *self) noexcept nogil:
+    """Return what is wrong as a sentence, for tests; NULL where every invariant holds."""
+    cdef uint32_t number, handle, used, total = 0, allocated = 0, empty = 0, vacant = 0
+    cdef uint32_t partial = 0, expected_partial = 0
     cdef slab_chunk *chunk
     for number in range(self.length):
         chunk = slab_chunk_at(self, number)
@@ -244,12 +255,16 @@ cdef inline int slab_check(const slab *self) noexcept nogil:
         used = CHUNK_ENTRIES
         handle = chunk.free
         while handle != SLAB_NONE:
-            if handle >> CHUNK_SHIFT != number or slab_at(self, handle).link.prev != SLAB_FREE or used == 0:
-                return 1
+            if handle >> CHUNK_SHIFT != number:
+                return b"a chunk's list of free places leads into another chunk"
+            if slab_at(self, handle).link.prev != SLAB_FREE:
+                return b"a place in a list of free ones is in use"
+            if used == 0:
+                return b"a list of free places is longer than its chunk"
             used -= 1
             handle = slab_at(self, handle).link.next
         if used != chunk.used:
-            return 2
+            return b"a chunk has miscounted its entries"
         total += used
         allocated += 1
         empty += used == 0
@@ -258,11 +273,17 @@ cdef inline int slab_check(const slab *self) noexcept nogil:
     while number != SLAB_NONE:
         chunk = slab_chunk_at(self, number)
         partial += 1
-        if chunk == NULL or chunk.used == CHUNK_ENTRIES or partial > expected_partial:
-            return 3
+        if chunk == NULL or chunk.used == CHUNK_ENTRIES:
+            return b"a chunk without a free place is listed as having one"
+        if partial > expected_partial:
+            return b"the list of chunks with a free place is too long"
         number = chunk.partial.next
     if partial != expected_partial:
-        return 4
-    if total != self.used or allocated != self.allocated or empty != self.empty or empty > 1:
-        return 5
-    return 0 if vacant + allocated == self.length else 6
+        return b"a chunk with a free place is not listed as having one"
+    if total != self.used or allocated != self.allocated or empty != self.empty:
+        return b"the slab has miscounted its entries or its chunks"
+    if empty > 1:
+        return b"more than one empty chunk is kept"
+    if vacant + allocated != self.length:
+        return b"the slab has miscounted its vacant places"
+    return NULL

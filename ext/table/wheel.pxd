@@ -1,13 +1,15 @@
 """The timer wheel: which entries of a slab are due, in constant time per entry.
 
-Only the order of time belongs here: no Python object, no clock, no lock, and no knowledge of what an entry holds.
+Only the order of time belongs here: no Python object, no clock, no lock, and no knowledge of what
+an entry holds.
 
-Theory: Varghese and Lauck, "Hashed and Hierarchical Timing Wheels" (SOSP 1987), scheme 7. Time is counted in ticks of 1 ms.
-Seven levels of 64 slots each: a slot of level n spans 64**n ticks, so the wheel reaches 2**42 ms = 139 years ahead. An entry
-lies at the level of the highest six-bit digit in which its tick differs from the wheel's current one, in the slot which that
-digit names. So, below the top level, occupied slots always lie ahead of the current digit, the lowest occupied level holds
-what comes first, and one bitmap per level finds it. When the hand reaches a slot above level 0, its entries are *cascaded*,
-each to where it then belongs: at most seven times in its life.
+Theory: Varghese and Lauck, "Hashed and Hierarchical Timing Wheels" (SOSP 1987), scheme 7. Time is
+counted in ticks of 1 ms. Seven levels of 64 slots each: a slot of level n spans 64**n ticks, so the
+wheel reaches 2**42 ms = 139 years ahead. An entry lies at the level of the highest six-bit digit in
+which its tick differs from the wheel's current one, in the slot which that digit names. So, below
+the top level, occupied slots always lie ahead of the current digit, the lowest occupied level holds
+what comes first, and one bitmap per level finds it. When the hand reaches a slot above level 0, its
+entries are *cascaded*, each to where it then belongs: at most seven times in its life.
 
 Rules that hold between calls:
 - An entry lies in a slot that the hand reaches no later than the entry's own tick; being early is harmless, since the caller
@@ -17,31 +19,23 @@ Rules that hold between calls:
 - Work is done in steps, one entry each, within a budget: an unfinished cascade is remembered, and continued first.
 - An entry beyond reach waits in the furthest slot and is placed anew when that comes round.
 
-Use: ``target = wheel_observe(wheel, now)`` at the start of an operation that changes anything; then ``wheel_next_due`` until
-it answers ``SLAB_NONE``, each time either releasing the entry or giving it back to ``wheel_schedule``. A reader first asks
-``wheel_idle``, which is one comparison. Expiries are finite and within 1e11 seconds, or infinite for never.
+Use: ``target = wheel_observe(wheel, now)`` at the start of an operation that changes anything; then
+``wheel_next_due`` until it answers ``SLAB_NONE``, each time either releasing the entry or giving it
+back to ``wheel_schedule``. A reader first asks ``wheel_idle``, which is one comparison. Expiries
+are finite and within 1e11 seconds, or infinite for never.
 """
 
 from libc.math cimport INFINITY, floor
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
+from table.bits cimport bits_highest, bits_lowest
 from table.slab cimport SLAB_NONE, slab, slab_at, slab_entry, slab_link
 
 
 cdef extern from *:
     """
-    #if defined(_MSC_VER)
-    #include <intrin.h>
-    static __inline int wheel_lowest_bit(unsigned __int64 bits) { unsigned long i; _BitScanForward64(&i, bits); return (int)i; }
-    static __inline int wheel_highest_bit(unsigned __int64 bits) { unsigned long i; _BitScanReverse64(&i, bits); return (int)i; }
-    #else
-    #define wheel_lowest_bit(bits) __builtin_ctzll(bits)
-    #define wheel_highest_bit(bits) (63 - __builtin_clzll(bits))
-    #endif
     #define WHEEL_HEAD ((uint32_t)0x80000000u)
     """
-    int wheel_lowest_bit(uint64_t bits) noexcept nogil
-    int wheel_highest_bit(uint64_t bits) noexcept nogil
     uint32_t WHEEL_HEAD   # set in a link that leads to the head of a slot instead of to an entry
 
 
@@ -96,7 +90,8 @@ cdef inline int64_t wheel_observe(timer_wheel *self, double now) noexcept nogil:
     cdef int64_t clock = <int64_t>floor(now * 1000.0)
     cdef int64_t target = clock + self.offset
     if target < self.current:
-        # Digits alone matter, so whole turns of the wheel are dropped: no number of jumps can make a tick overflow.
+        # Digits alone matter, so whole turns of the wheel are dropped: no number of jumps can make
+        # a tick overflow.
         self.current &= (<int64_t>1 << (DIGIT * LEVELS)) - 1
         target = self.current
         self.offset = self.current - clock
@@ -106,11 +101,15 @@ cdef inline int64_t wheel_observe(timer_wheel *self, double now) noexcept nogil:
     return target
 
 
-cdef inline slab_link *_wheel_link(timer_wheel *self, const slab *entries, uint32_t place) noexcept nogil:
+cdef inline slab_link *_wheel_link(
+    timer_wheel *self, const slab *entries, uint32_t place
+) noexcept nogil:
     return &self.slots[place & ~WHEEL_HEAD] if place & WHEEL_HEAD else &slab_at(entries, place).link
 
 
-cdef inline void wheel_cancel(timer_wheel *self, const slab *entries, uint32_t handle) noexcept nogil:
+cdef inline void wheel_cancel(
+    timer_wheel *self, const slab *entries, uint32_t handle
+) noexcept nogil:
     """Take the entry off the wheel, where it is on it."""
     cdef slab_link *link = &slab_at(entries, handle).link
     cdef uint32_t slot
@@ -125,7 +124,9 @@ cdef inline void wheel_cancel(timer_wheel *self, const slab *entries, uint32_t h
     self.count -= 1
 
 
-cdef inline void _wheel_place(timer_wheel *self, const slab *entries, uint32_t handle, int64_t tick) noexcept nogil:
+cdef inline void _wheel_place(
+    timer_wheel *self, const slab *entries, uint32_t handle, int64_t tick
+) noexcept nogil:
     """Append the entry to the slot where a tick, not before the current one, belongs."""
     cdef slab_link *link = &slab_at(entries, handle).link
     cdef int64_t furthest = self.current + (<int64_t>(SLOTS - 1) << TOP_SHIFT)
@@ -134,7 +135,7 @@ cdef inline void _wheel_place(timer_wheel *self, const slab *entries, uint32_t h
     if tick > furthest:
         tick = furthest
     difference = <uint64_t>(tick ^ self.current)
-    level = 0 if difference < SLOTS else <uint32_t>wheel_highest_bit(difference) // DIGIT
+    level = 0 if difference < SLOTS else <uint32_t>bits_highest(difference) // DIGIT
     if level > TOP:
         level = TOP
     slot = <uint32_t>(tick >> (level * DIGIT)) & (SLOTS - 1)
@@ -153,8 +154,12 @@ cdef inline int64_t _wheel_tick(const timer_wheel *self, double expires) noexcep
     return tick if tick > self.current else self.current
 
 
-cdef inline void wheel_schedule(timer_wheel *self, const slab *entries, uint32_t handle) noexcept nogil:
-    """Put an entry that is not on the wheel where its ``expires`` belongs; nowhere, if that is infinite."""
+cdef inline void wheel_schedule(
+    timer_wheel *self, const slab *entries, uint32_t handle
+) noexcept nogil:
+    """Put an entry that is not on the wheel where its ``expires`` belongs; nowhere, if that is
+    infinite.
+    """
     cdef double expires = slab_at(entries, handle).expires
     cdef int64_t tick
     cdef double due
@@ -168,30 +173,38 @@ cdef inline void wheel_schedule(timer_wheel *self, const slab *entries, uint32_t
 
 
 cdef inline uint32_t _wheel_first_slot(const timer_wheel *self, int64_t *tick) noexcept nogil:
-    """The occupied slot that comes first, with its tick; SLAB_NONE if there is none. No cascade may be unfinished."""
+    """The occupied slot that comes first, with its tick; SLAB_NONE if there is none.
+
+    No cascade may be unfinished.
+    """
     cdef uint64_t bits
     cdef uint32_t level, digit, start
     cdef int shift
     for level in range(TOP):
         bits = self.occupied[level]
         if bits:
-            digit = <uint32_t>wheel_lowest_bit(bits)
+            digit = <uint32_t>bits_lowest(bits)
             shift = DIGIT * level
             tick[0] = (self.current >> (shift + DIGIT) << (shift + DIGIT)) | (<int64_t>digit << shift)
             return level * SLOTS + digit
     bits = self.occupied[TOP]
     if bits == 0:
         return SLAB_NONE
-    # The top level is a ring: the slot after the current one comes first, the current one itself is never occupied.
+    # The top level is a ring: the slot after the current one comes first, the current one itself is
+    # never occupied.
     start = (<uint32_t>(self.current >> TOP_SHIFT) + 1) & (SLOTS - 1)
     bits = (bits >> start) | (bits << ((SLOTS - start) & (SLOTS - 1)))
-    digit = <uint32_t>wheel_lowest_bit(bits)
+    digit = <uint32_t>bits_lowest(bits)
     tick[0] = ((self.current >> TOP_SHIFT) + 1 + digit) << TOP_SHIFT
     return TOP * SLOTS + ((start + digit) & (SLOTS - 1))
 
 
-cdef inline uint32_t wheel_next_due(timer_wheel *self, const slab *entries, int64_t target, int *budget) noexcept nogil:
-    """The next entry whose tick has come, taken off the wheel; SLAB_NONE when there is none or the budget is spent."""
+cdef inline uint32_t wheel_next_due(
+    timer_wheel *self, const slab *entries, int64_t target, int *budget
+) noexcept nogil:
+    """The next entry whose tick has come, taken off the wheel; SLAB_NONE when there is none or the
+    budget is spent.
+    """
     cdef uint32_t slot, handle
     cdef int64_t tick = 0
     while True:
@@ -225,8 +238,12 @@ cdef inline uint32_t wheel_next_due(timer_wheel *self, const slab *entries, int6
     return SLAB_NONE
 
 
-cdef inline void wheel_begin_round(const timer_wheel *self, const slab *entries, wheel_round *round) noexcept nogil:
-    """After ``wheel_next_due`` found all there was: a round through the one slot where entries lie that end within the tick now running."""
+cdef inline void wheel_begin_round(
+    const timer_wheel *self, const slab *entries, wheel_round *round
+) noexcept nogil:
+    """After ``wheel_next_due`` found all there was: a round through the one slot where entries lie
+    that end within the tick now running.
+    """
     cdef uint32_t place
     cdef int64_t tick = 0
     round.left = 0
@@ -239,8 +256,13 @@ cdef inline void wheel_begin_round(const timer_wheel *self, const slab *entries,
         place = slab_at(entries, place).link.next
 
 
-cdef inline uint32_t wheel_next_in_round(timer_wheel *self, const slab *entries, wheel_round *round) noexcept nogil:
-    """The next entry of the round, expired or not, taken off the wheel; SLAB_NONE after the last. What is scheduled again comes behind it."""
+cdef inline uint32_t wheel_next_in_round(
+    timer_wheel *self, const slab *entries, wheel_round *round
+) noexcept nogil:
+    """The next entry of the round, expired or not, taken off the wheel; SLAB_NONE after the last.
+
+    What is scheduled again comes behind it.
+    """
     cdef uint32_t handle
     if round.left == 0:
         return SLAB_NONE
@@ -252,42 +274,56 @@ cdef inline uint32_t wheel_next_in_round(timer_wheel *self, const slab *entries,
     return handle
 
 
-cdef inline int _wheel_check_slot(timer_wheel *self, const slab *entries, uint32_t slot, uint32_t *count) noexcept nogil:
-    cdef uint32_t level = slot // SLOTS, digit = slot % SLOTS, place = self.slots[slot].next, before = WHEEL_HEAD | slot
+cdef inline const char *_wheel_check_slot(
+    const timer_wheel *self, const slab *entries, uint32_t slot, uint32_t *count
+) noexcept nogil:
+    cdef uint32_t level = slot // SLOTS, digit = slot % SLOTS
+    cdef uint32_t place = self.slots[slot].next, before = WHEEL_HEAD | slot
     cdef uint32_t now_digit = <uint32_t>(self.current >> (DIGIT * level)) & (SLOTS - 1)
+    cdef bint behind
     cdef int64_t turn = <int64_t>1 << (DIGIT * (level + 1))
     cdef int64_t start = (self.current & ~(turn - 1)) + (<int64_t>digit << (DIGIT * level))
     if (place & WHEEL_HEAD == 0) != (self.occupied[level] >> digit & 1):
-        return 1
+        return b"a bitmap is wrong about whether a slot is occupied"
     if place & WHEEL_HEAD:
-        return 0 if place == before and self.slots[slot].prev == before else 2
+        if place != before or self.slots[slot].prev != before:
+            return b"an empty slot does not lead back to itself"
+        return NULL
     if level == TOP and digit < now_digit:
         start += turn
-    if level > 0 and (digit <= now_digit if level < TOP else digit == now_digit) and slot != self.cascading:
-        return 3
-    if level == 0 and digit < now_digit:
-        return 4
+    if level == 0:
+        behind = digit < now_digit
+    elif level == TOP:
+        behind = digit == now_digit
+    else:
+        behind = digit <= now_digit
+    if behind and slot != self.cascading:
+        return b"an occupied slot lies behind the hand"
     while not place & WHEEL_HEAD:
         if slab_at(entries, place).link.prev != before:
-            return 5
+            return b"an entry on the wheel does not lead back to the one before it"
         if start > _wheel_tick(self, slab_at(entries, place).expires):
-            return 6
+            return b"an entry lies in too late a slot"
         count[0] += 1
         if count[0] > self.count:
-            return 7
+            return b"the wheel links more entries than it counts"
         before = place
         place = slab_at(entries, place).link.next
-    return 0 if place == WHEEL_HEAD | slot and self.slots[slot].prev == before else 8
+    if place != WHEEL_HEAD | slot or self.slots[slot].prev != before:
+        return b"a slot's list ends elsewhere than at its head"
+    return NULL
 
 
-cdef inline int wheel_check(timer_wheel *self, const slab *entries) noexcept nogil:
-    """Every invariant, for tests: 0, or the number of the rule that is broken."""
+cdef inline const char *wheel_check(const timer_wheel *self, const slab *entries) noexcept nogil:
+    """Return what is wrong as a sentence, for tests; NULL where every invariant holds."""
     cdef uint32_t slot, count = 0
-    cdef int broken
+    cdef const char *broken
     for slot in range(LEVELS * SLOTS):
         broken = _wheel_check_slot(self, entries, slot, &count)
-        if broken:
+        if broken != NULL:
             return broken
     if count != self.count:
-        return 9
-    return 0 if self.current >= 0 else 10
+        return b"the wheel has miscounted its entries"
+    if self.current < 0:
+        return b"the hand is before the beginning of time"
+    return NULL

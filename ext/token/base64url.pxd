@@ -1,6 +1,8 @@
-"""Base64url without padding (RFC 4648, section 5; RFC 7515, section 2), in plain C loops; on x86-64, 16 digits are decoded at a time.
+"""Base64url without padding (RFC 4648, section 5; RFC 7515, section 2), in plain C loops; on
+x86-64, 16 digits are decoded at a time.
 
-Decoding is strict: one spelling for each sequence of bytes, and nothing else is taken. No Python object is touched.
+Decoding is strict: one spelling for each sequence of bytes, and nothing else is taken. No Python
+object is touched.
 """
 
 from libc.stdint cimport uint32_t, uint8_t
@@ -64,7 +66,9 @@ cdef inline Py_ssize_t base64url_encoded_length(Py_ssize_t length) noexcept nogi
     return length // 3 * 4 + (0 if length % 3 == 0 else length % 3 + 1)
 
 
-cdef inline Py_ssize_t base64url_encode(const uint8_t *source, Py_ssize_t length, uint8_t *target) noexcept nogil:
+cdef inline Py_ssize_t base64url_encode(
+    const uint8_t *source, Py_ssize_t length, uint8_t *target
+) noexcept nogil:
     """Write the digits of ``length`` bytes; how many there are."""
     cdef uint8_t *written = target
     cdef uint32_t bits
@@ -90,8 +94,12 @@ cdef inline Py_ssize_t base64url_encode(const uint8_t *source, Py_ssize_t length
     return written - target
 
 
-cdef inline Py_ssize_t base64url_decode(const uint8_t *source, Py_ssize_t length, uint8_t *target) noexcept nogil:
-    """Write the bytes of ``length`` digits; how many there are, or -1 where the text is not the one spelling of them."""
+cdef inline Py_ssize_t base64url_decode(
+    const uint8_t *source, Py_ssize_t length, uint8_t *target
+) noexcept nogil:
+    """Write the bytes of ``length`` digits; how many there are, or -1 where the text is not the one
+    spelling of them.
+    """
     cdef uint8_t *written = target
     cdef uint32_t a, b, c, d
     cdef uint32_t seen = 0

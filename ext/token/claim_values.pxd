@@ -1,7 +1,8 @@
 """The values of single claims: found, checked for type and size, and copied for whoever asks.
 
-Each function here knows one claim or one type and nothing of tokens, keys or time. What RFC 7519 and the contract demand of each
-claim stands with its function; the order of the checks is the verifier's.
+Each function here knows one claim or one type and nothing of tokens, keys or time. What RFC 7519
+and the contract demand of each claim stands with its function; the order of the checks is the
+verifier's.
 """
 
 from cpython.dict cimport PyDict_GetItemWithError
@@ -54,7 +55,9 @@ cdef inline bint claim_values_session_id(object value, uint8_t* id):
 
 
 cdef inline bint claim_values_generation(object value, uint32_t* generation):
-    """Whether it is a generation of a session's tokens, an int from 0 to 2**32 - 2; if so, it is written."""
+    """Whether it is a generation of a session's tokens, an int from 0 to 2**32 - 2; if so, it is
+    written.
+    """
     cdef int is_out_of_range = 0
     cdef long long number
     if type(value) is not int:
@@ -67,7 +70,10 @@ cdef inline bint claim_values_generation(object value, uint32_t* generation):
 
 
 cdef inline bint claim_values_date(object value, double* seconds):
-    """Whether it is a NumericDate (RFC 7519, section 2) of sensible size; if so, it is written. Past 2**53, whole seconds get lost in JSON."""
+    """Whether it is a NumericDate (RFC 7519, section 2) of sensible size; if so, it is written.
+
+    Past 2**53, whole seconds get lost in JSON.
+    """
     cdef int is_out_of_range = 0
     cdef long long whole
     if type(value) is int:
@@ -83,7 +89,9 @@ cdef inline bint claim_values_date(object value, double* seconds):
 
 
 cdef inline bint claim_values_is_audience(object given):
-    """Whether an ``aud`` is a text or an array of them, at least one and none of them empty (RFC 7519, section 4.1.3)."""
+    """Whether an ``aud`` is a text or an array of them, at least one and none of them empty (RFC
+    7519, section 4.1.3).
+    """
     if type(given) is str:
         return PyUnicode_GET_LENGTH(given) > 0
     if type(given) is not list:

@@ -1,9 +1,11 @@
-"""HMAC (RFC 2104) by the libcrypto that ``hashlib`` itself has loaded, from digest states that have taken in the key already.
+"""HMAC (RFC 2104) by the libcrypto that ``hashlib`` itself has loaded, from digest states that have
+taken in the key already.
 
-No cryptography of our own and no second libcrypto: the EVP functions are looked up in the interpreter's ``_hashlib`` module when an
-extension is imported, and only pointers whose target nobody looks into are passed around, so one build serves OpenSSL 1.1 and 3.
-Where they can't be found (Windows, an interpreter with ``_hashlib`` built in or without it), and whenever a call fails, the digest is
-of no bytes, and the caller asks ``hmac.digest``.
+No cryptography of our own and no second libcrypto: the EVP functions are looked up in the
+interpreter's ``_hashlib`` module when an extension is imported, and only pointers whose target
+nobody looks into are passed around, so one build serves OpenSSL 1.1 and 3. Where they can't be
+found (Windows, an interpreter with ``_hashlib`` built in or without it), and whenever a call fails,
+the digest is of no bytes, and the caller asks ``hmac.digest``.
 
 A hash has one scratch state, so two threads must not use it at once: its owner is the lock.
 """
@@ -199,7 +201,10 @@ cdef extern from *:
 
 
 cdef inline bint evp_hmac_for(evp_hmac *hash, str algorithm, bytes secret) except -1:
-    """Keys a hash of zeros for ``HS256``, ``HS384`` or ``HS512``. False, and it stays zeros, where that can't be done here."""
+    """Keys a hash of zeros for ``HS256``, ``HS384`` or ``HS512``.
+
+    False, and it stays zeros, where that can't be done here.
+    """
     return evp_hmac_init(
         hash,
         b"SHA256" if algorithm == "HS256" else b"SHA384" if algorithm == "HS384" else b"SHA512",

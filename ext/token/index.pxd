@@ -1,13 +1,15 @@
 """A hash index: from a 32-bit tag to the handles of the entries that may be meant.
 
-Only tags and handles belong here; comparing keys is the caller's, and so is mixing its hash into a well-spread tag.
+Only tags and handles belong here; comparing keys is the caller's, and so is mixing its hash into a
+well-spread tag.
 
-Theory: extendible hashing (Fagin, Nievergelt, Pippenger and Strong, ACM TODS 1979). A directory, addressed by the top bits
-of a tag, leads to segments; a segment is a small open-addressing table, probed linearly from the tag's low bits, with
-backward-shift deletion (Knuth, volume 3, 6.4, algorithm R). A full segment is split in two, so no insertion ever waits for
-more than 512 places to be rehashed; two sparse neighbours are merged again, so memory returns while work goes on. A first
-segment starts with 8 places. Tags that no split can tell apart (a hostile ``__hash__``) make their segment grow instead:
-slower, never wrong.
+Theory: extendible hashing (Fagin, Nievergelt, Pippenger and Strong, ACM TODS 1979). A directory,
+addressed by the top bits of a tag, leads to segments; a segment is a small open-addressing table,
+probed linearly from the tag's low bits, with backward-shift deletion (Knuth, volume 3, 6.4,
+algorithm R). A full segment is split in two, so no insertion ever waits for more than 512 places to
+be rehashed; two sparse neighbours are merged again, so memory returns while work goes on. A first
+segment starts with 8 places. Tags that no split can tell apart (a hostile ``__hash__``) make their
+segment grow instead: slower, never wrong.
 
 No Python object is touched and no lock taken: the caller owns both.
 """
@@ -79,7 +81,9 @@ cdef inline uint32_t _index_slot(const hash_index *self, uint32_t tag) noexcept 
     return <uint32_t>(<uint64_t>tag >> (32 - self.depth))
 
 
-cdef inline index_segment *_index_new_segment(hash_index *self, uint32_t depth, uint32_t capacity) noexcept nogil:
+cdef inline index_segment *_index_new_segment(
+    hash_index *self, uint32_t depth, uint32_t capacity
+) noexcept nogil:
     cdef index_segment *segment = <index_segment *>PyMem_RawMalloc(_index_segment_bytes(capacity))
     if segment != NULL:
         segment.depth = depth
@@ -126,8 +130,13 @@ cdef inline uint32_t index_find_next(index_cursor *cursor) noexcept nogil:
             return <uint32_t>place
 
 
-cdef inline uint32_t index_find_first(const hash_index *self, uint32_t tag, index_cursor *cursor) noexcept nogil:
-    """The first handle under a tag, or INDEX_NONE. Handles with equal tags come in no promised order."""
+cdef inline uint32_t index_find_first(
+    const hash_index *self, uint32_t tag, index_cursor *cursor
+) noexcept nogil:
+    """The first handle under a tag, or INDEX_NONE.
+
+    Handles with equal tags come in no promised order.
+    """
     cursor.segment = NULL
     cursor.tag = tag
     if self.count == 0:
@@ -152,14 +161,20 @@ cdef inline void _index_put_all(index_segment *target, const index_segment *sour
             _index_put(target, source.places[position])
 
 
-cdef inline void _index_point(hash_index *self, uint32_t tag, index_segment *segment) noexcept nogil:
-    """Let every directory place whose top ``segment.depth`` bits are those of the tag lead to the segment."""
+cdef inline void _index_point(
+    hash_index *self, uint32_t tag, index_segment *segment
+) noexcept nogil:
+    """Let every directory place whose top ``segment.depth`` bits are those of the tag lead to the
+    segment.
+    """
     cdef uint32_t span = 1u << (self.depth - segment.depth), first = _index_slot(self, tag) & ~(span - 1), slot
     for slot in range(first, first + span):
         self.directory[slot] = segment
 
 
-cdef inline int _index_resize(hash_index *self, uint32_t tag, index_segment *old, uint32_t capacity) noexcept nogil:
+cdef inline int _index_resize(
+    hash_index *self, uint32_t tag, index_segment *old, uint32_t capacity
+) noexcept nogil:
     cdef index_segment *segment = _index_new_segment(self, old.depth, capacity)
     if segment == NULL:
         return -1
@@ -209,7 +224,9 @@ cdef inline uint32_t _index_ones(const index_segment *segment) noexcept nogil:
     return ones
 
 
-cdef inline int _index_split(hash_index *self, uint32_t tag, index_segment *old, uint32_t ones) noexcept nogil:
+cdef inline int _index_split(
+    hash_index *self, uint32_t tag, index_segment *old, uint32_t ones
+) noexcept nogil:
     cdef index_segment *lower
     cdef index_segment *upper
     cdef uint32_t position, bit = 0x80000000u >> old.depth, depth = old.depth + 1
@@ -253,7 +270,8 @@ cdef inline int _index_make_room(hash_index *self, uint32_t tag) noexcept nogil:
         if <uint64_t>segment.used * 4 < <uint64_t>segment.capacity * 3:
             return 0
         ones = 0
-        # A directory of one place per 64 entries is several times what spread tags need: more is for no good.
+        # A directory of one place per 64 entries is several times what spread tags need: more is
+        # for no good.
         splittable = segment.capacity >= FULL_SEGMENT and (
             segment.depth < self.depth or (self.depth < DEEPEST_DIRECTORY and <uint64_t>128 << self.depth <= self.count)
         )
@@ -275,8 +293,13 @@ cdef inline int index_insert(hash_index *self, uint32_t tag, uint32_t handle) no
     return 0
 
 
-cdef inline void _index_shrink(hash_index *self, uint32_t tag, index_segment *segment) noexcept nogil:
-    """Merge a sparse segment with its buddy, or let it shrink. Without memory for that, it stays as it is."""
+cdef inline void _index_shrink(
+    hash_index *self, uint32_t tag, index_segment *segment
+) noexcept nogil:
+    """Merge a sparse segment with its buddy, or let it shrink.
+
+    Without memory for that, it stays as it is.
+    """
     cdef index_segment *buddy
     cdef index_segment *merged
     cdef uint32_t bit
@@ -356,7 +379,9 @@ cdef inline const char *_index_check_segment(
 
 
 cdef inline const char *index_check(const hash_index *self) noexcept nogil:
-    """Return what is wrong with the index as a sentence, for tests; NULL where every invariant holds."""
+    """Return what is wrong with the index as a sentence, for tests; NULL where every invariant
+    holds.
+    """
     cdef uint64_t slot = 0, span, other, length
     cdef uint32_t count = 0, deepest = 0
     cdef size_t bytes = 0

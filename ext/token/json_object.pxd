@@ -1,7 +1,8 @@
 """JSON objects in which no name stands twice and nothing is nested beyond reason.
 
-Two readers of an object with a name twice may take different values (RFC 8725, section 2.4 tells of the like), and parsers keep the last
-without a word. So the members of what was parsed are counted, and the colons of its text: there is one a member.
+Two readers of an object with a name twice may take different values (RFC 8725, section 2.4 tells of
+the like), and parsers keep the last without a word. So the members of what was parsed are counted,
+and the colons of its text: there is one a member.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -11,7 +12,9 @@ from libc.string cimport memchr
 
 
 cdef inline dict json_object_parse(object loads, bytes text, int deepest):
-    """The object that a text is; None where it is anything else, has a name twice in one object, or is nested too deeply."""
+    """The object that a text is; None where it is anything else, has a name twice in one object, or
+    is nested too deeply.
+    """
     cdef Py_ssize_t members
     cdef Py_ssize_t length = PyBytes_GET_SIZE(text)
     try:
@@ -23,14 +26,17 @@ cdef inline dict json_object_parse(object loads, bytes text, int deepest):
     members = _json_object_members(parsed, deepest)
     if members < 0:
         return None
-    # Strings can hold colons, so there may be more than members; that there are no more settles it without a look at the strings.
+    # Strings can hold colons, so there may be more than members; that there are no more settles it
+    # without a look at the strings.
     if members != _json_object_all_colons(PyBytes_AS_STRING(text), length) and members != _json_object_colons(PyBytes_AS_STRING(text), length):
         return None
     return <dict>parsed
 
 
 cdef inline Py_ssize_t _json_object_members(object value, int levels) except -2:
-    """How many members the objects in a parsed value have in all; -1 where it has more levels than these."""
+    """How many members the objects in a parsed value have in all; -1 where it has more levels than
+    these.
+    """
     cdef Py_ssize_t members = 0
     cdef Py_ssize_t position = 0
     cdef Py_ssize_t found = 0

@@ -1,0 +1,159 @@
+"""What an ExpiringCache holds: a table of keys and values, and a queue of what has been removed.
+
+Only the references belong here: who owns a key and a value, how many of them the garbage collector
+has to follow, and when they are released. Keys and values are bare pointers, each a reference of
+its own; `cache_collector.pxd` shows them to the collector. Where a function can run Python code,
+it says so.
+"""
+
+from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
+from libc.stdint cimport uint32_t, uintptr_t
+
+from table.cache_keys cimport cache_keys_object, cache_keys_release
+from table.directory cimport (
+    directory_begin, directory_bytes, directory_each, directory_ends, directory_free,
+    directory_init, directory_place, directory_tag, expiring_table,
+)
+from table.removed cimport (
+    removal, removed_at, removed_free, removed_init, removed_put, removed_queue, removed_reserve,
+    removed_take,
+)
+from table.rows cimport cell
+from table.table cimport DELETED, EXPIRED, table_check
+
+
+cdef extern from "Python.h":
+    bint PyObject_IS_GC(PyObject *)
+
+
+cdef struct cache_contents:
+    expiring_table table
+    removed_queue removed
+    size_t collectable       # references held to objects of types the garbage collector follows
+    bint draining            # whether an operation is working the queue off
+
+
+# A cell: the word of a key (`cache_keys.pxd`), and a value
+
+cdef inline PyObject *cache_contents_value(const cell *held) noexcept nogil:
+    return <PyObject *><uintptr_t>held.last
+
+
+cdef inline size_t cache_contents_collectables(const cell *held) noexcept:
+    """Return how many of an entry's two objects are of types the garbage collector follows."""
+    cdef size_t keys = PyObject_IS_GC(cache_keys_object(held.first))
+    return keys + PyObject_IS_GC(cache_contents_value(held))
+
+
+cdef inline void cache_contents_release(const cell *held) noexcept:
+    """Give an entry's references back; Python code can run."""
+    cache_keys_release(held.first)
+    Py_DECREF(<object>cache_contents_value(held))
+
+
+# All of it
+
+cdef inline void cache_contents_init(
+    cache_contents *self, bint ranked, directory_tag tag_of
+) noexcept nogil:
+    """Make ready what holds nothing yet."""
+    directory_init(&self.table, ranked, tag_of, NULL)
+    removed_init(&self.removed)
+
+
+cdef inline size_t cache_contents_bytes(const cache_contents *self) noexcept nogil:
+    """Return how many bytes are held, keys and values not counted."""
+    return directory_bytes(&self.table) + self.removed.room * sizeof(removal)
+
+
+cdef inline void cache_contents_release_table(expiring_table *table) noexcept:
+    """Release what a table holds that no other code can reach, and its memory.
+
+    Python code can run.
+    """
+    cdef directory_place place
+    cdef const cell *held
+    directory_begin(&place)
+    held = directory_each(table, &place)
+    while held != NULL:
+        cache_contents_release(held)
+        held = directory_each(table, &place)
+    directory_free(table)
+
+
+cdef inline size_t _cache_contents_count(const expiring_table *table) noexcept:
+    cdef directory_place place
+    cdef const cell *held
+    cdef size_t collectable = 0
+    directory_begin(&place)
+    held = directory_each(table, &place)
+    while held != NULL:
+        collectable += cache_contents_collectables(held)
+        held = directory_each(table, &place)
+    return collectable
+
+
+cdef inline void cache_contents_detach(cache_contents *self, expiring_table *old) noexcept:
+    """Take the table away. The cache is whole and empty from then on."""
+    old[0] = self.table
+    self.collectable -= _cache_contents_count(old)
+    directory_init(&self.table, old.ranked, old.tag_of, old.context)
+    self.table.version = old.version + 1
+    self.table.sequence = old.sequence
+
+
+cdef inline bint cache_contents_take(cache_contents *self, removal *taken) noexcept:
+    """Take out what has waited longest in the queue; False if nothing waits.
+
+    Its references are the caller's then.
+    """
+    if not removed_take(&self.removed, taken):
+        return False
+    self.collectable -= cache_contents_collectables(&taken.held)
+    return True
+
+
+cdef inline int cache_contents_queue_all(cache_contents *self, double now) noexcept:
+    """Queue every entry, with references of its own; -1 when there is no memory to."""
+    cdef directory_place place
+    cdef const cell *found
+    cdef cell held
+    if removed_reserve(&self.removed, self.table.count) < 0:
+        return -1
+    directory_begin(&place)
+    found = directory_each(&self.table, &place)
+    while found != NULL:
+        held.first = <uintptr_t>cache_keys_object(found.first)
+        held.last = found.last
+        Py_INCREF(<object>cache_keys_object(held.first))
+        Py_INCREF(<object>cache_contents_value(&held))
+        self.collectable += cache_contents_collectables(&held)
+        removed_put(
+            &self.removed, &held, EXPIRED if directory_ends(&self.table, &place) <= now else DELETED
+        )
+        found = directory_each(&self.table, &place)
+    return 0
+
+
+cdef inline void cache_contents_free(cache_contents *self) noexcept:
+    """Release everything; Python code can run, but none that could reach the cache."""
+    cdef removal taken
+    cache_contents_release_table(&self.table)
+    while removed_take(&self.removed, &taken):
+        cache_contents_release(&taken.held)
+    removed_free(&self.removed)
+
+
+cdef inline const char *cache_contents_check(const cache_contents *self) noexcept:
+    """Return what is wrong as a sentence, for tests; NULL where every invariant holds."""
+    cdef const char *broken = table_check(&self.table)
+    cdef size_t collectable
+    cdef uint32_t number
+    if broken != NULL:
+        return broken
+    collectable = _cache_contents_count(&self.table)
+    for number in range(self.removed.count):
+        collectable += cache_contents_collectables(&removed_at(&self.removed, number).held)
+    if collectable != self.collectable:
+        return b"the cache has miscounted what the garbage collector has to follow"
+    return NULL
