@@ -25,30 +25,29 @@ from types import BuiltinFunctionType, GenericAlias
 cimport cython
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check
 from cpython.object cimport Py_EQ, PyObject_Hash, PyObject_RichCompareBool, PyTypeObject
-from cpython.ref cimport Py_INCREF, Py_XDECREF, PyObject
+from cpython.ref cimport Py_XDECREF, PyObject
 from libc.math cimport INFINITY
-from libc.stdint cimport uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from clock cimport clock_glance, clock_monotonic
 from table.cache_collector cimport cache_collector_install
 from table.cache_contents cimport (
     cache_contents, cache_contents_bytes, cache_contents_check, cache_contents_collectables,
-    cache_contents_detach, cache_contents_free, cache_contents_init, cache_contents_queue_all,
-    cache_contents_release, cache_contents_release_table, cache_contents_take, cache_contents_value,
+    cache_contents_detach, cache_contents_free, cache_contents_init, cache_contents_insert,
+    cache_contents_queue_all, cache_contents_release, cache_contents_release_table,
+    cache_contents_remove, cache_contents_replace, cache_contents_take, cache_contents_value,
 )
 from table.cache_keys cimport (
-    cache_keys_hash, cache_keys_hold, cache_keys_object, cache_keys_release, cache_keys_same_text,
-    cache_keys_tag,
+    cache_keys_hash, cache_keys_object, cache_keys_same_text, cache_keys_tag,
 )
 from table.directory cimport (
     directory_begin, directory_each, directory_ends, directory_first, directory_held,
     directory_next, directory_place, expiring_table,
 )
-from table.removed cimport removal, removed_put, removed_reserve
+from table.removed cimport removal
 from table.rows cimport cell
 from table.table cimport (
-    DELETED, EVICTED, EXPIRED, REPLACED, table_insert, table_move, table_reclaim, table_reclaim_all,
-    table_remove, table_soonest,
+    DELETED, EVICTED, EXPIRED, REPLACED, table_move, table_reclaim, table_reclaim_all, table_remove,
 )
 from table.walk cimport table_walk, walk_free, walk_next
 from table.wheel cimport wheel_idle, wheel_observe
@@ -68,21 +67,25 @@ cdef extern from "Python.h":
 
 
 cdef enum:
-    WRITE_BUDGET = 20    # steps of maintenance with each change: more than one change can ever cause
+    # Steps of maintenance
+    WRITE_BUDGET = 20    # with each change: more than one change can ever cause
     READ_BUDGET = 4      # with a read, and only when something is due
 
 cdef double SHORTEST = 0.001             # 1 ms, a tick of the wheel
 cdef double LONGEST = 3_155_760_000.0    # 100 years of 365.25 days
 cdef double CLOCK_LIMIT = 1e11           # seconds either side of 0: about 3,170 years
-cdef double NEAR = 10.0                  # seconds: a thousand times what a glance at the clock can be behind it
+cdef double NEAR = 10.0                  # seconds: a thousand times what a glance can be behind
 cdef uint32_t LARGEST = 0x7FFFFFFF       # entries
 
 cdef object logger = logging.getLogger("tokenwheel")
 cdef object monotonic = time.monotonic
 cdef object MISSING = object()
-cdef tuple REASONS = (RemovalReason.EXPIRED, RemovalReason.DELETED, RemovalReason.REPLACED, RemovalReason.EVICTED)
+cdef tuple REASONS = (
+    RemovalReason.EXPIRED, RemovalReason.DELETED, RemovalReason.REPLACED, RemovalReason.EVICTED
+)
 
-# Differs between processes, as the hash of text does, so that colliding whole numbers cannot be prepared in advance.
+# Differs between processes, as the hash of text does, so that nobody can prepare whole numbers that
+# collide.
 cdef uint64_t SALT = <uint64_t>PyObject_Hash("tokenwheel")
 
 
@@ -104,7 +107,9 @@ cdef double lifetime_of(object ttl) except -1.0:
     else:
         seconds = 0.0
     if not SHORTEST <= seconds <= LONGEST:
-        raise InvalidArgument("ttl must be a number of seconds from 0.001 to 3155760000 (100 years), or None for never")
+        raise InvalidArgument(
+            "ttl must be a number of seconds from 0.001 to 3155760000 (100 years), or None for never"
+        )
     return seconds
 
 
@@ -145,8 +150,12 @@ cdef class ExpiringCache:
 
     def __init__(self, maxsize=None, *, ttl=None, on_remove=None, clock=monotonic):
         cdef double reading
-        if maxsize is not None and (not PyLong_Check(maxsize) or PyBool_Check(maxsize) or maxsize < 1):
-            raise ConfigurationError("maxsize must be a whole number greater than 0, or None for no limit")
+        if maxsize is not None and (
+            not PyLong_Check(maxsize) or PyBool_Check(maxsize) or maxsize < 1
+        ):
+            raise ConfigurationError(
+                "maxsize must be a whole number greater than 0, or None for no limit"
+            )
         try:
             lifetime = lifetime_of(ttl)
         except InvalidArgument as error:
@@ -163,7 +172,11 @@ cdef class ExpiringCache:
         self.lifetime = lifetime
         self.on_remove = on_remove
         self.clock = clock
-        self.plain_clock = clock is monotonic and isinstance(clock, BuiltinFunctionType) and clock_monotonic(&reading) == 0
+        self.plain_clock = (
+            clock is monotonic
+            and isinstance(clock, BuiltinFunctionType)
+            and clock_monotonic(&reading) == 0
+        )
 
     def __dealloc__(self):
         cache_contents_free(&self.contents)
@@ -281,10 +294,11 @@ cdef class ExpiringCache:
         cdef Py_hash_t hashed = PyObject_Hash(key)
         cdef double now = self.now()
         cdef directory_place place
-        cdef bint live = False
+        cdef bint live
         with cython.critical_section(self):
-            if self.find(key, hashed, &place) and directory_ends(&self.contents.table, &place) > now:
-                live = True
+            live = self.find(key, hashed, &place)
+            live = live and directory_ends(&self.contents.table, &place) > now
+            if live:
                 wheel_observe(&self.contents.table.wheel, now)
                 table_move(&self.contents.table, &place, now + lifetime, False)
             self.reclaim(now, WRITE_BUDGET)
@@ -324,12 +338,10 @@ cdef class ExpiringCache:
         with cython.critical_section(self):
             found = self.some_live(now, &place)
             if found:
-                self.reserve_removed(1)
                 held = directory_held(&self.contents.table, &place)
                 key = <object>cache_keys_object(held.first)
                 value = <object>cache_contents_value(held)
-                removed_put(&self.contents.removed, held, DELETED)
-                table_remove(&self.contents.table, &place)
+                self.queue(&place, DELETED)
             self.reclaim(now, WRITE_BUDGET)
         self.settle()
         if not found:
@@ -364,7 +376,10 @@ cdef class ExpiringCache:
     # Refusals and views of the inside
 
     def __reduce_ex__(self, protocol):
-        raise TypeError("an ExpiringCache cannot be copied or pickled: its entries belong to one clock in one process")
+        raise TypeError(
+            "an ExpiringCache cannot be copied or pickled: "
+            "its entries belong to one clock in one process"
+        )
 
     def __reduce__(self):
         return self.__reduce_ex__(2)
@@ -397,7 +412,7 @@ cdef class ExpiringCache:
 
     @cython.final
     cdef inline double glance(self) except? -1.0:
-        """The time, which may be a little behind where ``exactly`` can mend that."""
+        """Return the time, which may be a little behind where ``exactly`` can mend that."""
         cdef double reading = 0.0
         if self.plain_clock and clock_glance(&reading) == 0:
             return reading
@@ -405,7 +420,7 @@ cdef class ExpiringCache:
 
     @cython.final
     cdef inline double exactly(self, double glanced) noexcept:
-        """The time, after a glance at it. No Python code runs."""
+        """Return the exact time, after a glance at it. No Python code runs."""
         cdef double reading = 0.0
         return reading if self.plain_clock and clock_monotonic(&reading) == 0 else glanced
 
@@ -423,12 +438,14 @@ cdef class ExpiringCache:
         except (TypeError, ValueError, OverflowError):
             raise InvalidArgument("clock must return a number of seconds") from None
         if not -CLOCK_LIMIT <= now <= CLOCK_LIMIT:
-            raise InvalidArgument("clock must return a finite number of seconds, at most 100 billion from zero")
+            raise InvalidArgument(
+                "clock must return a finite number of seconds, at most 100 billion from zero"
+            )
         return now
 
     @cython.final
     cdef inline bint find(self, object key, Py_hash_t hashed, directory_place *place) except -1:
-        """Whether there is an entry under an equal key, expired or not, and where."""
+        """Find the place of the entry under an equal key, expired or not; False if there is none."""
         cdef uint64_t version
         cdef cell *held
         cdef PyObject *stored
@@ -455,7 +472,7 @@ cdef class ExpiringCache:
 
     @cython.final
     cdef bint compare(self, PyObject *stored, object key) except -1:
-        """Whether the keys are equal, asked in ``dict``'s order; the stored one stays alive until the answer is there."""
+        """Compare two keys as ``dict`` would. The stored one stays alive until the answer is there."""
         held = <object>stored
         return PyObject_RichCompareBool(held, key, Py_EQ)
 
@@ -479,83 +496,28 @@ cdef class ExpiringCache:
         cdef double now = self.now()
         cdef directory_place place
         cdef PyObject *old = NULL
+        cdef int outcome
         with cython.critical_section(self):
             if self.find(key, hashed, &place):
-                old = self.replace(&place, key, hashed, value, now, now + lifetime)
+                outcome = cache_contents_replace(
+                    &self.contents, &place, key, hashed, value, now, now + lifetime,
+                    self.on_remove is not None, &old,
+                )
             else:
-                self.insert(key, hashed, value, now, now + lifetime)
+                outcome = cache_contents_insert(
+                    &self.contents, key, hashed, cache_keys_tag(hashed, SALT), value, now,
+                    now + lifetime, self.maxsize,
+                )
+            if outcome < 0:
+                raise MemoryError
             self.reclaim(now, WRITE_BUDGET)
         Py_XDECREF(old)
         self.settle()
         return 0
 
     @cython.final
-    cdef PyObject *replace(self, directory_place *place, object key, Py_hash_t hashed, object value, double now, double expires) except? NULL:
-        """Set an entry anew. Its old value goes to the queue if anybody wants to know, else to the caller to release."""
-        cdef cell *held = directory_held(&self.contents.table, place)
-        cdef bint live = directory_ends(&self.contents.table, place) > now
-        cdef PyObject *old = cache_contents_value(held)
-        cdef cell leaving = held[0]
-        cdef uint64_t word
-        wheel_observe(&self.contents.table.wheel, now)
-        if not live:
-            self.reserve_removed(1)
-            word = cache_keys_hold(key, hashed)
-            if word == 0:
-                raise MemoryError
-            removed_put(&self.contents.removed, held, EXPIRED)
-            held.first = word
-            self.contents.collectable += PyObject_IS_GC(<PyObject *>key)
-            old = NULL
-        elif self.on_remove is not None:
-            self.reserve_removed(1)
-            leaving.first = <uintptr_t>cache_keys_object(held.first)
-            Py_INCREF(<object>cache_keys_object(held.first))
-            self.contents.collectable += PyObject_IS_GC(cache_keys_object(held.first))
-            removed_put(&self.contents.removed, &leaving, REPLACED)
-            old = NULL
-        else:
-            self.contents.collectable -= PyObject_IS_GC(old)
-        Py_INCREF(value)
-        self.contents.collectable += PyObject_IS_GC(<PyObject *>value)
-        held.last = <uintptr_t><PyObject *>value
-        table_move(&self.contents.table, place, expires, True)
-        return old
-
-    @cython.final
-    cdef int insert(self, object key, Py_hash_t hashed, object value, double now, double expires) except -1:
-        """Add an entry, in a full cache in place of the soonest to expire."""
-        cdef directory_place victim
-        cdef cell held
-        cdef cell *leaving
-        cdef uint64_t leaving_key = 0
-        wheel_observe(&self.contents.table.wheel, now)
-        if self.contents.table.count >= self.maxsize:
-            if not self.contents.table.ranked or not table_soonest(&self.contents.table, &victim):
-                raise MemoryError
-            self.reserve_removed(1)
-            leaving_key = directory_held(&self.contents.table, &victim).first
-        held.first = cache_keys_hold(key, hashed)
-        held.last = <uintptr_t><PyObject *>value
-        if held.first == 0:
-            raise MemoryError
-        if table_insert(&self.contents.table, cache_keys_tag(hashed, SALT), expires, &held) < 0:
-            cache_keys_release(held.first)
-            raise MemoryError
-        Py_INCREF(value)
-        self.contents.collectable += cache_contents_collectables(&held)
-        if leaving_key:
-            # The new entry may have split the bucket: look the old one up again.
-            leaving = directory_first(&self.contents.table, cache_keys_tag(cache_keys_hash(leaving_key), SALT), &victim)
-            while leaving.first != leaving_key:
-                leaving = directory_next(&self.contents.table, &victim)
-            removed_put(&self.contents.removed, leaving, EXPIRED if directory_ends(&self.contents.table, &victim) <= now else EVICTED)
-            table_remove(&self.contents.table, &victim)
-        return 0
-
-    @cython.final
     cdef object remove(self, object key):
-        """Delete the entry; its value, or MISSING if it was not live."""
+        """Delete the entry. Return its value, or MISSING if it was not live."""
         cdef Py_hash_t hashed = PyObject_Hash(key)
         cdef double now = self.glance()
         cdef directory_place place
@@ -569,12 +531,11 @@ cdef class ExpiringCache:
                 released = live and self.on_remove is None
                 if released:
                     self.contents.collectable -= cache_contents_collectables(&held)
+                    table_remove(&self.contents.table, &place)
                 else:
-                    self.reserve_removed(1)
-                    removed_put(&self.contents.removed, &held, DELETED if live else EXPIRED)
+                    self.queue(&place, DELETED if live else EXPIRED)
                 if live:
                     value = <object>cache_contents_value(&held)
-                table_remove(&self.contents.table, &place)
             if not wheel_idle(&self.contents.table.wheel, now):
                 self.reclaim(self.exactly(now), WRITE_BUDGET)
         if released:
@@ -588,8 +549,9 @@ cdef class ExpiringCache:
         table_reclaim(&self.contents.table, now, budget, &self.contents.removed)
 
     @cython.final
-    cdef inline int reserve_removed(self, uint32_t more) except -1:
-        if removed_reserve(&self.contents.removed, more) < 0:
+    cdef int queue(self, const directory_place *place, uint32_t reason) except -1:
+        """Remove an entry, and leave its references to the queue."""
+        if cache_contents_remove(&self.contents, place, reason) < 0:
             raise MemoryError
         return 0
 
@@ -625,7 +587,9 @@ cdef class ExpiringCache:
             try:
                 self.on_remove(key, value, REASONS[taken.reason])
             except Exception:
-                logger.exception("on_remove of an ExpiringCache raised; the entry is removed all the same")
+                logger.exception(
+                    "on_remove of an ExpiringCache raised; the entry is removed all the same"
+                )
         return True
 
     @cython.final

@@ -19,6 +19,7 @@ from table.revocation_table cimport (
     revocation_table_have_news, revocation_table_init, revocation_table_reclaim_all,
     revocation_table_refuse,
 )
+from unicode cimport PyUnicode_1BYTE_DATA, PyUnicode_GET_LENGTH, PyUnicode_IS_ASCII, PyUnicode_READY
 
 from os import urandom
 from time import time as system_time
@@ -36,10 +37,6 @@ cdef object LARGEST = LARGEST_GENERATION
 cdef Py_ssize_t ID_LENGTH = 16  # characters: 12 bytes in base64url
 
 cdef extern from "Python.h":
-    bint PyUnicode_IS_ASCII(object text)
-    const uint8_t* PyUnicode_1BYTE_DATA(object text)
-    Py_ssize_t PyUnicode_GET_LENGTH(object text)
-    int PyUnicode_READY(object text) except -1
     object PyObject_CallNoArgs(object function)
 
 
@@ -53,9 +50,17 @@ cdef int read_id(object session_id, uint8_t* id) except -1:
 
 
 cdef double seconds_of(str name, object seconds, double least, double most) except? -1:
-    if not isinstance(seconds, (int, float)) or isinstance(seconds, bool) or not least <= seconds <= most:
+    if (
+        not isinstance(seconds, (int, float))
+        or isinstance(seconds, bool)
+        or not least <= seconds <= most
+    ):
         raise InvalidArgument(f"{name} must be a number of seconds from {least:g} to {most:g}")
     return seconds
+
+
+cdef double end_of(object expires_at) except? -1:
+    return seconds_of("expires_at", expires_at, 0, FURTHEST_CLOCK)
 
 
 cdef uint32_t generation_before(object before) except? 0:
@@ -92,7 +97,9 @@ cdef class RevocationTable:
     cdef object __weakref__
     cdef revocation_table table
     cdef readonly object clock
-    cdef Py_buffer* watched  # behind the table's doorbell; a member of the class would be cleared by the collector, and not released
+    # What is behind the table's doorbell. As a member of the class, the collector would clear it
+    # and not release it.
+    cdef Py_buffer* watched
     cdef object news  # what is called before each lookup, or None
 
     def __cinit__(self, *arguments, **options):
@@ -138,13 +145,17 @@ cdef class RevocationTable:
                 PyObject_GetBuffer(doorbell, seen, PyBUF_SIMPLE)
             except (BufferError, TypeError):
                 PyMem_RawFree(seen)
-                raise ConfigurationError("doorbell must be None or a buffer of eight bytes") from None
+                raise ConfigurationError(
+                    "doorbell must be None or a buffer of eight bytes"
+                ) from None
             if seen.len != sizeof(uint64_t):
                 release(seen)
                 raise ConfigurationError("doorbell must be None or a buffer of eight bytes")
         with cython.critical_section(self):
             seen, self.watched = self.watched, seen
-            self.table.doorbell = NULL if self.watched == NULL else <const uint64_t*>self.watched.buf
+            self.table.doorbell = NULL
+            if self.watched != NULL:
+                self.table.doorbell = <const uint64_t*>self.watched.buf
             self.table.looked_at = -INFINITY
         release(seen)
 
@@ -167,7 +178,9 @@ cdef class RevocationTable:
         return f"<{type(self).__name__} of {revocation_table_count(&self.table)} sessions>"
 
     cdef double now(self) except? -1:
-        return seconds_of("the clock's reading", PyObject_CallNoArgs(self.clock), -FURTHEST_CLOCK, FURTHEST_CLOCK)
+        return seconds_of(
+            "the clock's reading", PyObject_CallNoArgs(self.clock), -FURTHEST_CLOCK, FURTHEST_CLOCK
+        )
 
     def revoke(self, session_id, ttl, *, before=None):
         """Refuse a session's access tokens for ``ttl`` seconds.
@@ -207,7 +220,8 @@ cdef class RevocationTable:
             MemoryError: there is no memory for another entry. Nothing was changed: no entry is ever
                 dropped to make room.
         """
-        self.add(session_id, before, self.now(), seconds_of("expires_at", expires_at, 0, FURTHEST_CLOCK), False)
+        cdef double now = self.now()
+        self.add(session_id, before, now, end_of(expires_at), False)
 
     def revoke_each(self, revocations):
         """Refuse the access tokens of several sessions, by one reading of the clock.
@@ -224,7 +238,7 @@ cdef class RevocationTable:
         """
         cdef double now = self.now()
         for session_id, expires_at, before in revocations:
-            self.add(session_id, before, now, seconds_of("expires_at", expires_at, 0, FURTHEST_CLOCK), False)
+            self.add(session_id, before, now, end_of(expires_at), False)
 
     cdef int add(self, object session_id, object before, double now, double seconds, bint is_relative) except -1:
         cdef uint8_t[ID_BYTES] id

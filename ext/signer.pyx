@@ -8,6 +8,8 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdint cimport uint8_t
 from libc.string cimport memcpy
 
+from token.jose_header cimport jose_header_encoded
+from unicode cimport PyUnicode_1BYTE_DATA, PyUnicode_New
 from token.base64url cimport base64url_encode, base64url_encoded_length
 from token.evp cimport (
     EVP_LARGEST_DIGEST, evp_hmac, evp_hmac_digest, evp_hmac_for, evp_hmac_free,
@@ -19,10 +21,6 @@ import orjson
 __all__ = ["Signer"]
 
 evp_load_from_hashlib()
-
-cdef extern from "Python.h":
-    object PyUnicode_New(Py_ssize_t size, Py_UCS4 largest)
-    uint8_t* PyUnicode_1BYTE_DATA(object text)
 
 
 @cython.final
@@ -44,10 +42,7 @@ cdef class Signer:
     def __init__(self, key):
         if self.key is not None:
             raise AttributeError("a Signer cannot be given another key")
-        header = {"alg": key.algorithm, "typ": "at+jwt"}
-        if key.kid is not None:
-            header["kid"] = key.kid
-        self.header = encoded(orjson.dumps(header)) + b"."
+        self.header = jose_header_encoded(orjson.dumps, key) + b"."
         self.secret = key._secret
         if self.secret is not None:
             evp_hmac_for(&self.hash, key.algorithm, self.secret)
@@ -74,14 +69,17 @@ cdef class Signer:
         cdef uint8_t hashed[EVP_LARGEST_DIGEST]
         cdef const uint8_t* signature = hashed
         cdef Py_ssize_t header_length = PyBytes_GET_SIZE(self.header)
-        cdef Py_ssize_t signed_length = header_length + base64url_encoded_length(PyBytes_GET_SIZE(payload))
+        cdef Py_ssize_t signed_length = (
+            header_length + base64url_encoded_length(PyBytes_GET_SIZE(payload))
+        )
         cdef bytes signed = PyBytes_FromStringAndSize(NULL, signed_length)
         cdef bytes made
         cdef object token
         cdef Py_ssize_t size = 0
         memcpy(PyBytes_AS_STRING(signed), PyBytes_AS_STRING(self.header), header_length)
         base64url_encode(
-            <const uint8_t*>PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload), <uint8_t*>PyBytes_AS_STRING(signed) + header_length
+            <const uint8_t*>PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload),
+            <uint8_t*>PyBytes_AS_STRING(signed) + header_length,
         )
         with cython.critical_section(self):
             size = evp_hmac_digest(&self.hash, PyBytes_AS_STRING(signed), signed_length, hashed)
@@ -94,10 +92,3 @@ cdef class Signer:
         PyUnicode_1BYTE_DATA(token)[signed_length] = c"."
         base64url_encode(signature, size, PyUnicode_1BYTE_DATA(token) + signed_length + 1)
         return token
-
-
-cdef bytes encoded(bytes raw):
-    cdef Py_ssize_t length = PyBytes_GET_SIZE(raw)
-    cdef bytes text = PyBytes_FromStringAndSize(NULL, base64url_encoded_length(length))
-    base64url_encode(<const uint8_t*>PyBytes_AS_STRING(raw), length, <uint8_t*>PyBytes_AS_STRING(text))
-    return text

@@ -17,29 +17,26 @@ from token.evp cimport (
     EVP_LARGEST_DIGEST, evp_hash, evp_hash_digest, evp_hash_hmac, evp_hash_init,
     evp_load_from_hashlib,
 )
+from unicode cimport (
+    PyUnicode_1BYTE_DATA, PyUnicode_GET_LENGTH, PyUnicode_IS_ASCII, PyUnicode_New, PyUnicode_READY,
+)
 
 import os
 from hashlib import sha256
 from hmac import digest as hmac_digest
 from os import urandom
 
-
 from tokenwheel.errors import InvalidArgument
 
-__all__ = ["MAX_TOKEN_BYTES", "decode", "digest", "encode", "hmac_sha256", "new_token", "random_bytes"]
+__all__ = [
+    "MAX_TOKEN_BYTES", "decode", "digest", "encode", "hmac_sha256", "new_token", "random_bytes",
+]
 
 MAX_TOKEN_BYTES = 65_536  # 64 KiB
 
 cdef Py_ssize_t LARGEST = MAX_TOKEN_BYTES
 cdef enum:
     BLOCK = 4096  # bytes
-
-cdef extern from "Python.h":
-    object PyUnicode_New(Py_ssize_t length, Py_UCS4 largest)
-    uint8_t* PyUnicode_1BYTE_DATA(object text)
-    Py_ssize_t PyUnicode_GET_LENGTH(object text)
-    bint PyUnicode_IS_ASCII(object text)
-    int PyUnicode_READY(object text) except -1
 
 cdef extern from *:
     """
@@ -178,6 +175,7 @@ def decode(text):
     """
     cdef Py_ssize_t length
     cdef bytes data
+    cdef uint8_t* target
     if isinstance(text, str):
         PyUnicode_READY(text)
         if PyUnicode_IS_ASCII(text):
@@ -185,7 +183,8 @@ def decode(text):
             if length == 0:
                 return b""
             data = PyBytes_FromStringAndSize(NULL, length * 3 // 4)
-            if base64url_decode(PyUnicode_1BYTE_DATA(text), length, <uint8_t*>PyBytes_AS_STRING(data)) >= 0:
+            target = <uint8_t*>PyBytes_AS_STRING(data)
+            if base64url_decode(PyUnicode_1BYTE_DATA(text), length, target) >= 0:
                 return data
     raise ValueError("not canonical base64url")
 
@@ -215,8 +214,12 @@ def digest(bytes data not None):
     cdef uint8_t[EVP_LARGEST_DIGEST] hashed
     cdef unsigned int size
     with cython.critical_section(hashing):
-        size = evp_hash_digest(&hashing.hash, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), NULL, 0, hashed)
-    return PyBytes_FromStringAndSize(<char*>hashed, SHA256_BYTES) if size == SHA256_BYTES else sha256(data).digest()
+        size = evp_hash_digest(
+            &hashing.hash, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), NULL, 0, hashed
+        )
+    if size != SHA256_BYTES:
+        return sha256(data).digest()
+    return PyBytes_FromStringAndSize(<char*>hashed, SHA256_BYTES)
 
 
 def hmac_sha256(bytes key not None, bytes message not None):
@@ -228,7 +231,10 @@ def hmac_sha256(bytes key not None, bytes message not None):
     cdef unsigned int size
     with cython.critical_section(hashing):
         size = evp_hash_hmac(
-            &hashing.hash, SHA256_BLOCK, <const uint8_t*>PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key),
+            &hashing.hash, SHA256_BLOCK,
+            <const uint8_t*>PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key),
             PyBytes_AS_STRING(message), PyBytes_GET_SIZE(message), hashed,
         )
-    return PyBytes_FromStringAndSize(<char*>hashed, SHA256_BYTES) if size == SHA256_BYTES else hmac_digest(key, message, "sha256")
+    if size != SHA256_BYTES:
+        return hmac_digest(key, message, "sha256")
+    return PyBytes_FromStringAndSize(<char*>hashed, SHA256_BYTES)

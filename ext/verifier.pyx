@@ -17,7 +17,9 @@ from libc.math cimport floor
 from libc.stdint cimport uint32_t, uint64_t, uint8_t
 from libc.string cimport memchr, memcmp, memcpy
 
-from token.base64url cimport base64url_decode, base64url_encode, base64url_encoded_length
+from token.jose_header cimport jose_header_encoded
+from unicode cimport PyUnicode_1BYTE_DATA, PyUnicode_GET_LENGTH, PyUnicode_IS_ASCII, PyUnicode_READY
+from token.base64url cimport base64url_decoded, base64url_encode
 from token.claim_values cimport (
     claim_values_accepts, claim_values_copy, claim_values_date, claim_values_find,
     claim_values_generation, claim_values_is_audience, claim_values_is_subject,
@@ -45,7 +47,10 @@ from types import BuiltinFunctionType
 
 import orjson
 
-from tokenwheel.errors import AccessTokenExpired, AccessTokenNotYetValid, AccessTokenRevoked, InvalidAccessToken, InvalidArgument
+from tokenwheel.errors import (
+    AccessTokenExpired, AccessTokenNotYetValid, AccessTokenRevoked, InvalidAccessToken,
+    InvalidArgument,
+)
 
 __all__ = ["MAX_NESTING", "MAX_TOKEN_LENGTH", "Claims", "Verifier"]
 
@@ -62,15 +67,13 @@ cdef Py_ssize_t TAG_CHARACTERS = 16  # of the signature: 96 bits of it
 
 # The names of claims as orjson hands them out, for as long as it remembers them: a dict finds the very same object sooner than an equal one.
 cdef str ISS, AUD, SUB, SID, GEN, JTI, EXP, IAT, NBF
-ISS, AUD, SUB, SID, GEN, JTI, EXP, IAT, NBF = json_loads(b'{"iss":0,"aud":0,"sub":0,"sid":0,"gen":0,"jti":0,"exp":0,"iat":0,"nbf":0}')
+ISS, AUD, SUB, SID, GEN, JTI, EXP, IAT, NBF = json_loads(
+    b'{"iss":0,"aud":0,"sub":0,"sid":0,"gen":0,"jti":0,"exp":0,"iat":0,"nbf":0}'
+)
 
 evp_load_from_hashlib()
 
 cdef extern from "Python.h":
-    int PyUnicode_READY(object text) except -1
-    bint PyUnicode_IS_ASCII(object text)
-    const uint8_t* PyUnicode_1BYTE_DATA(object text)
-    Py_ssize_t PyUnicode_GET_LENGTH(object text)
     object PyObject_CallNoArgs(object function)
 
 
@@ -111,9 +114,13 @@ cdef class Claims:
         if self._claims is not None:
             raise AttributeError("Claims cannot be changed; to_dict() gives a copy that can")
         cdef dict copied = {name: claim_values_copy(value) for name, value in claims.items()}
-        for name, kind in (("sub", str), ("sid", str), ("iat", (int, float)), ("exp", (int, float))):
+        for name, kind in (
+            ("sub", str), ("sid", str), ("iat", (int, float)), ("exp", (int, float)),
+        ):
             if not isinstance(copied.get(name), kind):
-                raise InvalidArgument(f"claims must have {name!r}, of the type it has in an access token")
+                raise InvalidArgument(
+                    f"claims must have {name!r}, of the type it has in an access token"
+                )
         self._claims = copied
 
     @property
@@ -251,8 +258,9 @@ cdef class Verifier:
         index_init(&self.places)
 
     def __init__(
-        self, keys, *, str issuer not None, tuple audience not None, double leeway, double largest_leeway,
-        Py_ssize_t cache_size, Py_ssize_t cache_bytes=CACHE_BYTES, clock, revocations,
+        self, keys, *, str issuer not None, tuple audience not None, double leeway,
+        double largest_leeway, Py_ssize_t cache_size, Py_ssize_t cache_bytes=CACHE_BYTES, clock,
+        revocations,
     ):
         cdef bytes drawn = os.urandom(sizeof(self.seed))
         memcpy(self.seed, PyBytes_AS_STRING(drawn), sizeof(self.seed))
@@ -266,7 +274,9 @@ cdef class Verifier:
         self.is_plain_clock = clock is system_time and isinstance(clock, BuiltinFunctionType)
         self.revocations = revocations
         self.revocations_clock = None if revocations.clock is clock else revocations.clock
-        self.table = <revocation_table*>PyCapsule_GetPointer(revocations._capsule(), b"tokenwheel._native.revocations.table")
+        self.table = <revocation_table*>PyCapsule_GetPointer(
+            revocations._capsule(), b"tokenwheel._native.revocations.table"
+        )
         self.set_keys(keys)
 
     def __dealloc__(self):
@@ -304,30 +314,14 @@ cdef class Verifier:
             self.hand = 0
 
     def verify(self, access_token, *, audience=None, leeway=None):
-        """Return the claims of an access token that is valid now.
-
-        Of a token that was verified before, only audience, time and revocation are checked again.
-
-        Args:
-            access_token: the token's text.
-            audience: the names of which the token's ``aud`` must hold at least one. If left out,
-                those that the verifier was made with.
-            leeway: seconds of tolerance on ``exp``, ``nbf`` and ``iat``, for clocks that differ. If
-                left out, those that the verifier was made with.
-
-        Raises:
-            InvalidAccessToken: the token is malformed, not signed by a key of this service, of
-                another issuer, or for another audience.
-            AccessTokenExpired: the token has expired.
-            AccessTokenNotYetValid: its ``nbf`` or ``iat`` lies in the future.
-            AccessTokenRevoked: it has been revoked.
-            InvalidArgument: ``audience`` or ``leeway`` cannot be used.
-        """
-        cdef double tolerated = self.leeway if leeway is None else check_leeway(leeway, self.largest_leeway)
+        """The claims of an access token that is good now. See :meth:`tokenwheel.SessionManager.read`."""
+        cdef double tolerated = self.leeway
         cdef double now = 0
         cdef Claims known
         cdef const char* text
         cdef Py_ssize_t length
+        if leeway is not None:
+            tolerated = check_leeway(leeway, self.largest_leeway)
         if not isinstance(access_token, str):
             raise InvalidAccessToken("an access token is a str")
         PyUnicode_READY(access_token)
@@ -381,7 +375,7 @@ cdef class Verifier:
         place = index_find_first(&self.places, self.tag_of(text, length), &cursor)
         while place != INDEX_NONE:
             known = <Claims>PyList_GET_ITEM(self.remembered_tokens, place)
-            if PyBytes_GET_SIZE(known.token) == length and memcmp(PyBytes_AS_STRING(known.token), text, length) == 0:
+            if is_text(known.token, text, length):
                 known.asked_for = True
                 return known
             place = index_find_next(&cursor)
@@ -391,11 +385,16 @@ cdef class Verifier:
     cdef int remember(self, const char* text, Py_ssize_t length, Claims known, list keys) except -1:
         """Remembers a token, unless the keys have changed since it was verified by ``keys``."""
         cdef Py_ssize_t place = -1
-        if self.keys is not keys or not self.cache_size or known.cost > self.cache_bytes or length < TAG_CHARACTERS:
+        if self.keys is not keys or length < TAG_CHARACTERS:
+            return 0
+        if not self.cache_size or known.cost > self.cache_bytes:
             return 0
         if self.recall(text, length) is not None:
             return 0
-        while <Py_ssize_t>self.places.count >= self.cache_size or self.cached_bytes + known.cost > self.cache_bytes:
+        while (
+            <Py_ssize_t>self.places.count >= self.cache_size
+            or self.cached_bytes + known.cost > self.cache_bytes
+        ):
             if place >= 0:
                 self.free_places.append(place)
             place = self.drop_one()
@@ -459,18 +458,23 @@ cdef class Verifier:
                     continue
                 count += 1
                 bytes_held += known.cost
-                assert self.place_of(known) == place, "a remembered token is not found where it lies"
-            assert count == self.places.count, "the index holds another number of tokens than the memory"
-            assert count + len(self.free_places) == len(self.remembered_tokens), "an occupied place is listed as free"
+                assert self.place_of(known) == place, "a token is not found where it lies"
+            assert count == self.places.count, "the index has miscounted the tokens remembered"
+            assert count + len(self.free_places) == len(self.remembered_tokens), (
+                "an occupied place is listed as free"
+            )
             assert bytes_held == self.cached_bytes, "the memory has miscounted its bytes"
             assert count <= self.cache_size, "more tokens are remembered than allowed"
-            assert bytes_held <= self.cache_bytes, "the tokens remembered take more bytes than allowed"
+            assert bytes_held <= self.cache_bytes, (
+                "the tokens remembered take more bytes than allowed"
+            )
 
     cdef Py_ssize_t place_of(self, Claims known) except -2:
         """Return the place at which the index finds a token by its text alone, or -1."""
         cdef const char* text = PyBytes_AS_STRING(known.token)
         cdef index_cursor cursor
-        cdef uint32_t place = index_find_first(&self.places, self.tag_of(text, PyBytes_GET_SIZE(known.token)), &cursor)
+        cdef uint32_t tag = self.tag_of(text, PyBytes_GET_SIZE(known.token))
+        cdef uint32_t place = index_find_first(&self.places, tag, &cursor)
         while place != INDEX_NONE:
             if self.remembered_tokens[place] is known:
                 return place
@@ -493,7 +497,7 @@ cdef class Verifier:
         second = NULL if first == NULL else <const char*>memchr(first + 1, c".", end - first - 1)
         if second == NULL or memchr(second + 1, c".", end - second - 1) != NULL:
             raise InvalidAccessToken("an access token has three parts")
-        payload = decoded(first + 1, second - first - 1)
+        payload = base64url_decoded(first + 1, second - first - 1)
         if payload is None or second + 1 == end:
             raise InvalidAccessToken("the access token is not canonical base64url")
         key = key_for(text, first - text, keys)
@@ -509,7 +513,9 @@ cdef class Verifier:
         cdef double issued_at = 0
         cdef object value
         if claims is None:
-            raise InvalidAccessToken("the access token's claims are not one well-formed JSON object")
+            raise InvalidAccessToken(
+                "the access token's claims are not one well-formed JSON object"
+            )
         value = claim_values_find(claims, ISS)
         if type(value) is not str or <str>value != self.issuer:
             raise InvalidAccessToken("the access token is of another issuer")
@@ -521,7 +527,9 @@ cdef class Verifier:
             raise InvalidAccessToken("the access token's 'sub' is missing or malformed")
         if not claim_values_session_id(claim_values_find(claims, SID), known.session):
             raise InvalidAccessToken("the access token's 'sid' is missing or malformed")
-        if GEN in claims and not claim_values_generation(claim_values_find(claims, GEN), &known.generation):
+        if GEN in claims and not claim_values_generation(
+            claim_values_find(claims, GEN), &known.generation
+        ):
             raise InvalidAccessToken("the access token's 'gen' is malformed")
         if JTI in claims and type(claim_values_find(claims, JTI)) is not str:
             raise InvalidAccessToken("the access token's 'jti' is malformed")
@@ -529,7 +537,9 @@ cdef class Verifier:
             raise InvalidAccessToken("the access token's 'exp' is missing or malformed")
         if not claim_values_date(claim_values_find(claims, IAT), &issued_at):
             raise InvalidAccessToken("the access token's 'iat' is missing or malformed")
-        if NBF in claims and not claim_values_date(claim_values_find(claims, NBF), &known.starts_at):
+        if NBF in claims and not claim_values_date(
+            claim_values_find(claims, NBF), &known.starts_at
+        ):
             raise InvalidAccessToken("the access token's 'nbf' is missing or malformed")
         known.expires_at = floor(known.expires_at)
         known.starts_at = max(known.starts_at, issued_at)
@@ -540,47 +550,32 @@ cdef class Verifier:
 
 cdef KeyInUse key_in_use(object key):
     cdef KeyInUse made = KeyInUse.__new__(KeyInUse)
-    header = {"alg": key.algorithm, "typ": "at+jwt"}
     made.kid = key.kid
     made.algorithm = key.algorithm
     made.verify = key.verify
     if key._secret is not None:
         evp_hmac_for(&made.hash, key.algorithm, key._secret)
-    if made.kid is not None:
-        header["kid"] = made.kid
-    made.header = encoded(orjson.dumps(header))
+    made.header = jose_header_encoded(orjson.dumps, key)
     return made
 
 
-cdef bytes encoded(bytes raw):
-    cdef Py_ssize_t length = PyBytes_GET_SIZE(raw)
-    cdef bytes text = PyBytes_FromStringAndSize(NULL, base64url_encoded_length(length))
-    base64url_encode(<const uint8_t*>PyBytes_AS_STRING(raw), length, <uint8_t*>PyBytes_AS_STRING(text))
-    return text
-
-
-cdef bytes decoded(const char* text, Py_ssize_t length):
-    """The bytes of a non-empty canonical base64url text; None where it is anything else."""
-    cdef bytes raw
-    if length == 0 or length % 4 == 1:
-        return None
-    raw = PyBytes_FromStringAndSize(NULL, length * 3 // 4)
-    if base64url_decode(<const uint8_t*>text, length, <uint8_t*>PyBytes_AS_STRING(raw)) < 0:
-        return None
-    return raw
+cdef inline bint is_text(bytes known, const char* text, Py_ssize_t length) noexcept:
+    return (
+        PyBytes_GET_SIZE(known) == length and memcmp(PyBytes_AS_STRING(known), text, length) == 0
+    )
 
 
 cdef KeyInUse key_for(const char* text, Py_ssize_t length, list keys):
     """The key a token names (RFC 7515, sections 4.1 and 5.2). A header this service writes itself needs no parsing."""
     cdef KeyInUse key
     for key in keys:
-        if PyBytes_GET_SIZE(key.header) == length and memcmp(PyBytes_AS_STRING(key.header), text, length) == 0:
+        if is_text(key.header, text, length):
             return key
     return key_by_header(text, length, keys)
 
 
 cdef KeyInUse key_by_header(const char* text, Py_ssize_t length, list keys):
-    cdef bytes raw = decoded(text, length)
+    cdef bytes raw = base64url_decoded(text, length)
     cdef dict header
     cdef KeyInUse key
     if raw is None:
@@ -602,7 +597,9 @@ cdef KeyInUse key_by_header(const char* text, Py_ssize_t length, list keys):
     if header.get("alg") != key.algorithm:
         raise InvalidAccessToken("the access token's 'alg' is not that of its key")
     if header.get("typ") != "at+jwt":
-        raise InvalidAccessToken("the token was not issued as an access token: its 'typ' is another")
+        raise InvalidAccessToken(
+            "the token was not issued as an access token: its 'typ' is another"
+        )
     if "crit" in header or "b64" in header:
         raise InvalidAccessToken("the access token demands an extension this service does not know")
     return key
@@ -622,8 +619,10 @@ cdef bint is_signed(KeyInUse key, const char* text, const char* second, const ch
     if size:
         size = base64url_encode(hashed, size, expected)
         return size == end - second - 1 and evp_equal(expected, second + 1, size)
-    signature = decoded(second + 1, end - second - 1)
-    return signature is not None and key.verify(PyBytes_FromStringAndSize(text, second - text), signature)
+    signature = base64url_decoded(second + 1, end - second - 1)
+    if signature is None:
+        return False
+    return key.verify(PyBytes_FromStringAndSize(text, second - text), signature)
 
 
 cdef bint is_for(Claims known, object audience) except -1:
@@ -642,6 +641,10 @@ cdef bint is_for(Claims known, object audience) except -1:
 
 
 cdef double check_leeway(object leeway, double largest) except -1:
-    if isinstance(leeway, bool) or not isinstance(leeway, (int, float)) or not 0 <= leeway <= largest:
+    if (
+        isinstance(leeway, bool)
+        or not isinstance(leeway, (int, float))
+        or not 0 <= leeway <= largest
+    ):
         raise InvalidArgument(f"leeway must be a number of seconds from 0 to {largest:g}")
     return leeway

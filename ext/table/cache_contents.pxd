@@ -7,19 +7,23 @@ it says so.
 """
 
 from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
-from libc.stdint cimport uint32_t, uintptr_t
+from libc.stdint cimport uint32_t, uint64_t, uintptr_t
 
-from table.cache_keys cimport cache_keys_object, cache_keys_release
+from table.cache_keys cimport cache_keys_hold, cache_keys_object, cache_keys_release
 from table.directory cimport (
-    directory_begin, directory_bytes, directory_each, directory_ends, directory_free,
-    directory_init, directory_place, directory_tag, expiring_table,
+    directory_begin, directory_bytes, directory_each, directory_ends, directory_find,
+    directory_free, directory_held, directory_init, directory_place, directory_tag, expiring_table,
 )
 from table.removed cimport (
     removal, removed_at, removed_free, removed_init, removed_put, removed_queue, removed_reserve,
     removed_take,
 )
 from table.rows cimport cell
-from table.table cimport DELETED, EXPIRED, table_check
+from table.table cimport (
+    DELETED, EVICTED, EXPIRED, REPLACED, table_check, table_insert, table_move, table_remove,
+    table_soonest,
+)
+from table.wheel cimport wheel_observe
 
 
 cdef extern from "Python.h":
@@ -49,6 +53,98 @@ cdef inline void cache_contents_release(const cell *held) noexcept:
     """Give an entry's references back; Python code can run."""
     cache_keys_release(held.first)
     Py_DECREF(<object>cache_contents_value(held))
+
+
+# Setting and removing an entry: no Python code runs
+
+cdef inline int cache_contents_remove(
+    cache_contents *self, const directory_place *place, uint32_t reason
+) noexcept:
+    """Move an entry to the queue; -1 when there is no memory, and then nothing has changed."""
+    if removed_reserve(&self.removed, 1) < 0:
+        return -1
+    removed_put(&self.removed, directory_held(&self.table, place), reason)
+    table_remove(&self.table, place)
+    return 0
+
+
+cdef inline int cache_contents_insert(
+    cache_contents *self, object key, Py_hash_t hashed, uint32_t tag, object value, double now,
+    double expires, uint32_t maxsize,
+) noexcept:
+    """Add an entry, in a full cache in place of the soonest to expire.
+
+    Return 0, or -1 when there is no memory, and then nothing has changed.
+    """
+    cdef directory_place victim
+    cdef cell held
+    cdef cell *leaving
+    cdef uint64_t leaving_key = 0
+    cdef uint32_t leaving_tag = 0
+    wheel_observe(&self.table.wheel, now)
+    if self.table.count >= maxsize:
+        if not self.table.ranked or not table_soonest(&self.table, &victim):
+            return -1
+        if removed_reserve(&self.removed, 1) < 0:
+            return -1
+        leaving = directory_held(&self.table, &victim)
+        leaving_key = leaving.first
+        leaving_tag = self.table.tag_of(leaving, self.table.context)
+    held.first = cache_keys_hold(key, hashed)
+    held.last = <uintptr_t><PyObject *>value
+    if held.first == 0:
+        return -1
+    if table_insert(&self.table, tag, expires, &held) < 0:
+        cache_keys_release(held.first)  # The caller has a reference too.
+        return -1
+    Py_INCREF(value)
+    self.collectable += cache_contents_collectables(&held)
+    if leaving_key:
+        # The new entry may have split the bucket: look the old one up again.
+        directory_find(&self.table, leaving_tag, leaving_key, &victim)
+        # There is room in the queue already.
+        cache_contents_remove(
+            self, &victim, EXPIRED if directory_ends(&self.table, &victim) <= now else EVICTED
+        )
+    return 0
+
+
+cdef inline int cache_contents_replace(
+    cache_contents *self, const directory_place *place, object key, Py_hash_t hashed, object value,
+    double now, double expires, bint is_told, PyObject **old,
+) noexcept:
+    """Set an entry anew. Return 0, or -1 when there is no memory, and then nothing has changed.
+
+    The old value goes to the queue where the entry is over, or where somebody ``is_told`` of it.
+    Otherwise it is ``old``, the caller's to release.
+    """
+    cdef cell *held = directory_held(&self.table, place)
+    cdef bint is_live = directory_ends(&self.table, place) > now
+    cdef cell leaving = held[0]
+    cdef uint64_t word
+    wheel_observe(&self.table.wheel, now)
+    if (not is_live or is_told) and removed_reserve(&self.removed, 1) < 0:
+        return -1
+    if not is_live:
+        word = cache_keys_hold(key, hashed)
+        if word == 0:
+            return -1
+        removed_put(&self.removed, held, EXPIRED)
+        held.first = word
+        self.collectable += PyObject_IS_GC(<PyObject *>key)
+    elif is_told:
+        leaving.first = <uintptr_t>cache_keys_object(held.first)
+        Py_INCREF(<object>cache_keys_object(held.first))
+        self.collectable += PyObject_IS_GC(cache_keys_object(held.first))
+        removed_put(&self.removed, &leaving, REPLACED)
+    else:
+        old[0] = cache_contents_value(held)
+        self.collectable -= PyObject_IS_GC(old[0])
+    Py_INCREF(value)
+    self.collectable += PyObject_IS_GC(<PyObject *>value)
+    held.last = <uintptr_t><PyObject *>value
+    table_move(&self.table, place, expires, True)
+    return 0
 
 
 # All of it

@@ -189,6 +189,16 @@ cdef inline cell *directory_first(
     return directory_next(self, place)
 
 
+cdef inline cell *directory_find(
+    const expiring_table *self, uint32_t tag, uint64_t first, directory_place *place
+) noexcept nogil:
+    """Return the entry of a tag whose cell begins with that word, or NULL."""
+    cdef cell *held = directory_first(self, tag, place)
+    while held != NULL and held.first != first:
+        held = directory_next(self, place)
+    return held
+
+
 # Every entry
 
 cdef inline void directory_begin(directory_place *place) noexcept nogil:

@@ -12,8 +12,8 @@ from libc.stdint cimport uint32_t, uint64_t
 from table.bits cimport bits_take
 from table.bucket cimport bucket, bucket_occupied
 from table.directory cimport (
-    directory_bucket, directory_cell, directory_first, directory_first_bucket, directory_next,
-    directory_place, expiring_table,
+    directory_bucket, directory_cell, directory_find, directory_first_bucket, directory_place,
+    expiring_table,
 )
 from table.rows cimport cell
 from table.slab cimport SLAB_NONE
@@ -80,7 +80,6 @@ cdef inline int walk_next(
 ) noexcept nogil:
     """Find the next entry's place. Return 1, 0 after the last, or -1 when there is no memory."""
     cdef const cell *noted
-    cdef const cell *held
     cdef int outcome
     while True:
         outcome = _walk_note(self, table)
@@ -88,8 +87,5 @@ cdef inline int walk_next(
             return outcome
         self.count -= 1
         noted = &self.noted[self.count]
-        held = directory_first(table, <uint32_t>noted.last, place)
-        while held != NULL and held.first != noted.first:
-            held = directory_next(table, place)
-        if held != NULL:
+        if directory_find(table, <uint32_t>noted.last, noted.first, place) != NULL:
             return 1

@@ -5,6 +5,7 @@ Decoding is strict: one spelling for each sequence of bytes, and nothing else is
 object is touched.
 """
 
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport uint32_t, uint8_t
 
 
@@ -138,3 +139,26 @@ cdef inline Py_ssize_t base64url_decode(
         if (length == 2 and b & 15) or c & 3:
             return -1
     return -1 if seen & 128 else written - target
+
+
+# Of and to Python's bytes
+
+cdef inline bytes base64url_encoded(bytes raw):
+    """Return the digits of some bytes."""
+    cdef Py_ssize_t length = PyBytes_GET_SIZE(raw)
+    cdef bytes text = PyBytes_FromStringAndSize(NULL, base64url_encoded_length(length))
+    base64url_encode(
+        <const uint8_t *>PyBytes_AS_STRING(raw), length, <uint8_t *>PyBytes_AS_STRING(text)
+    )
+    return text
+
+
+cdef inline bytes base64url_decoded(const char *text, Py_ssize_t length):
+    """Return the bytes of a non-empty canonical text; None where it is anything else."""
+    cdef bytes raw
+    if length == 0 or length % 4 == 1:
+        return None
+    raw = PyBytes_FromStringAndSize(NULL, length * 3 // 4)
+    if base64url_decode(<const uint8_t *>text, length, <uint8_t *>PyBytes_AS_STRING(raw)) < 0:
+        return None
+    return raw

@@ -12,13 +12,9 @@ from cpython.ref cimport PyObject
 from libc.stdint cimport uint32_t, uint8_t
 
 from token.base64url cimport base64url_decode
-
-
-cdef extern from "Python.h":
-    bint PyUnicode_IS_ASCII(object text)
-    const uint8_t* PyUnicode_1BYTE_DATA(object text)
-    Py_ssize_t PyUnicode_GET_LENGTH(object text)
-    Py_ssize_t PyUnicode_FindChar(object text, Py_UCS4 character, Py_ssize_t start, Py_ssize_t end, int direction) except -2
+from unicode cimport (
+    PyUnicode_1BYTE_DATA, PyUnicode_FindChar, PyUnicode_GET_LENGTH, PyUnicode_IS_ASCII,
+)
 
 
 cdef enum:
