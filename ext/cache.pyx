@@ -108,7 +108,8 @@ cdef double lifetime_of(object ttl) except -1.0:
         seconds = 0.0
     if not SHORTEST <= seconds <= LONGEST:
         raise InvalidArgument(
-            "ttl must be a number of seconds from 0.001 to 3155760000 (100 years), or None for never"
+            "ttl must be a number of seconds from 0.001 to 3155760000 (100 years), "
+            "or None for never"
         )
     return seconds
 
@@ -445,7 +446,10 @@ cdef class ExpiringCache:
 
     @cython.final
     cdef inline bint find(self, object key, Py_hash_t hashed, directory_place *place) except -1:
-        """Find the place of the entry under an equal key, expired or not; False if there is none."""
+        """Find the place of the entry under an equal key, expired or not.
+
+        Return False if there is none.
+        """
         cdef uint64_t version
         cdef cell *held
         cdef PyObject *stored
@@ -472,7 +476,10 @@ cdef class ExpiringCache:
 
     @cython.final
     cdef bint compare(self, PyObject *stored, object key) except -1:
-        """Compare two keys as ``dict`` would. The stored one stays alive until the answer is there."""
+        """Compare two keys as ``dict`` would.
+
+        The stored one stays alive until the answer is there.
+        """
         held = <object>stored
         return PyObject_RichCompareBool(held, key, Py_EQ)
 
@@ -594,7 +601,7 @@ cdef class ExpiringCache:
 
     @cython.final
     cdef bint some_live(self, double now, directory_place *place) noexcept:
-        """Find some live entry's place; False if there is none."""
+        """Find some live entry's place. Return False if there is none."""
         directory_begin(place)
         while directory_each(&self.contents.table, place) != NULL:
             if directory_ends(&self.contents.table, place) > now:

@@ -1,7 +1,8 @@
-"""The table of revoked sessions: the compiled twin of ``_pure/revocations.py``, which is the one to read first.
+"""The table of revoked sessions: the compiled twin of ``_pure/revocations.py``.
 
-The structure itself is in ``revocation_table.pxd``, where the verifier reaches it without a Python call. Here are its face, the clock, and the
-checks of what comes from outside.
+That one is the one to read first. The structure itself is in ``table/revocation_table.pxd``, where
+the verifier reaches it without a Python call. Here are its face, the clock, and the checks of what
+comes from outside.
 """
 
 cimport cython
@@ -10,15 +11,15 @@ from cpython.bytes cimport PyBytes_AS_STRING
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport INFINITY
-from libc.stdint cimport uint32_t, uint64_t, uint8_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from token.base64url cimport base64url_decode
 from table.revocation_table cimport (
     EVERY_GENERATION, ID_BYTES, revocation_table, revocation_table_add, revocation_table_bytes,
     revocation_table_check, revocation_table_count, revocation_table_free,
     revocation_table_have_news, revocation_table_init, revocation_table_reclaim_all,
     revocation_table_refuse,
 )
+from token.base64url cimport base64url_decode
 from unicode cimport PyUnicode_1BYTE_DATA, PyUnicode_GET_LENGTH, PyUnicode_IS_ASCII, PyUnicode_READY
 
 from os import urandom
@@ -240,7 +241,9 @@ cdef class RevocationTable:
         for session_id, expires_at, before in revocations:
             self.add(session_id, before, now, end_of(expires_at), False)
 
-    cdef int add(self, object session_id, object before, double now, double seconds, bint is_relative) except -1:
+    cdef int add(
+        self, object session_id, object before, double now, double seconds, bint is_relative
+    ) except -1:
         cdef uint8_t[ID_BYTES] id
         cdef uint32_t lowest = generation_before(before)
         cdef double expires = now + seconds if is_relative else seconds

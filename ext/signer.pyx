@@ -1,6 +1,7 @@
 """Signs access tokens: the compiled twin of ``_pure/signer.py``, which is the one to read first.
 
-HMAC is OpenSSL's, through the states keyed beforehand of ``evp.pxd`` or else ``hmac``; every other signature is the key's own.
+HMAC is OpenSSL's, through the states of ``token/evp.pxd`` that have taken in the key already, or
+else ``hmac``. Every other signature is the key's own.
 """
 
 cimport cython
@@ -8,13 +9,13 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdint cimport uint8_t
 from libc.string cimport memcpy
 
-from token.jose_header cimport jose_header_encoded
-from unicode cimport PyUnicode_1BYTE_DATA, PyUnicode_New
 from token.base64url cimport base64url_encode, base64url_encoded_length
 from token.evp cimport (
     EVP_LARGEST_DIGEST, evp_hmac, evp_hmac_digest, evp_hmac_for, evp_hmac_free,
     evp_load_from_hashlib,
 )
+from token.jose_header cimport jose_header_encoded
+from unicode cimport PyUnicode_1BYTE_DATA, PyUnicode_New
 
 import orjson
 

@@ -1,9 +1,11 @@
-"""Random tokens, base64url and digests: the compiled twin of ``_pure/tokens.py``, which is the one to read first.
+"""Random tokens, base64url and digests: the compiled twin of ``_pure/tokens.py``.
 
-Random bytes are drawn from the operating system in blocks, since each request costs a system call. Bytes that were handed out
-are wiped from the block, so that whoever reads this process's memory later finds no token there. ``pthread_atfork`` empties the
-block in a forked child, so that parent and child never hand out the same bytes: it sees every ``fork`` of the C library, not only
-those that Python makes. A second interpreter in the process is refused, as Cython's modules refuse it.
+That one is the one to read first. Random bytes are drawn from the operating system in blocks, since
+each request costs a system call. Bytes that were handed out are wiped from the block, so that
+whoever reads this process's memory later finds no token there. ``pthread_atfork`` empties the block
+in a forked child, so that parent and child never hand out the same bytes: it sees every ``fork`` of
+the C library, not only those that Python makes. A second interpreter in the process is refused, as
+Cython's modules refuse it.
 """
 
 cimport cython
@@ -69,7 +71,7 @@ cdef class Block:
         self.used = BLOCK
 
     cdef int refill_for(self, Py_ssize_t count) except -1:
-        """Sees to it that so many bytes are held, at most ``BLOCK``, and none that another process has a copy of."""
+        """Hold so many bytes, at most ``BLOCK``, and none that another process has a copy of."""
         cdef bytes fresh
         if self.used + count > BLOCK or self.forks != tokens_forks:
             self.forks = tokens_forks
@@ -81,7 +83,7 @@ cdef class Block:
         return 0
 
     cdef void wipe(self, Py_ssize_t count) noexcept:
-        """Forgets the next bytes, which were handed out."""
+        """Forget the next bytes, which were handed out."""
         memset(self.held + self.used, 0, count)
         self.used += count
 
@@ -90,7 +92,10 @@ cdef Block block = Block.__new__(Block)
 
 
 def _start_anew():
-    """Take a new block in a forked child: without the GIL, another thread may have held the old one locked at that moment."""
+    """Take a new block in a forked child.
+
+    Without the GIL, another thread may have held the old one locked at that moment.
+    """
     global block
     block = Block.__new__(Block)
 

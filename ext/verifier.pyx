@@ -1,12 +1,18 @@
-"""Verifies access tokens, and remembers those that verified: the compiled twin of ``_pure/verifier.py``, which is the one to read first.
+"""Verifies access tokens, and remembers those that verified.
 
-The order of checks is: shape and size, header, signature, claims, time, revocation. No byte of the payload is parsed before its
-signature was verified (RFC 8725, section 3.1). HMAC and hashing are OpenSSL's through the standard library, asymmetric
-signatures ``cryptography``'s through the key. What stands here is the order of checks, base64url and the memory of verified tokens.
+The compiled twin of ``_pure/verifier.py``, which is the one to read first. It has more than 500
+lines since a C attribute can be reached only from its own module: ``Claims``, the keys in use and
+the memory of verified tokens, which ``Verifier`` reads at each call, can't be modules of their own.
 
-Remembered tokens are found by the last characters of their signature, mixed with a secret of this process, and then compared in full. Only
-tokens that verified are ever put in, so nobody without a key chooses where one goes. When the memory is full, the clock hand
-(second chance) goes round and drops the first token that nobody asked for since it last came by.
+The order of checks is: shape and size, header, signature, claims, time, revocation. No byte of the
+payload is parsed before its signature was verified (RFC 8725, section 3.1). What each check is made
+of is in ``token/``: HMAC is OpenSSL's (``token/evp.pxd``), and an asymmetric signature is checked
+by ``cryptography``, through the key.
+
+Remembered tokens are found by the last characters of their signature, mixed with a secret of this
+process, and then compared in full. Only tokens that verified are ever put in, so nobody without a
+key chooses where one goes. When the memory is full, the clock hand (second chance) goes round and
+drops the first token that nobody asked for since it last came by.
 """
 
 cimport cython
@@ -14,31 +20,32 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.list cimport PyList_GET_ITEM
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport floor
-from libc.stdint cimport uint32_t, uint64_t, uint8_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy
 
-from token.jose_header cimport jose_header_encoded
-from unicode cimport PyUnicode_1BYTE_DATA, PyUnicode_GET_LENGTH, PyUnicode_IS_ASCII, PyUnicode_READY
+from clock cimport clock_time
+from table.revocation_table cimport (
+    revocation_table, revocation_table_have_news, revocation_table_refuse,
+)
+from table.tags cimport tags_mix
 from token.base64url cimport base64url_decoded, base64url_encode
 from token.claim_values cimport (
     claim_values_accepts, claim_values_copy, claim_values_date, claim_values_find,
     claim_values_generation, claim_values_is_audience, claim_values_is_subject,
     claim_values_session_id,
 )
-from clock cimport clock_time
 from token.evp cimport (
     EVP_LARGEST_DIGEST, evp_equal, evp_hmac, evp_hmac_digest, evp_hmac_for, evp_hmac_free,
     evp_load_from_hashlib,
 )
 from token.index cimport (
-    INDEX_NONE, hash_index, index_check, index_clear, index_cursor, index_find_first,
-    index_find_next, index_free, index_init, index_insert, index_remove,
+    hash_index, index_check, index_cursor, index_find_first, index_find_next, index_free,
+    index_init, index_insert, index_remove,
 )
+from token.jose_header cimport jose_header_encoded
 from token.json_object cimport json_object_parse
-from table.revocation_table cimport (
-    revocation_table, revocation_table_have_news, revocation_table_refuse,
-)
-from table.tags cimport tags_mix
+from token.segment cimport SEGMENT_NONE
+from unicode cimport PyUnicode_1BYTE_DATA, PyUnicode_GET_LENGTH, PyUnicode_IS_ASCII, PyUnicode_READY
 
 import os
 import time
@@ -62,10 +69,12 @@ cdef Py_ssize_t LONGEST_TOKEN = MAX_TOKEN_LENGTH
 cdef int DEEPEST = MAX_NESTING
 cdef object json_loads = orjson.loads
 cdef object system_time = time.time
-cdef Py_ssize_t REMEMBERED_OVERHEAD = 576  # bytes: the claims' objects beside their text, which counts twice
+# Bytes: the claims' objects, beside their text, which counts twice.
+cdef Py_ssize_t REMEMBERED_OVERHEAD = 576
 cdef Py_ssize_t TAG_CHARACTERS = 16  # of the signature: 96 bits of it
 
-# The names of claims as orjson hands them out, for as long as it remembers them: a dict finds the very same object sooner than an equal one.
+# The names of claims as orjson hands them out, for as long as it remembers them: a dict finds the
+# very same object sooner than an equal one.
 cdef str ISS, AUD, SUB, SID, GEN, JTI, EXP, IAT, NBF
 ISS, AUD, SUB, SID, GEN, JTI, EXP, IAT, NBF = json_loads(
     b'{"iss":0,"aud":0,"sub":0,"sid":0,"gen":0,"jti":0,"exp":0,"iat":0,"nbf":0}'
@@ -97,7 +106,8 @@ cdef class Claims:
 
     cdef dict _claims
 
-    # What must be checked at each read, where they are a token's that verified, and what the memory of such tokens keeps.
+    # What must be checked at each read, where they are a token's that verified, and what the memory
+    # of such tokens keeps.
     cdef bytes token
     cdef double starts_at
     cdef double expires_at
@@ -183,7 +193,8 @@ cdef class Claims:
 
     def __eq__(self, other):
         if isinstance(other, Mapping):
-            return self.to_dict() == dict(other)  # A copy, since what stands in the other may be asked to compare itself.
+            # A copy, since what stands in the other may be asked to compare itself.
+            return self.to_dict() == dict(other)
         return NotImplemented
 
     def __repr__(self):
@@ -306,7 +317,7 @@ cdef class Verifier:
         """
         cdef list in_use = [key_in_use(key) for key in keys]
         with cython.critical_section(self):
-            index_clear(&self.places)
+            index_free(&self.places)
             self.keys = in_use
             self.remembered_tokens = []
             self.free_places = []
@@ -360,7 +371,9 @@ cdef class Verifier:
     # The memory of verified tokens.
 
     cdef uint32_t tag_of(self, const char* text, Py_ssize_t length) noexcept:
-        """Where a token is looked for: its last characters, which are of its signature, under this process's secret."""
+        """Return where to look for a token: its last characters, of its signature, under our
+        secret.
+        """
         cdef uint64_t words[2]
         memcpy(words, text + length - TAG_CHARACTERS, sizeof(words))
         return tags_mix(words[0], words[1], self.seed)
@@ -373,7 +386,7 @@ cdef class Verifier:
         if length < TAG_CHARACTERS:
             return None
         place = index_find_first(&self.places, self.tag_of(text, length), &cursor)
-        while place != INDEX_NONE:
+        while place != SEGMENT_NONE:
             known = <Claims>PyList_GET_ITEM(self.remembered_tokens, place)
             if is_text(known.token, text, length):
                 known.asked_for = True
@@ -383,7 +396,7 @@ cdef class Verifier:
 
     @cython.critical_section
     cdef int remember(self, const char* text, Py_ssize_t length, Claims known, list keys) except -1:
-        """Remembers a token, unless the keys have changed since it was verified by ``keys``."""
+        """Remember a token, unless the keys have changed since it was verified by ``keys``."""
         cdef Py_ssize_t place = -1
         if self.keys is not keys or length < TAG_CHARACTERS:
             return 0
@@ -413,7 +426,10 @@ cdef class Verifier:
         return 0
 
     cdef int share(self, dict claims) except -1:
-        """Lets a token's claims hold the same issuer and audience as those before it: objects that nearly all tokens have equal, held once."""
+        """Let a token's claims hold the issuer and audience of those before it.
+
+        Nearly all tokens have them equal: so they are held once.
+        """
         cdef object audience = claim_values_find(claims, AUD)
         claims[ISS] = self.issuer
         if audience == self.common_audience:
@@ -423,7 +439,10 @@ cdef class Verifier:
         return 0
 
     cdef Py_ssize_t drop_one(self) except -1:
-        """Moves the clock hand to the next token nobody asked for since it last came by, and drops that one; the place that is free now."""
+        """Drop the next token that nobody asked for since the clock hand last came by.
+
+        Return the place that is free now.
+        """
         cdef Claims known
         while True:
             self.hand = (self.hand + 1) % len(self.remembered_tokens)
@@ -475,7 +494,7 @@ cdef class Verifier:
         cdef index_cursor cursor
         cdef uint32_t tag = self.tag_of(text, PyBytes_GET_SIZE(known.token))
         cdef uint32_t place = index_find_first(&self.places, tag, &cursor)
-        while place != INDEX_NONE:
+        while place != SEGMENT_NONE:
             if self.remembered_tokens[place] is known:
                 return place
             place = index_find_next(&cursor)
@@ -566,7 +585,10 @@ cdef inline bint is_text(bytes known, const char* text, Py_ssize_t length) noexc
 
 
 cdef KeyInUse key_for(const char* text, Py_ssize_t length, list keys):
-    """The key a token names (RFC 7515, sections 4.1 and 5.2). A header this service writes itself needs no parsing."""
+    """Return the key that a token names (RFC 7515, sections 4.1 and 5.2).
+
+    A header that this service writes itself needs no parsing.
+    """
     cdef KeyInUse key
     for key in keys:
         if is_text(key.header, text, length):
@@ -606,9 +628,10 @@ cdef KeyInUse key_by_header(const char* text, Py_ssize_t length, list keys):
 
 
 cdef bint is_signed(KeyInUse key, const char* text, const char* second, const char* end) except -1:
-    """Whether the part after the second dot signs what stands before it.
+    """Return whether the part after the second dot signs what stands before it.
 
-    For HMAC the texts are compared, in constant time: that refuses every spelling of the signature but the canonical one.
+    For HMAC the texts are compared, in constant time. That refuses every spelling of the signature
+    but the canonical one.
     """
     cdef uint8_t hashed[EVP_LARGEST_DIGEST]
     cdef uint8_t expected[2 * EVP_LARGEST_DIGEST]

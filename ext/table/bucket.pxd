@@ -1,12 +1,12 @@
 """A bucket: up to 64 entries whose tags begin alike, found by two bytes each.
 
-Only one bucket's own layout belongs here; splitting, merging and the order of time are the table's.
+Only one bucket's own layout belongs here. Splitting, merging and the order of time never do.
 A bucket is three cache lines: what it holds, and its *marks*, the last 16 bits of each entry's tag,
 or 0 where there is none. All 64 marks are compared at once, as in Google's Swiss tables
 (Kulukundis, CppCon 2017), so looking for what is not there touches nothing but the marks.
 """
 
-from libc.stdint cimport uint16_t, uint32_t, uint64_t, uint8_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from table.bits cimport bits_lowest
 from table.slab cimport slab_link
@@ -17,12 +17,13 @@ cdef extern from *:
     #if defined(__SSE2__) || defined(_M_X64)
     #include <emmintrin.h>
     static inline uint64_t bucket_match(const uint16_t *marks, uint16_t mark) {
-        const __m128i wanted = _mm_set1_epi16((short)mark), *parts = (const __m128i *)marks;
+        const __m128i sought = _mm_set1_epi16((short)mark), *parts = (const __m128i *)marks;
         uint64_t found = 0;
         for (int part = 0; part < 4; part++) {
-            const __m128i first = _mm_cmpeq_epi16(_mm_loadu_si128(parts + 2 * part), wanted);
-            const __m128i last = _mm_cmpeq_epi16(_mm_loadu_si128(parts + 2 * part + 1), wanted);
-            found |= (uint64_t)(uint32_t)_mm_movemask_epi8(_mm_packs_epi16(first, last)) << (16 * part);
+            const __m128i first = _mm_cmpeq_epi16(_mm_loadu_si128(parts + 2 * part), sought);
+            const __m128i last = _mm_cmpeq_epi16(_mm_loadu_si128(parts + 2 * part + 1), sought);
+            const int both = _mm_movemask_epi8(_mm_packs_epi16(first, last));
+            found |= (uint64_t)(uint32_t)both << (16 * part);
         }
         return found;
     }
@@ -66,7 +67,7 @@ cdef struct bucket:
 
 
 cdef inline uint16_t bucket_mark(uint32_t tag) noexcept nogil:
-    """A tag's last bits, never 0. Its first bits are the ones that choose the bucket."""
+    """Return a tag's last bits, never 0. Its first bits are the ones that choose the bucket."""
     return <uint16_t>tag if tag & 0xFFFF else 0x8000
 
 

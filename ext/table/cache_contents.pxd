@@ -50,7 +50,7 @@ cdef inline size_t cache_contents_collectables(const cell *held) noexcept:
 
 
 cdef inline void cache_contents_release(const cell *held) noexcept:
-    """Give an entry's references back; Python code can run."""
+    """Give an entry's references back. Python code can run."""
     cache_keys_release(held.first)
     Py_DECREF(<object>cache_contents_value(held))
 
@@ -60,7 +60,7 @@ cdef inline void cache_contents_release(const cell *held) noexcept:
 cdef inline int cache_contents_remove(
     cache_contents *self, const directory_place *place, uint32_t reason
 ) noexcept:
-    """Move an entry to the queue; -1 when there is no memory, and then nothing has changed."""
+    """Move an entry to the queue. Return -1, with nothing changed, when there is no memory."""
     if removed_reserve(&self.removed, 1) < 0:
         return -1
     removed_put(&self.removed, directory_held(&self.table, place), reason)
@@ -81,6 +81,7 @@ cdef inline int cache_contents_insert(
     cdef cell *leaving
     cdef uint64_t leaving_key = 0
     cdef uint32_t leaving_tag = 0
+    cdef bint is_over
     wheel_observe(&self.table.wheel, now)
     if self.table.count >= maxsize:
         if not self.table.ranked or not table_soonest(&self.table, &victim):
@@ -101,11 +102,10 @@ cdef inline int cache_contents_insert(
     self.collectable += cache_contents_collectables(&held)
     if leaving_key:
         # The new entry may have split the bucket: look the old one up again.
-        directory_find(&self.table, leaving_tag, leaving_key, &victim)
-        # There is room in the queue already.
-        cache_contents_remove(
-            self, &victim, EXPIRED if directory_ends(&self.table, &victim) <= now else EVICTED
-        )
+        leaving = directory_find(&self.table, leaving_tag, leaving_key, &victim)
+        is_over = directory_ends(&self.table, &victim) <= now
+        removed_put(&self.removed, leaving, EXPIRED if is_over else EVICTED)
+        table_remove(&self.table, &victim)
     return 0
 
 
@@ -199,7 +199,7 @@ cdef inline void cache_contents_detach(cache_contents *self, expiring_table *old
 
 
 cdef inline bint cache_contents_take(cache_contents *self, removal *taken) noexcept:
-    """Take out what has waited longest in the queue; False if nothing waits.
+    """Take what has waited longest out of the queue. Return False if nothing waits.
 
     Its references are the caller's then.
     """
@@ -210,7 +210,7 @@ cdef inline bint cache_contents_take(cache_contents *self, removal *taken) noexc
 
 
 cdef inline int cache_contents_queue_all(cache_contents *self, double now) noexcept:
-    """Queue every entry, with references of its own; -1 when there is no memory to."""
+    """Queue every entry, with references of its own. Return -1 when there is no memory for it."""
     cdef directory_place place
     cdef const cell *found
     cdef cell held
@@ -232,7 +232,7 @@ cdef inline int cache_contents_queue_all(cache_contents *self, double now) noexc
 
 
 cdef inline void cache_contents_free(cache_contents *self) noexcept:
-    """Release everything; Python code can run, but none that could reach the cache."""
+    """Release everything. Python code can run, but none that could reach the cache."""
     cdef removal taken
     cache_contents_release_table(&self.table)
     while removed_take(&self.removed, &taken):

@@ -1,7 +1,7 @@
-"""A key as the table of ExpiringCache holds it: one word, from which its hash can be had again
-without running Python code.
+"""A key as the table of ExpiringCache holds it: one word that knows the key's hash.
 
-Only that word and the comparison of text belong here. A ``str``, ``int`` or ``bytes`` is held by
+Only that word, the tag made of its hash and the comparison of text belong here. To ask a word for
+its hash runs no Python code. A ``str``, ``int`` or ``bytes`` is held by
 its own pointer: Python code can neither run in their hashes nor change those. Any other key is held
 with the hash that it had, in a small box of its own; the pointer's lowest bit tells of it.
 """
@@ -43,7 +43,7 @@ cdef struct boxed_key:
 
 
 cdef inline uint64_t cache_keys_hold(object key, Py_hash_t hashed) noexcept:
-    """The word for a key, with a reference of its own; 0 when there is no memory."""
+    """Return the word for a key, with a reference of its own, or 0 when there is no memory."""
     cdef PyObject *plain = <PyObject *>key
     cdef boxed_key *box
     if not (PyUnicode_CheckExact(plain) or PyLong_CheckExact(plain) or PyBytes_CheckExact(plain)):
@@ -63,21 +63,24 @@ cdef inline PyObject *cache_keys_object(uint64_t held) noexcept nogil:
 
 
 cdef inline Py_hash_t cache_keys_hash(uint64_t held) noexcept nogil:
-    return (<boxed_key *><uintptr_t>(held - 1)).hash if held & 1 else cache_keys_plain_hash(<PyObject *><uintptr_t>held)
+    if held & 1:
+        return (<boxed_key *><uintptr_t>(held - 1)).hash
+    return cache_keys_plain_hash(<PyObject *><uintptr_t>held)
 
 
 cdef inline void cache_keys_release(uint64_t held) noexcept:
-    """Give the word and its reference back; Python code can run."""
+    """Give the word and its reference back. Python code can run."""
     cdef PyObject *key = cache_keys_object(held)
     if held & 1:
         PyMem_Free(<void *><uintptr_t>(held - 1))
     Py_DECREF(<object>key)
 
 
-# Differs between processes, as the hash of text does, so that colliding whole numbers cannot be
-# prepared in advance.
 cdef inline uint32_t cache_keys_tag(Py_hash_t hashed, uint64_t salt) noexcept nogil:
-    """A hash spread over 32 bits: Python's own is as regular as the numbers it is of."""
+    """Return a hash spread over 32 bits. Python's own is as regular as the numbers it is of.
+
+    The salt differs between processes, so that nobody can prepare whole numbers that collide.
+    """
     cdef uint64_t mixed = (<uint64_t>hashed ^ salt) * 0x9E3779B97F4A7C15u
     mixed = (mixed ^ (mixed >> 32)) * 0xD6E8FEB86659FD93u
     return <uint32_t>(mixed >> 32)

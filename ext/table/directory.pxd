@@ -73,7 +73,7 @@ cdef inline void directory_init(
 
 
 cdef inline void directory_free(expiring_table *self) noexcept nogil:
-    """Give everything back; the table is then empty and can be used again."""
+    """Give all memory back. The table is empty then, and can be used again."""
     cdef uint64_t version = self.version
     slab_free(&self.buckets)
     rows_free(&self.rows)
@@ -210,9 +210,9 @@ cdef inline void directory_begin(directory_place *place) noexcept nogil:
 cdef inline cell *directory_each(
     const expiring_table *self, directory_place *place
 ) noexcept nogil:
-    """Return the next of all entries, in the order of buckets' handles; NULL after the last.
+    """Return the next of all entries, or NULL after the last. Only while the table does not change.
 
-    Only while the table does not change.
+    Buckets come in the order of their handles, and the entries of each in that of its places.
     """
     while place.candidates == 0:
         place.handle = slab_next_used(&self.buckets, place.handle + 1)
@@ -227,8 +227,7 @@ cdef inline cell *directory_each(
 # The directory itself
 
 cdef inline void directory_point(expiring_table *self, uint32_t handle) noexcept nogil:
-    """Let every directory place of the prefix lead to the bucket, or to the chain that it begins.
-    """
+    """Let every directory place of a bucket's prefix lead to it, or to the chain that it begins."""
     cdef bucket *home = directory_bucket(self, handle)
     cdef uint32_t *place = directory_at(self, home.prefix)
     cdef uint32_t value = handle if home.next == SLAB_NONE else handle | DIRECTORY_CHAINED, i

@@ -19,7 +19,7 @@ from table.wheel cimport wheel_cancel, wheel_schedule
 cdef inline double due_soonest(
     const expiring_table *self, const bucket *home, uint64_t *sequence, uint32_t *slot
 ) noexcept nogil:
-    """Find the bucket's entry that ends first and return its expiry; infinity for an empty bucket.
+    """Find the bucket's entry that ends first. Return its expiry, or infinity for an empty bucket.
 
     In a table that evicts it is, of several that end first, the one set longest ago. Its sequence
     number is written, and its slot where there is an entry.

@@ -1,4 +1,4 @@
-"""A binary heap: which entry of a slab expires soonest, and, among equals, was set longest ago.
+"""A binary heap: which entry of a slab expires soonest and, among equals, was set longest ago.
 
 Only the order of eviction belongs here; the timer wheel knows what is due, in cheaper and coarser
 steps, and never this.
@@ -47,12 +47,14 @@ cdef inline size_t heap_bytes(const expiry_heap *self) noexcept nogil:
 
 
 cdef inline uint32_t heap_first(const expiry_heap *self) noexcept nogil:
-    """The entry that expires soonest, or SLAB_NONE."""
+    """Return the entry that expires soonest, or SLAB_NONE."""
     return self.nodes[0].handle if self.count else SLAB_NONE
 
 
-cdef inline bint _heap_before(const heap_node *one, const heap_node *other) noexcept nogil:
-    return one.expires < other.expires or (one.expires == other.expires and one.sequence < other.sequence)
+cdef inline bint _heap_before(const heap_node *node, const heap_node *other) noexcept nogil:
+    return node.expires < other.expires or (
+        node.expires == other.expires and node.sequence < other.sequence
+    )
 
 
 cdef inline void _heap_put(
@@ -94,7 +96,7 @@ cdef inline int _heap_resize(expiry_heap *self, uint32_t room) noexcept nogil:
 cdef inline int heap_insert(
     expiry_heap *self, const slab *entries, uint32_t handle, uint64_t sequence
 ) noexcept nogil:
-    """0, or -1 when there is no memory, and then nothing has changed."""
+    """Add an entry. Return -1, with nothing changed, when there is no memory."""
     cdef heap_node node
     if self.count == self.room and _heap_resize(self, self.room * 2 if self.room else 16) < 0:
         return -1
@@ -120,7 +122,7 @@ cdef inline void heap_remove(
 cdef inline void heap_move(
     expiry_heap *self, const slab *entries, uint32_t handle, uint64_t sequence
 ) noexcept nogil:
-    """Follow a change of the entry's expiry; a sequence of 0 keeps the one it has."""
+    """Follow a change of the entry's expiry. A sequence of 0 keeps the one it has."""
     cdef uint32_t place = (<heap_entry *>slab_at(entries, handle)).place
     cdef heap_node node = self.nodes[place]
     node.expires = slab_at(entries, handle).expires

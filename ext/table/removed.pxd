@@ -37,13 +37,12 @@ cdef inline void removed_free(removed_queue *self) noexcept nogil:
 
 
 cdef inline removal *removed_at(const removed_queue *self, uint32_t number) noexcept nogil:
-    """The removal that so many have come before."""
+    """Return the removal before which so many wait."""
     return &self.items[(self.first + number) & (self.room - 1)]
 
 
 cdef inline int removed_reserve(removed_queue *self, uint32_t more) noexcept nogil:
-    """Have room for so many more: 0, or -1 when there is no memory, and then nothing has changed.
-    """
+    """Make room for so many more. Return -1, with nothing changed, when there is no memory."""
     cdef uint32_t room = self.room if self.room else SMALLEST_RING, number
     cdef removal *items
     if self.room - self.count >= more:
@@ -73,7 +72,7 @@ cdef inline void removed_put(removed_queue *self, const cell *held, uint32_t rea
 
 
 cdef inline bint removed_take(removed_queue *self, removal *taken) noexcept nogil:
-    """Copy out the one that has waited longest and forget it; False if none waits."""
+    """Copy out what has waited longest, and forget it. Return False if nothing waits."""
     if self.count == 0:
         return False
     taken[0] = removed_at(self, 0)[0]

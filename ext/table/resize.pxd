@@ -6,7 +6,7 @@ the theory. No Python object is touched and no lock taken: the caller owns both.
 
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from libc.math cimport INFINITY
-from libc.stdint cimport uint32_t, uint64_t, uint8_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from table.bits cimport bits_take
@@ -89,7 +89,7 @@ cdef inline int _resize_add_row(expiring_table *self, uint32_t handle) noexcept 
 
 
 cdef inline int resize_slot(expiring_table *self, uint32_t handle) noexcept nogil:
-    """A free place in a bucket that is not full; -1 when there is no memory for a row."""
+    """Return a free place in a bucket that is not full, or -1 when there is no memory for a row."""
     cdef bucket *home = directory_bucket(self, handle)
     if home.used == home.rows_held * ROW_ENTRIES and _resize_add_row(self, handle) < 0:
         return -1
@@ -113,7 +113,7 @@ cdef inline void _resize_copy(
 cdef inline bint _resize_divides(
     const expiring_table *self, uint32_t handle, uint32_t bit
 ) noexcept nogil:
-    """Whether a split of the chain would keep any entries apart."""
+    """Return whether a split of the chain would keep any entries apart."""
     cdef uint64_t occupied
     cdef uint32_t seen = 2, side, slot
     cdef bucket *home
@@ -134,7 +134,7 @@ cdef inline bint _resize_divides(
 cdef inline uint64_t _resize_upper_half(
     const expiring_table *self, const bucket *home, uint32_t bit
 ) noexcept nogil:
-    """The places of a bucket whose tags have the bit.
+    """Return the places of a bucket whose tags have the bit.
 
     No branch waits for a tag, so the processor asks memory for many keys at a time.
     """
@@ -148,8 +148,9 @@ cdef inline uint64_t _resize_upper_half(
 
 
 cdef inline uint32_t _resize_chain_bucket(expiring_table *self, uint32_t handle) noexcept nogil:
-    """A new bucket in the chain, behind one that may be all of it so far; SLAB_NONE when there is
-    no memory.
+    """Add a bucket to a chain, behind one that may be all of it so far.
+
+    Return the new bucket, or SLAB_NONE when there is no memory.
     """
     cdef bucket *home = directory_bucket(self, handle)
     cdef uint32_t fresh = _resize_new_bucket(self, home.depth, home.prefix)
@@ -163,7 +164,8 @@ cdef inline uint32_t _resize_chain_bucket(expiring_table *self, uint32_t handle)
 cdef inline int _resize_deal(
     expiring_table *self, uint32_t handle, uint32_t bit, uint32_t *halves
 ) noexcept nogil:
-    """Copy the entries of a chain into two, by a bit of their tags; -1 when there is no memory."""
+    """Copy a chain's entries into two, by a bit of their tags. Return -1 when there is no memory.
+    """
     cdef uint32_t[2] last
     cdef uint64_t upper
     cdef uint32_t slot, side
@@ -191,7 +193,7 @@ cdef inline int _resize_deal(
 
 
 cdef inline int _resize_split(expiring_table *self, uint32_t handle) noexcept nogil:
-    """Split a bucket, or a chain, in two; -1 when there is no memory, and then nothing has changed.
+    """Split a bucket, or a chain, in two. Return -1, with nothing changed, when there is no memory.
     """
     cdef bucket *home = directory_bucket(self, handle)
     cdef uint32_t depth = home.depth + 1u, bit = 0x80000000u >> home.depth, side, part
@@ -221,8 +223,9 @@ cdef inline int _resize_split(expiring_table *self, uint32_t handle) noexcept no
 
 
 cdef inline uint32_t resize_room(expiring_table *self, uint32_t tag) noexcept nogil:
-    """A bucket for the tag that is not full; SLAB_NONE when there is no memory, and then no entry
-    has changed.
+    """Return a bucket for the tag that is not full, making one where there is none.
+
+    Return SLAB_NONE, with no entry changed, when there is no memory.
     """
     cdef uint32_t first, handle
     cdef bucket *home
@@ -276,9 +279,9 @@ cdef inline void _resize_unchain(expiring_table *self, uint32_t handle) noexcept
 
 
 cdef inline uint32_t _resize_merge(expiring_table *self, uint32_t handle) noexcept nogil:
-    """Merge a bucket with its neighbour, if both are sparse: the one that is left, or SLAB_NONE.
+    """Merge a bucket with its neighbour, if both are sparse.
 
-    Without memory for that, they stay as they are.
+    Return the bucket that is left, or SLAB_NONE where none was merged, be it for want of memory.
     """
     cdef bucket *home = directory_bucket(self, handle)
     cdef uint32_t bit, other, slot

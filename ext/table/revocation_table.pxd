@@ -1,4 +1,4 @@
-"""Revoked sessions as C structures, 24 bytes an entry and what finding it costs.
+"""The table of revoked sessions: which generations of a session are refused, and until when.
 
 An entry is a session id in its 12 bytes, the lowest generation still good, and when it ends. No
 Python object is touched, no clock read and no lock taken: the caller owns those.
@@ -8,7 +8,7 @@ with a secret of this table: who does not know the secret cannot make ids collid
 maximum, so repeated, late or reordered messages are harmless.
 """
 
-from libc.stdint cimport uint32_t, uint64_t, uint8_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
 from table.directory cimport (
@@ -24,7 +24,7 @@ from table.wheel cimport wheel_observe
 cdef enum:
     ID_BYTES = 12
     LONGEST_TRUST = 1        # seconds for which a doorbell that stays the same is taken at its word
-    # steps of maintenance beside each new entry: more than one entry can ever cause
+    # Steps of maintenance beside each new entry: more than one entry can ever cause.
     REVOKE_BUDGET = 20
 
 cdef extern from *:
@@ -43,7 +43,8 @@ cdef struct revocation_table:
     expiring_table entries
     uint64_t[2] secret
     bint is_fed              # whether its owner takes in news before lookups
-    const uint64_t *doorbell # while this number stays the same there is none; NULL: before each lookup
+    # While this number stays the same there is none. NULL: news is asked for before each lookup.
+    const uint64_t *doorbell
     uint64_t heard           # the number when news was last taken in
     double looked_at         # and the time
 
@@ -64,7 +65,8 @@ cdef inline uint32_t _revocation_table_tag_of(const cell *held, const void *secr
 cdef inline void revocation_table_init(
     revocation_table *self, const uint8_t *secret
 ) noexcept nogil:
-    """``secret`` is 16 random bytes. The structure must stay where it is."""
+    """Make an empty table under a secret of 16 random bytes. The structure must stay where it is.
+    """
     memcpy(self.secret, secret, sizeof(self.secret))
     directory_init(&self.entries, False, _revocation_table_tag_of, self.secret)
 
@@ -74,7 +76,7 @@ cdef inline void revocation_table_free(revocation_table *self) noexcept nogil:
 
 
 cdef inline uint32_t revocation_table_count(const revocation_table *self) noexcept nogil:
-    """Entries, those included that are over but have not been reclaimed."""
+    """Return how many entries there are, with those that are over but have not been reclaimed."""
     return self.entries.count
 
 
@@ -94,21 +96,29 @@ cdef inline revocation *_revocation_table_find(
 cdef inline bint revocation_table_have_news(
     const revocation_table *self, double now
 ) noexcept nogil:
-    """Whether the owner has to take in news before a lookup: where the doorbell rang, and once a
-    second whatever it says.
+    """Return whether the owner has to take in news before a lookup.
+
+    It has to where the doorbell rang, and every ``LONGEST_TRUST`` whatever the doorbell says.
     """
     if not self.is_fed:
         return False
-    return self.doorbell == NULL or self.doorbell[0] != self.heard or not self.looked_at <= now < self.looked_at + LONGEST_TRUST
+    if self.doorbell == NULL or self.doorbell[0] != self.heard:
+        return True
+    return not self.looked_at <= now < self.looked_at + LONGEST_TRUST
 
 
 cdef inline bint revocation_table_refuse(
     const revocation_table *self, const uint8_t *id, uint32_t generation, double now
 ) noexcept nogil:
-    """Whether access tokens of that generation of the session are refused."""
+    """Return whether access tokens of that generation of the session are refused."""
     cdef directory_place place
-    cdef const revocation *entry = _revocation_table_find(self, id, _revocation_table_tag(id, self.secret), &place)
-    return entry != NULL and generation < entry.before and now < directory_ends(&self.entries, &place)
+    cdef uint32_t tag = _revocation_table_tag(id, self.secret)
+    cdef const revocation *entry = _revocation_table_find(self, id, tag, &place)
+    return (
+        entry != NULL
+        and generation < entry.before
+        and now < directory_ends(&self.entries, &place)
+    )
 
 
 cdef inline void revocation_table_reclaim_all(revocation_table *self, double now) noexcept nogil:
@@ -121,7 +131,7 @@ cdef inline int revocation_table_add(
 ) noexcept nogil:
     """Refuse generations below ``before`` until ``expires``, or longer where an entry says so.
 
-    -1 when there is no memory: nothing changed.
+    Return -1, with nothing changed, when there is no memory.
     """
     cdef uint32_t tag = _revocation_table_tag(id, self.secret)
     cdef directory_place place

@@ -1,8 +1,8 @@
 """Rows of eight entries, packed without a gap: what the buckets of a table keep their entries in.
 
-Only storage belongs here. Rows lie in chunks of 64 that never move, so growing copies nothing. A
-row that is given up is filled with the last one, whose owner is told; so memory is returned chunk
-by chunk however the survivors are scattered, and what is held is what is used.
+Only storage belongs here. Rows lie in chunks of ``ROW_CHUNK`` that never move, so growing copies
+nothing. A row that is given up is filled with the last one, whose owner is told; so memory is
+returned chunk by chunk however the survivors are scattered, and what is held is what is used.
 
 A chunk is three or four pages. In a table of some size each is mapped by itself, so that the system
 has it back at once: what is given back to the allocator in the middle of its heap stays there.
@@ -33,7 +33,8 @@ cdef extern from *:
     #if defined(__linux__) || defined(__APPLE__)
     #include <sys/mman.h>
     static inline void *rows_map(size_t bytes) {
-        void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        const int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+        void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
         return memory == MAP_FAILED ? NULL : memory;
     }
     #define rows_unmap(memory, bytes) munmap(memory, bytes)
@@ -78,7 +79,8 @@ cdef inline void rows_init(row_pool *self, bint sequenced) noexcept nogil:
 
 
 cdef inline row *rows_at(const row_pool *self, uint32_t handle) noexcept nogil:
-    return <row *>(self.chunks[handle >> ROW_CHUNK_SHIFT].rows + (handle & (ROW_CHUNK - 1)) * self.row_size)
+    cdef char *rows = self.chunks[handle >> ROW_CHUNK_SHIFT].rows
+    return <row *>(rows + (handle & (ROW_CHUNK - 1)) * self.row_size)
 
 
 cdef inline size_t _rows_chunk_bytes(const row_pool *self) noexcept nogil:
@@ -102,7 +104,9 @@ cdef inline row_chunk *_rows_new_chunk(const row_pool *self) noexcept nogil:
             rows_unmap(mapped, bytes)
         return NULL
     chunk.mapped = mapped != NULL
-    chunk.rows = <char *>mapped if chunk.mapped else <char *>((<uintptr_t>(chunk + 1) + CACHE_LINE - 1) & ~<uintptr_t>(CACHE_LINE - 1))
+    if mapped == NULL:
+        mapped = <void *>((<uintptr_t>(chunk + 1) + CACHE_LINE - 1) & ~<uintptr_t>(CACHE_LINE - 1))
+    chunk.rows = <char *>mapped
     return chunk
 
 
@@ -139,8 +143,8 @@ cdef inline int _rows_grow(row_pool *self) noexcept nogil:
 
 
 cdef inline uint32_t rows_add(row_pool *self, uint32_t owner) noexcept nogil:
-    """A row more, its contents unset; ROW_NONE when there is no memory, and then nothing has
-    changed.
+    """Add a row, its contents unset. Return ROW_NONE, with nothing changed, when there is no
+    memory.
     """
     cdef uint32_t handle = self.count
     if handle == self.allocated << ROW_CHUNK_SHIFT and _rows_grow(self) < 0:
@@ -151,10 +155,9 @@ cdef inline uint32_t rows_add(row_pool *self, uint32_t owner) noexcept nogil:
 
 
 cdef inline uint32_t rows_drop(row_pool *self, uint32_t handle) noexcept nogil:
-    """Give a row up.
+    """Give a row up, and let the last row take its place.
 
-    The row that was the last lies in its place now: its old handle, whose owner must learn of it.
-    ROW_NONE if none moved.
+    Return the old handle of the row that moved, whose owner must learn of it, or ROW_NONE.
     """
     cdef uint32_t last = self.count - 1, moved = ROW_NONE, used
     if handle != last:
@@ -169,7 +172,7 @@ cdef inline uint32_t rows_drop(row_pool *self, uint32_t handle) noexcept nogil:
 
 
 cdef inline void rows_free(row_pool *self) noexcept nogil:
-    """Give everything back; the pool is then empty and can be used again."""
+    """Give all memory back. The pool is empty then, and can be used again."""
     while self.allocated:
         _rows_drop_chunk(self)
     PyMem_RawFree(self.chunks)

@@ -1,13 +1,13 @@
 """A slab: room for many small entries of one size, reached by 32-bit handles.
 
-Only storage belongs here; what an entry means, when it is due and how it is found never does.
+Only storage belongs here. What an entry means, when it is due and how it is found never does.
 
-Entries live in chunks of 256 that never move: growing by one chunk makes no caller wait for a copy
-of everything, and pointers to entries stay good until the entry is released. Each chunk counts its
-own free places, so any chunk that empties is given back to the system, wherever it lies; one empty
-chunk is kept, so that an entry coming and going allocates nothing. New entries go into the chunk
-that has had room longest, so that those which are emptying right now are left to empty. Bonwick,
-"The Slab Allocator" (USENIX 1994), is the idea.
+Entries live in chunks of ``CHUNK_ENTRIES`` that never move: growing by one chunk makes no caller
+wait for a copy of everything, and pointers to entries stay good until the entry is released. Each
+chunk counts its own free places, so any chunk that empties is given back to the system, wherever it
+lies; one empty chunk is kept, so that an entry coming and going allocates nothing. New entries go
+into the chunk that has had room longest, so that those which are emptying right now are left to
+empty. Bonwick, "The Slab Allocator" (USENIX 1994), is the idea.
 
 Every entry begins with a ``slab_entry``: its expiry and two links. While an entry is free, the slab
 uses its links. The same memory is thus read through several struct types, so this is compiled
@@ -23,7 +23,7 @@ from libc.string cimport memset
 
 cdef enum:
     CHUNK_SHIFT = 5
-    CHUNK_ENTRIES = 1 << 5
+    CHUNK_ENTRIES = 1 << CHUNK_SHIFT
     MAXIMUM_CHUNKS = 1 << 26  # 2**31 entries: the top bit of a link is the timer wheel's
     SLAB_LINE = 64            # bytes
 
@@ -70,7 +70,7 @@ cdef struct slab:
 
 
 cdef inline void slab_init(slab *self, uint32_t entry_size) noexcept nogil:
-    """``entry_size`` is a multiple of 8."""
+    """Make an empty slab for entries of a size that is a multiple of 8."""
     memset(self, 0, sizeof(slab))
     self.entry_size = entry_size
     self.vacant = SLAB_NONE
@@ -78,14 +78,15 @@ cdef inline void slab_init(slab *self, uint32_t entry_size) noexcept nogil:
 
 
 cdef inline slab_chunk *slab_chunk_at(const slab *self, uint32_t number) noexcept nogil:
-    """The chunk, or NULL at a vacant place."""
+    """Return the chunk, or NULL at a vacant place."""
     cdef slab_chunk *chunk = self.chunks[number]
     return NULL if <uintptr_t>chunk & 1 else chunk
 
 
 cdef inline slab_entry *slab_at(const slab *self, uint32_t handle) noexcept nogil:
-    """The entry of a handle that ``slab_allocate`` gave."""
-    return <slab_entry *>(<char *>self.chunks[handle >> CHUNK_SHIFT] + SLAB_LINE + (handle & (CHUNK_ENTRIES - 1)) * self.entry_size)
+    """Return the entry of a handle that ``slab_allocate`` gave."""
+    cdef char *entries = <char *>self.chunks[handle >> CHUNK_SHIFT] + SLAB_LINE
+    return <slab_entry *>(entries + (handle & (CHUNK_ENTRIES - 1)) * self.entry_size)
 
 
 cdef inline size_t _slab_chunk_bytes(const slab *self) noexcept nogil:
@@ -170,8 +171,9 @@ cdef inline void _slab_drop_chunk(slab *self, uint32_t number) noexcept nogil:
 
 
 cdef inline uint32_t slab_allocate(slab *self) noexcept nogil:
-    """A fresh entry, its links unset; SLAB_NONE when there is no memory, and then nothing has
-    changed.
+    """Return a fresh entry, its links unset.
+
+    Return SLAB_NONE, with nothing changed, when there is no memory.
     """
     cdef slab_chunk *chunk
     cdef slab_entry *entry
@@ -216,7 +218,7 @@ cdef inline void slab_release(slab *self, uint32_t handle) noexcept nogil:
 
 
 cdef inline void slab_free(slab *self) noexcept nogil:
-    """Give everything back; the slab is then empty and can be used again."""
+    """Give all memory back. The slab is empty then, and can be used again."""
     cdef uint32_t number
     for number in range(self.length):
         if slab_chunk_at(self, number) != NULL:
@@ -226,8 +228,7 @@ cdef inline void slab_free(slab *self) noexcept nogil:
 
 
 cdef inline uint32_t slab_next_used(const slab *self, uint32_t handle) noexcept nogil:
-    """The first entry in use from ``handle`` on, in the order of handles; SLAB_NONE after the last.
-    """
+    """Return the first entry in use from ``handle`` on, or SLAB_NONE after the last."""
     cdef uint32_t number = handle >> CHUNK_SHIFT
     cdef slab_chunk *chunk
     while number < self.length:

@@ -1,9 +1,9 @@
-"""The table behind ExpiringCache and RevocationList: entries of 16 bytes and an expiry, found by a
-32-bit tag, forgotten when they are due.
+"""The table behind ExpiringCache and RevocationList: entries found by a tag, forgotten when due.
 
-No Python object is touched here, so no Python code can run and every function leaves the structure
-whole. What an entry is, comparing keys, reading clocks, and releasing objects never belong here;
-nor do locks: the caller owns all of them.
+An entry is a cell of 16 bytes and an expiry; its tag has 32 bits. No Python object is touched here,
+so no Python code can run and every function leaves the structure whole. What an entry is, comparing
+keys, reading clocks, and releasing objects never belong here; nor do locks: the caller owns all of
+them.
 
 Theory: extendible hashing (Fagin, Nievergelt, Pippenger and Strong, ACM TODS 1979). A directory,
 addressed by the first bits of a tag, leads to buckets of up to 64 entries (``bucket.pxd``), which
@@ -24,8 +24,8 @@ from libc.math cimport INFINITY
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from table.bucket cimport BUCKET_ROWS, bucket, bucket_mark, bucket_occupied
 from table.bits cimport bits_take
+from table.bucket cimport BUCKET_ROWS, bucket, bucket_mark, bucket_occupied
 from table.directory cimport (
     DEEPEST_DIRECTORY, DIRECTORY_CHAINED, directory_bucket, directory_cell, directory_expires,
     directory_place, directory_sequence, expiring_table,
@@ -56,7 +56,7 @@ cdef enum removal_reason:
 cdef inline int table_insert(
     expiring_table *self, uint32_t tag, double expires, const cell *held
 ) noexcept nogil:
-    """0, or -1 when there is no memory, and then no entry has changed."""
+    """Add an entry. Return -1, with no entry changed, when there is no memory."""
     cdef uint32_t handle = resize_room(self, tag)
     cdef int slot = -1 if handle == SLAB_NONE else resize_slot(self, handle)
     cdef bucket *home
@@ -79,7 +79,7 @@ cdef inline int table_insert(
 cdef inline void table_move(
     expiring_table *self, const directory_place *place, double expires, bint fresh
 ) noexcept nogil:
-    """Give the entry another expiry; a fresh one counts as set just now."""
+    """Give the entry another expiry. A fresh entry counts as set just now."""
     cdef bucket *home = place.home
     cdef uint64_t *sequence = NULL
     cdef bint was_first = False
@@ -111,8 +111,9 @@ cdef inline void table_remove(expiring_table *self, const directory_place *place
 
 
 cdef inline bint table_soonest(const expiring_table *self, directory_place *place) noexcept nogil:
-    """Of a table that evicts: which entry ends first and, of several, was set longest ago; False if
-    there is none.
+    """Find the entry that ends first and, of several, was set longest ago.
+
+    Return False if there is none. Only of a table that evicts.
     """
     cdef uint64_t sequence
     place.handle = heap_first(&self.heap)
@@ -126,8 +127,9 @@ cdef inline bint table_soonest(const expiring_table *self, directory_place *plac
 cdef inline int _table_purge(
     expiring_table *self, uint32_t handle, double now, int *budget, removed_queue *removed
 ) noexcept nogil:
-    """Remove the bucket's entries that are due, one at least; -1 when there is no memory to queue
-    them.
+    """Remove the bucket's entries that are due, one of them whatever the budget.
+
+    Return -1 when there is no memory to queue them.
     """
     cdef bucket *home = directory_bucket(self, handle)
     cdef uint64_t occupied = bucket_occupied(home)
@@ -155,7 +157,7 @@ cdef inline int _table_purge(
 cdef inline int table_reclaim(
     expiring_table *self, double now, int budget, removed_queue *removed
 ) noexcept nogil:
-    """Remove what is due, in about so many steps; -1 when there is no memory to queue it."""
+    """Remove what is due, in about so many steps. Return -1 when there is no memory to queue it."""
     cdef int64_t target = wheel_observe(&self.wheel, now)
     cdef uint32_t handle
     cdef int outcome
@@ -173,7 +175,7 @@ cdef inline int table_reclaim(
 cdef inline int table_reclaim_all(
     expiring_table *self, double now, removed_queue *removed
 ) noexcept nogil:
-    """Remove every entry that is due by the exact clock; -1 when there is no memory to queue it."""
+    """Remove all that is due by the exact clock. Return -1 when there is no memory to queue it."""
     cdef int outcome = table_reclaim(self, now, 0x7FFFFFFF, removed), unbounded = 0x7FFFFFFF
     cdef wheel_round round
     cdef uint32_t handle

@@ -12,11 +12,14 @@ what comes first, and one bitmap per level finds it. When the hand reaches a slo
 entries are *cascaded*, each to where it then belongs: at most seven times in its life.
 
 Rules that hold between calls:
-- An entry lies in a slot that the hand reaches no later than the entry's own tick; being early is harmless, since the caller
-  compares the exact expiry, in seconds, and schedules again what is not yet due.
-- A live entry's tick is later than the clock's, and an expired one's is at most one later: ``floor(expires) + 1``.
-- The hand never passes an entry, and never moves back. Where the clock does, ``offset`` makes up the difference.
-- Work is done in steps, one entry each, within a budget: an unfinished cascade is remembered, and continued first.
+- An entry lies in a slot that the hand reaches no later than the entry's own tick. Being early is
+  harmless: the caller compares the exact expiry, in seconds, and schedules again what is not due.
+- A live entry's tick is later than the clock's, and an expired one's is at most one later:
+  ``floor(expires) + 1``.
+- The hand never passes an entry, and never moves back. Where the clock does, ``offset`` makes up
+  the difference.
+- Work is done in steps, one entry each, within a budget. An unfinished cascade is remembered, and
+  continued first.
 - An entry beyond reach waits in the furthest slot and is placed anew when that comes round.
 
 Use: ``target = wheel_observe(wheel, now)`` at the start of an operation that changes anything; then
@@ -76,17 +79,17 @@ cdef inline void wheel_init(timer_wheel *self) noexcept nogil:
 
 
 cdef inline bint wheel_idle(const timer_wheel *self, double now) noexcept nogil:
-    """Whether nothing can be due."""
+    """Return whether nothing can be due."""
     return now < self.next_due
 
 
 cdef inline bint wheel_linked(const slab_entry *entry) noexcept nogil:
-    """Whether the wheel holds the entry, as it does all but those that never expire."""
+    """Return whether the wheel holds the entry, as it does all but those that never expire."""
     return entry.link.prev != SLAB_NONE
 
 
 cdef inline int64_t wheel_observe(timer_wheel *self, double now) noexcept nogil:
-    """Take note of the clock; the tick up to which entries are due."""
+    """Take note of the clock. Return the tick up to which entries are due."""
     cdef int64_t clock = <int64_t>floor(now * 1000.0)
     cdef int64_t target = clock + self.offset
     if target < self.current:
@@ -157,8 +160,9 @@ cdef inline int64_t _wheel_tick(const timer_wheel *self, double expires) noexcep
 cdef inline void wheel_schedule(
     timer_wheel *self, const slab *entries, uint32_t handle
 ) noexcept nogil:
-    """Put an entry that is not on the wheel where its ``expires`` belongs; nowhere, if that is
-    infinite.
+    """Put an entry that is not on the wheel where its ``expires`` belongs.
+
+    One that never expires goes nowhere.
     """
     cdef double expires = slab_at(entries, handle).expires
     cdef int64_t tick
@@ -173,7 +177,7 @@ cdef inline void wheel_schedule(
 
 
 cdef inline uint32_t _wheel_first_slot(const timer_wheel *self, int64_t *tick) noexcept nogil:
-    """The occupied slot that comes first, with its tick; SLAB_NONE if there is none.
+    """Return the occupied slot that comes first, or SLAB_NONE, and write its tick.
 
     No cascade may be unfinished.
     """
@@ -185,7 +189,8 @@ cdef inline uint32_t _wheel_first_slot(const timer_wheel *self, int64_t *tick) n
         if bits:
             digit = <uint32_t>bits_lowest(bits)
             shift = DIGIT * level
-            tick[0] = (self.current >> (shift + DIGIT) << (shift + DIGIT)) | (<int64_t>digit << shift)
+            tick[0] = self.current >> (shift + DIGIT) << (shift + DIGIT)
+            tick[0] |= <int64_t>digit << shift
             return level * SLOTS + digit
     bits = self.occupied[TOP]
     if bits == 0:
@@ -202,8 +207,9 @@ cdef inline uint32_t _wheel_first_slot(const timer_wheel *self, int64_t *tick) n
 cdef inline uint32_t wheel_next_due(
     timer_wheel *self, const slab *entries, int64_t target, int *budget
 ) noexcept nogil:
-    """The next entry whose tick has come, taken off the wheel; SLAB_NONE when there is none or the
-    budget is spent.
+    """Take the next entry whose tick has come off the wheel, and return it.
+
+    Return SLAB_NONE when there is none or the budget is spent.
     """
     cdef uint32_t slot, handle
     cdef int64_t tick = 0
@@ -213,7 +219,9 @@ cdef inline uint32_t wheel_next_due(
             if slot == SLAB_NONE or tick > target:
                 if target > self.current:
                     self.current = target
-                self.next_due = INFINITY if slot == SLAB_NONE else <double>(tick - self.offset) / 1000.0
+                self.next_due = INFINITY
+                if slot != SLAB_NONE:
+                    self.next_due = <double>(tick - self.offset) / 1000.0
                 return SLAB_NONE
             self.current = tick
             if slot >= SLOTS:
@@ -241,8 +249,9 @@ cdef inline uint32_t wheel_next_due(
 cdef inline void wheel_begin_round(
     const timer_wheel *self, const slab *entries, wheel_round *round
 ) noexcept nogil:
-    """After ``wheel_next_due`` found all there was: a round through the one slot where entries lie
-    that end within the tick now running.
+    """Begin a round through the one slot with entries that end within the tick now running.
+
+    Only after ``wheel_next_due`` has found all there was.
     """
     cdef uint32_t place
     cdef int64_t tick = 0
@@ -259,9 +268,9 @@ cdef inline void wheel_begin_round(
 cdef inline uint32_t wheel_next_in_round(
     timer_wheel *self, const slab *entries, wheel_round *round
 ) noexcept nogil:
-    """The next entry of the round, expired or not, taken off the wheel; SLAB_NONE after the last.
+    """Take the next entry of the round off the wheel, expired or not, and return it.
 
-    What is scheduled again comes behind it.
+    Return SLAB_NONE after the last. What is scheduled again comes behind it.
     """
     cdef uint32_t handle
     if round.left == 0:

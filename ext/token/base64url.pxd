@@ -1,52 +1,78 @@
-"""Base64url without padding (RFC 4648, section 5; RFC 7515, section 2), in plain C loops; on
-x86-64, 16 digits are decoded at a time.
+"""Base64url without padding (RFC 4648, section 5; RFC 7515, section 2).
 
-Decoding is strict: one spelling for each sequence of bytes, and nothing else is taken. No Python
-object is touched.
+Only digits and the bytes they stand for belong here. Decoding is strict: one spelling for each
+sequence of bytes, and nothing else is taken. These are plain C loops; on x86-64, 16 digits are
+decoded at a time. Only the last two functions touch Python objects.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport uint32_t, uint8_t
+from libc.stdint cimport uint8_t, uint32_t
 
 
 cdef extern from *:
     """
     static const unsigned char base64url_digits[64] = {
-        'A','B','C','D','E','F','G','H','I','J','K','L','M','N','O','P','Q','R','S','T','U','V','W','X','Y','Z',
-        'a','b','c','d','e','f','g','h','i','j','k','l','m','n','o','p','q','r','s','t','u','v','w','x','y','z',
-        '0','1','2','3','4','5','6','7','8','9','-','_'
+        'A','B','C','D','E','F','G','H','I','J','K','L','M','N','O','P',
+        'Q','R','S','T','U','V','W','X','Y','Z','a','b','c','d','e','f',
+        'g','h','i','j','k','l','m','n','o','p','q','r','s','t','u','v',
+        'w','x','y','z','0','1','2','3','4','5','6','7','8','9','-','_'
     };
-    /* The value of each digit; 0xFF for what is none, so that one bit tells for four digits at once. */
+    /* The value of each digit; 0xFF for what is none, so one bit tells for four digits at once. */
     static const unsigned char base64url_values[256] = {
-        255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,
-        255,255,255,255,255,255,255,255,255,255,255,255,255, 62,255,255, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61,255,255,255,255,255,255,
-        255,  0,  1,  2,  3,  4,  5,  6,  7,  8,  9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25,255,255,255,255, 63,
-        255, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51,255,255,255,255,255,
-        255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,
-        255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,
-        255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,
-        255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255
+        255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,
+        255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,
+        255,255,255,255,255,255,255,255,255,255,255,255,255, 62,255,255,
+         52, 53, 54, 55, 56, 57, 58, 59, 60, 61,255,255,255,255,255,255,
+        255,  0,  1,  2,  3,  4,  5,  6,  7,  8,  9, 10, 11, 12, 13, 14,
+         15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25,255,255,255,255, 63,
+        255, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40,
+         41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51,255,255,255,255,255,
+        255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,
+        255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,
+        255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,
+        255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,
+        255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,
+        255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,
+        255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,
+        255,255,255,255,255,255,255,255,255,255,255,255,255,255,255,255
     };
 
     #if defined(__x86_64__) && defined(__GNUC__)
     #include <emmintrin.h>
     #include <string.h>
+    static inline __m128i base64url_between(__m128i digits, char first, char last) {
+        return _mm_and_si128(
+            _mm_cmpgt_epi8(digits, _mm_set1_epi8((char)(first - 1))),
+            _mm_cmplt_epi8(digits, _mm_set1_epi8((char)(last + 1))));
+    }
     /* Decodes 16 digits to 12 bytes and writes 14; 0, or 128 where one of them is no digit. */
     static inline uint32_t base64url_decode_16(const unsigned char *source, unsigned char *target) {
         const __m128i digits = _mm_loadu_si128((const __m128i *)source);
-        const __m128i upper = _mm_and_si128(_mm_cmpgt_epi8(digits, _mm_set1_epi8('A' - 1)), _mm_cmplt_epi8(digits, _mm_set1_epi8('Z' + 1)));
-        const __m128i lower = _mm_and_si128(_mm_cmpgt_epi8(digits, _mm_set1_epi8('a' - 1)), _mm_cmplt_epi8(digits, _mm_set1_epi8('z' + 1)));
-        const __m128i decimal = _mm_and_si128(_mm_cmpgt_epi8(digits, _mm_set1_epi8('0' - 1)), _mm_cmplt_epi8(digits, _mm_set1_epi8('9' + 1)));
-        const __m128i minus = _mm_cmpeq_epi8(digits, _mm_set1_epi8('-')), underscore = _mm_cmpeq_epi8(digits, _mm_set1_epi8('_'));
-        const __m128i letter = _mm_or_si128(_mm_and_si128(upper, _mm_set1_epi8(0 - 'A')), _mm_and_si128(lower, _mm_set1_epi8(26 - 'a')));
-        const __m128i sign = _mm_or_si128(_mm_and_si128(minus, _mm_set1_epi8(62 - '-')), _mm_and_si128(underscore, _mm_set1_epi8(63 - '_')));
-        const __m128i shift = _mm_or_si128(_mm_or_si128(letter, sign), _mm_and_si128(decimal, _mm_set1_epi8(52 - '0')));
-        const __m128i known = _mm_or_si128(_mm_or_si128(_mm_or_si128(upper, lower), decimal), _mm_or_si128(minus, underscore));
+        const __m128i upper = base64url_between(digits, 'A', 'Z');
+        const __m128i lower = base64url_between(digits, 'a', 'z');
+        const __m128i decimal = base64url_between(digits, '0', '9');
+        const __m128i minus = _mm_cmpeq_epi8(digits, _mm_set1_epi8('-'));
+        const __m128i underscore = _mm_cmpeq_epi8(digits, _mm_set1_epi8('_'));
+        const __m128i letter = _mm_or_si128(
+            _mm_and_si128(upper, _mm_set1_epi8(0 - 'A')),
+            _mm_and_si128(lower, _mm_set1_epi8(26 - 'a')));
+        const __m128i sign = _mm_or_si128(
+            _mm_and_si128(minus, _mm_set1_epi8(62 - '-')),
+            _mm_and_si128(underscore, _mm_set1_epi8(63 - '_')));
+        const __m128i shift = _mm_or_si128(
+            _mm_or_si128(letter, sign), _mm_and_si128(decimal, _mm_set1_epi8(52 - '0')));
+        const __m128i known = _mm_or_si128(
+            _mm_or_si128(_mm_or_si128(upper, lower), decimal), _mm_or_si128(minus, underscore));
         const __m128i values = _mm_add_epi8(digits, shift);  /* 6 bits in each 8 */
-        const __m128i pairs = _mm_or_si128(_mm_slli_epi16(_mm_and_si128(values, _mm_set1_epi16(63)), 6), _mm_srli_epi16(values, 8));
-        const __m128i fours = _mm_madd_epi16(pairs, _mm_set1_epi32(0x00011000));  /* 24 bits in each 32, the first of them highest */
-        const uint64_t first = (uint64_t)_mm_cvtsi128_si64(fours), last = (uint64_t)_mm_cvtsi128_si64(_mm_unpackhi_epi64(fours, fours));
-        const uint64_t head = __builtin_bswap64(first << 40 | first >> 32 << 16), tail = __builtin_bswap64(last << 40 | last >> 32 << 16);
+        const __m128i pairs = _mm_or_si128(
+            _mm_slli_epi16(_mm_and_si128(values, _mm_set1_epi16(63)), 6),
+            _mm_srli_epi16(values, 8));
+        /* 24 bits in each 32, the first of them highest */
+        const __m128i fours = _mm_madd_epi16(pairs, _mm_set1_epi32(0x00011000));
+        const uint64_t first = (uint64_t)_mm_cvtsi128_si64(fours);
+        const uint64_t last = (uint64_t)_mm_cvtsi128_si64(_mm_unpackhi_epi64(fours, fours));
+        const uint64_t head = __builtin_bswap64(first << 40 | first >> 32 << 16);
+        const uint64_t tail = __builtin_bswap64(last << 40 | last >> 32 << 16);
         memcpy(target, &head, 8);
         memcpy(target + 6, &tail, 8);
         return _mm_movemask_epi8(known) == 0xFFFF ? 0 : 128;
@@ -70,7 +96,7 @@ cdef inline Py_ssize_t base64url_encoded_length(Py_ssize_t length) noexcept nogi
 cdef inline Py_ssize_t base64url_encode(
     const uint8_t *source, Py_ssize_t length, uint8_t *target
 ) noexcept nogil:
-    """Write the digits of ``length`` bytes; how many there are."""
+    """Write the digits of ``length`` bytes. Return how many there are."""
     cdef uint8_t *written = target
     cdef uint32_t bits
     while length >= 3:
@@ -98,8 +124,9 @@ cdef inline Py_ssize_t base64url_encode(
 cdef inline Py_ssize_t base64url_decode(
     const uint8_t *source, Py_ssize_t length, uint8_t *target
 ) noexcept nogil:
-    """Write the bytes of ``length`` digits; how many there are, or -1 where the text is not the one
-    spelling of them.
+    """Write the bytes of ``length`` digits. Return how many there are.
+
+    Return -1 where the text is not the one spelling of them.
     """
     cdef uint8_t *written = target
     cdef uint32_t a, b, c, d
@@ -154,7 +181,7 @@ cdef inline bytes base64url_encoded(bytes raw):
 
 
 cdef inline bytes base64url_decoded(const char *text, Py_ssize_t length):
-    """Return the bytes of a non-empty canonical text; None where it is anything else."""
+    """Return the bytes of a non-empty canonical text, or None where it is anything else."""
     cdef bytes raw
     if length == 0 or length % 4 == 1:
         return None

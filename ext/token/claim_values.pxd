@@ -9,7 +9,7 @@ from cpython.dict cimport PyDict_GetItemWithError
 from cpython.float cimport PyFloat_AS_DOUBLE
 from cpython.long cimport PyLong_AsLongLongAndOverflow
 from cpython.ref cimport PyObject
-from libc.stdint cimport uint32_t, uint8_t
+from libc.stdint cimport uint8_t, uint32_t
 
 from token.base64url cimport base64url_decode
 from unicode cimport (
@@ -23,7 +23,7 @@ cdef enum:
 
 
 cdef inline object claim_values_copy(object value):
-    """A value that its receiver may change without changing anybody else's."""
+    """Return a value that its receiver may change without changing anybody else's."""
     if type(value) is dict:
         return {name: claim_values_copy(item) for name, item in (<dict>value).items()}
     if type(value) is list:
@@ -32,7 +32,7 @@ cdef inline object claim_values_copy(object value):
 
 
 cdef inline object claim_values_find(dict claims, str name):
-    """The value of a claim; None, which no claim may be, where there is no such claim."""
+    """Return the value of a claim, or None, which no claim may be, where there is no such claim."""
     cdef PyObject* found = PyDict_GetItemWithError(claims, name)
     return None if found == NULL else <object>found
 
@@ -44,16 +44,16 @@ cdef inline bint claim_values_is_subject(object value) except -1:
 
 
 cdef inline bint claim_values_session_id(object value, uint8_t* id):
-    """Whether it is a session's public id; if so, its 12 bytes are written."""
-    if type(value) is not str or PyUnicode_GET_LENGTH(value) != SESSION_ID_LENGTH or not PyUnicode_IS_ASCII(value):
+    """Return whether a value is a session's public id. If so, its 12 bytes are written."""
+    if type(value) is not str or PyUnicode_GET_LENGTH(value) != SESSION_ID_LENGTH:
+        return False
+    if not PyUnicode_IS_ASCII(value):
         return False
     return base64url_decode(PyUnicode_1BYTE_DATA(value), SESSION_ID_LENGTH, id) >= 0
 
 
 cdef inline bint claim_values_generation(object value, uint32_t* generation):
-    """Whether it is a generation of a session's tokens, an int from 0 to 2**32 - 2; if so, it is
-    written.
-    """
+    """Return whether a value is a generation, an int from 0 to 2**32 - 2. If so, it is written."""
     cdef int is_out_of_range = 0
     cdef long long number
     if type(value) is not int:
@@ -66,9 +66,9 @@ cdef inline bint claim_values_generation(object value, uint32_t* generation):
 
 
 cdef inline bint claim_values_date(object value, double* seconds):
-    """Whether it is a NumericDate (RFC 7519, section 2) of sensible size; if so, it is written.
+    """Return whether a value is a NumericDate (RFC 7519, section 2) of sensible size.
 
-    Past 2**53, whole seconds get lost in JSON.
+    If so, it is written. Past 2**53, whole seconds get lost in JSON.
     """
     cdef int is_out_of_range = 0
     cdef long long whole
@@ -85,29 +85,30 @@ cdef inline bint claim_values_date(object value, double* seconds):
 
 
 cdef inline bint claim_values_is_audience(object given):
-    """Whether an ``aud`` is a text or an array of them, at least one and none of them empty (RFC
-    7519, section 4.1.3).
+    """Return whether an ``aud`` is well-formed (RFC 7519, section 4.1.3).
+
+    It is a text or an array of texts, at least one and none of them empty.
     """
     if type(given) is str:
         return PyUnicode_GET_LENGTH(given) > 0
     if type(given) is not list:
         return False
-    for one in <list>given:
-        if type(one) is not str or PyUnicode_GET_LENGTH(one) == 0:
+    for audience in <list>given:
+        if type(audience) is not str or PyUnicode_GET_LENGTH(audience) == 0:
             return False
     return len(<list>given) > 0
 
 
-cdef inline bint claim_values_accepts(tuple wanted, object given) except -1:
-    """Whether an ``aud`` that is well-formed names one of these audiences."""
-    cdef str one
+cdef inline bint claim_values_accepts(tuple accepted, object given) except -1:
+    """Return whether an ``aud`` that is well-formed names one of the audiences accepted."""
+    cdef str audience
     cdef str other
-    for one in wanted:
+    for audience in accepted:
         if type(given) is str:
-            if one == <str>given:
+            if audience == <str>given:
                 return True
         else:
             for other in <list>given:
-                if one == other:
+                if audience == other:
                     return True
     return False

@@ -1,7 +1,7 @@
-"""HMAC (RFC 2104) by the libcrypto that ``hashlib`` itself has loaded, from digest states that have
-taken in the key already.
+"""HMAC (RFC 2104) and SHA-2 by the libcrypto that ``hashlib`` itself has loaded.
 
-No cryptography of our own and no second libcrypto: the EVP functions are looked up in the
+Only calls of that library belong here. An HMAC begins from digest states that have taken in the key
+already. No cryptography of our own and no second libcrypto: the EVP functions are looked up in the
 interpreter's ``_hashlib`` module when an extension is imported, and only pointers whose target
 nobody looks into are passed around, so one build serves OpenSSL 1.1 and 3. Where they can't be
 found (Windows, an interpreter with ``_hashlib`` built in or without it), and whenever a call fails,
@@ -39,7 +39,8 @@ cdef extern from *:
 
     static int evp_is_loaded = 0;
 
-    /* Takes the functions from the shared library at this path, which is in memory already. Keeps that library there. */
+    /* Takes the functions from the shared library at this path, which is in memory already, and
+       keeps that library there. */
     static inline int evp_load(const char *path) {
     #if defined(_WIN32)
         (void)path;
@@ -56,8 +57,8 @@ cdef extern from *:
         *(void **)&evp.digest_by_name = dlsym(library, "EVP_get_digestbyname");
         *(void **)&evp.cleanse = dlsym(library, "OPENSSL_cleanse");
         *(void **)&evp.compare = dlsym(library, "CRYPTO_memcmp");
-        evp_is_loaded = evp.state_new && evp.state_free && evp.state_copy && evp.init && evp.update && evp.final && evp.digest_by_name
-            && evp.cleanse && evp.compare;
+        evp_is_loaded = evp.state_new && evp.state_free && evp.state_copy && evp.init && evp.update
+            && evp.final && evp.digest_by_name && evp.cleanse && evp.compare;
     #endif
         return evp_is_loaded;
     }
@@ -78,7 +79,9 @@ cdef extern from *:
         memset(hash, 0, sizeof(*hash));
     }
 
-    static inline int evp_hmac_take_in(void *state, const void *digest, const unsigned char *key, size_t length, unsigned char pad, size_t block) {
+    static inline int evp_hmac_take_in(
+        void *state, const void *digest, const unsigned char *key, size_t length, unsigned char pad,
+        size_t block) {
         unsigned char padded[EVP_LARGEST_BLOCK];
         size_t position;
         int done;
@@ -90,8 +93,9 @@ cdef extern from *:
         return done;
     }
 
-    /* Keys a hash of zeros. Returns 0, and leaves zeros, where libcrypto is not there or refuses. */
-    static inline int evp_hmac_init(evp_hmac *hash, const char *name, size_t block, const unsigned char *key, size_t length) {
+    /* Keys a hash of zeros. Returns 0, and leaves zeros, where libcrypto is absent or refuses. */
+    static inline int evp_hmac_init(
+        evp_hmac *hash, const char *name, size_t block, const unsigned char *key, size_t length) {
         unsigned char shortened[EVP_LARGEST_DIGEST];
         const void *digest = evp_is_loaded ? evp.digest_by_name(name) : NULL;
         int done = 0;
@@ -104,7 +108,8 @@ cdef extern from *:
             done = 1;
             if (length > block) {
                 unsigned int size = 0;
-                done = evp.init(hash->scratch, digest, NULL) && evp.update(hash->scratch, key, length)
+                done = evp.init(hash->scratch, digest, NULL)
+                    && evp.update(hash->scratch, key, length)
                     && evp.final(hash->scratch, shortened, &size);
                 key = shortened;
                 length = size;
@@ -118,18 +123,24 @@ cdef extern from *:
         return done;
     }
 
-    /* Writes the HMAC of a message. Returns how many bytes that are, or 0 where it could not be made. */
-    static inline unsigned int evp_hmac_digest(evp_hmac *hash, const void *message, size_t length, unsigned char *target) {
+    /* Writes the HMAC of a message. Returns how many bytes that are, or 0 if it can't be made. */
+    static inline unsigned int evp_hmac_digest(
+        evp_hmac *hash, const void *message, size_t length, unsigned char *target) {
         unsigned int size = 0;
         if (hash->inner == NULL)
             return 0;
-        if (evp.state_copy(hash->scratch, hash->inner) && evp.update(hash->scratch, message, length) && evp.final(hash->scratch, target, &size)
-            && evp.state_copy(hash->scratch, hash->outer) && evp.update(hash->scratch, target, size) && evp.final(hash->scratch, target, &size))
+        if (evp.state_copy(hash->scratch, hash->inner)
+            && evp.update(hash->scratch, message, length)
+            && evp.final(hash->scratch, target, &size)
+            && evp.state_copy(hash->scratch, hash->outer)
+            && evp.update(hash->scratch, target, size)
+            && evp.final(hash->scratch, target, &size))
             return size;
         return 0;
     }
 
-    /* A hash that is used again and again: a state that is never written to again, since setting one up costs more than a short message. */
+    /* A hash that is used again and again: its fresh state is copied and never written to, since
+       setting one up costs more than a short message. */
     typedef struct {
         void *fresh;
         void *scratch;
@@ -149,19 +160,25 @@ cdef extern from *:
         return 0;
     }
 
-    /* Writes the digest of two pieces, one after the other. Returns how many bytes that are, or 0 where it could not be made. */
-    static inline unsigned int evp_hash_digest(evp_hash *hash, const void *first, size_t first_length, const void *second, size_t second_length,
-                                          unsigned char *target) {
+    /* Writes the digest of two pieces, one after the other. Returns how many bytes that are, or 0
+       if it can't be made. */
+    static inline unsigned int evp_hash_digest(
+        evp_hash *hash, const void *first, size_t first_length, const void *second,
+        size_t second_length, unsigned char *target) {
         unsigned int size = 0;
-        if (hash->fresh != NULL && evp.state_copy(hash->scratch, hash->fresh) && evp.update(hash->scratch, first, first_length)
-            && evp.update(hash->scratch, second, second_length) && evp.final(hash->scratch, target, &size))
+        if (hash->fresh != NULL
+            && evp.state_copy(hash->scratch, hash->fresh)
+            && evp.update(hash->scratch, first, first_length)
+            && evp.update(hash->scratch, second, second_length)
+            && evp.final(hash->scratch, target, &size))
             return size;
         return 0;
     }
 
     /* Writes an HMAC whose key is used this once, and no longer than a block. */
-    static inline unsigned int evp_hash_hmac(evp_hash *hash, size_t block, const unsigned char *key, size_t length, const void *message,
-                                        size_t message_length, unsigned char *target) {
+    static inline unsigned int evp_hash_hmac(
+        evp_hash *hash, size_t block, const unsigned char *key, size_t length, const void *message,
+        size_t message_length, unsigned char *target) {
         unsigned char padded[EVP_LARGEST_BLOCK];
         unsigned int size = 0;
         size_t position;
@@ -179,8 +196,8 @@ cdef extern from *:
         return size;
     }
 
-    static inline int evp_equal(const void *one, const void *other, size_t length) {
-        return evp.compare(one, other, length) == 0;
+    static inline int evp_equal(const void *text, const void *other, size_t length) {
+        return evp.compare(text, other, length) == 0;
     }
     """
     ctypedef struct evp_hmac:
@@ -189,21 +206,25 @@ cdef extern from *:
         pass
     const int EVP_LARGEST_DIGEST
     bint evp_load(const char *path)
-    bint evp_hmac_init(evp_hmac *hash, const char *name, size_t block, const uint8_t *key, size_t length)
+    bint evp_hmac_init(
+        evp_hmac *hash, const char *name, size_t block, const uint8_t *key, size_t length)
     void evp_hmac_free(evp_hmac *hash)
-    unsigned int evp_hmac_digest(evp_hmac *hash, const void *message, size_t length, uint8_t *target)
+    unsigned int evp_hmac_digest(
+        evp_hmac *hash, const void *message, size_t length, uint8_t *target)
     bint evp_hash_init(evp_hash *hash, const char *name)
     unsigned int evp_hash_digest(
-        evp_hash *hash, const void *first, size_t first_length, const void *second, size_t second_length, uint8_t *target)
+        evp_hash *hash, const void *first, size_t first_length, const void *second,
+        size_t second_length, uint8_t *target)
     unsigned int evp_hash_hmac(
-        evp_hash *hash, size_t block, const uint8_t *key, size_t length, const void *message, size_t message_length, uint8_t *target)
-    bint evp_equal(const void *one, const void *other, size_t length) nogil
+        evp_hash *hash, size_t block, const uint8_t *key, size_t length, const void *message,
+        size_t message_length, uint8_t *target)
+    bint evp_equal(const void *text, const void *other, size_t length) nogil
 
 
 cdef inline bint evp_hmac_for(evp_hmac *hash, str algorithm, bytes secret) except -1:
-    """Keys a hash of zeros for ``HS256``, ``HS384`` or ``HS512``.
+    """Key a hash of zeros for ``HS256``, ``HS384`` or ``HS512``.
 
-    False, and it stays zeros, where that can't be done here.
+    Return False, and leave zeros, where that can't be done here.
     """
     return evp_hmac_init(
         hash,
@@ -215,7 +236,7 @@ cdef inline bint evp_hmac_for(evp_hmac *hash, str algorithm, bytes secret) excep
 
 
 cdef inline int evp_load_from_hashlib() except -1:
-    """To be called once, when a module that uses these functions is imported."""
+    """Find the functions. A module that uses them calls this once, when it is imported."""
     try:
         import _hashlib
         import sys

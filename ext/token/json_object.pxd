@@ -12,8 +12,9 @@ from libc.string cimport memchr
 
 
 cdef inline dict json_object_parse(object loads, bytes text, int deepest):
-    """The object that a text is; None where it is anything else, has a name twice in one object, or
-    is nested too deeply.
+    """Return the object that a JSON text is.
+
+    Return None where it is anything else, has a name twice in one object, or is nested too deeply.
     """
     cdef Py_ssize_t members
     cdef Py_ssize_t length = PyBytes_GET_SIZE(text)
@@ -28,14 +29,18 @@ cdef inline dict json_object_parse(object loads, bytes text, int deepest):
         return None
     # Strings can hold colons, so there may be more than members; that there are no more settles it
     # without a look at the strings.
-    if members != _json_object_all_colons(PyBytes_AS_STRING(text), length) and members != _json_object_colons(PyBytes_AS_STRING(text), length):
+    if (
+        members != _json_object_all_colons(PyBytes_AS_STRING(text), length)
+        and members != _json_object_colons(PyBytes_AS_STRING(text), length)
+    ):
         return None
     return <dict>parsed
 
 
 cdef inline Py_ssize_t _json_object_members(object value, int levels) except -2:
-    """How many members the objects in a parsed value have in all; -1 where it has more levels than
-    these.
+    """Return how many members the objects in a parsed value have in all.
+
+    Return -1 where the value has more levels than so many.
     """
     cdef Py_ssize_t members = 0
     cdef Py_ssize_t position = 0
@@ -49,8 +54,8 @@ cdef inline Py_ssize_t _json_object_members(object value, int levels) except -2:
             found = _json_object_members_below(<object>item, levels)
             members += found
     else:
-        for one in <list>value:
-            found = _json_object_members_below(one, levels)
+        for element in <list>value:
+            found = _json_object_members_below(element, levels)
             members += found
             if found < 0:
                 break
@@ -58,7 +63,9 @@ cdef inline Py_ssize_t _json_object_members(object value, int levels) except -2:
 
 
 cdef inline Py_ssize_t _json_object_members_below(object value, int levels) except -2:
-    return _json_object_members(value, levels - 1) if type(value) is dict or type(value) is list else 0
+    if type(value) is dict or type(value) is list:
+        return _json_object_members(value, levels - 1)
+    return 0
 
 
 cdef inline Py_ssize_t _json_object_all_colons(const char* text, Py_ssize_t length) noexcept nogil:
@@ -73,7 +80,7 @@ cdef inline Py_ssize_t _json_object_all_colons(const char* text, Py_ssize_t leng
 
 
 cdef inline Py_ssize_t _json_object_colons(const char* text, Py_ssize_t length) noexcept nogil:
-    """The colons of a well-formed JSON text that stand outside its strings."""
+    """Return how many colons of a well-formed JSON text stand outside its strings."""
     cdef Py_ssize_t colons = 0
     cdef Py_ssize_t position = 0
     while position < length:
