@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import importlib
 import os
@@ -223,3 +224,26 @@ def test_threads_revoke_and_ask_at_once_and_nothing_is_lost(
         table.is_revoked(session_id, 451 + number) for number, session_id in enumerate(shared)
     ] == [False] * 50
     assert len(table) == len(everyones) + 50
+
+
+def test_a_broken_structure_is_told_in_a_sentence(
+    cls: Any, clock: FakeClock, implementation: str
+) -> None:
+    table = cls(clock=clock)
+    table.revoke(ONE, 60)
+    table._check()
+    if implementation == "pure":
+        table._entries[ONE].session_id = OTHER
+        sentence = "an entry is kept under another session's id"
+    else:
+        # The structure begins with the address of its directory, which has a single place here. Its
+        # highest bit tells of a chain.
+        find = ctypes.pythonapi.PyCapsule_GetPointer
+        find.restype, find.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+        structure = find(table._capsule(), b"tokenwheel._native.revocations.table")
+        directory = ctypes.c_void_p.from_address(structure).value
+        assert directory is not None
+        ctypes.c_uint32.from_address(directory).value |= 1 << 31
+        sentence = "a directory place is wrong about whether a chain begins there"
+    with pytest.raises(AssertionError, match=sentence):
+        table._check()
