@@ -334,18 +334,18 @@ cdef class ExpiringCache:
         cdef double now = self.now()
         cdef directory_place place
         cdef cell *held
-        cdef bint found
+        cdef bint is_live
         key = value = None
         with cython.critical_section(self):
-            found = self.some_live(now, &place)
-            if found:
+            is_live = self.some_live(now, &place)
+            if is_live:
                 held = directory_held(&self.contents.table, &place)
                 key = <object>cache_keys_object(held.first)
                 value = <object>cache_contents_value(held)
                 self.queue(&place, DELETED)
             self.reclaim(now, WRITE_BUDGET)
         self.settle()
-        if not found:
+        if not is_live:
             raise KeyError("the cache is empty")
         return key, value
 
@@ -582,10 +582,10 @@ cdef class ExpiringCache:
     @cython.final
     cdef bint drain_one(self) except -1:
         cdef removal taken
-        cdef bint found
+        cdef bint is_taken
         with cython.critical_section(self):
-            found = cache_contents_take(&self.contents, &taken)
-        if not found:
+            is_taken = cache_contents_take(&self.contents, &taken)
+        if not is_taken:
             return False
         key = <object>cache_keys_object(taken.held.first)
         value = <object>cache_contents_value(&taken.held)
@@ -668,8 +668,8 @@ class LiveValues(ValuesView):
         return Walk.__new__(Walk, self._mapping, 1)
 
     def __contains__(self, value):
-        for one in self:
-            if one is value or one == value:
+        for held in self:
+            if held is value or held == value:
                 return True
         return False
 

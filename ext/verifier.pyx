@@ -357,16 +357,16 @@ cdef class Verifier:
 
     cdef bint is_revoked(self, Claims known, double now) except -1:
         cdef object revocations = self.revocations
-        cdef bint found
+        cdef bint has_news, refused
         if self.revocations_clock is not None:
             now = PyObject_CallNoArgs(self.revocations_clock)
         with cython.critical_section(revocations):
-            found = revocation_table_have_news(self.table, now)
-        if found:
+            has_news = revocation_table_have_news(self.table, now)
+        if has_news:
             revocations._take_news(now)
         with cython.critical_section(revocations):
-            found = revocation_table_refuse(self.table, known.session, known.generation, now)
-        return found
+            refused = revocation_table_refuse(self.table, known.session, known.generation, now)
+        return refused
 
     # The memory of verified tokens.
 
@@ -649,18 +649,18 @@ cdef bint is_signed(KeyInUse key, const char* text, const char* second, const ch
 
 
 cdef bint is_for(Claims known, object audience) except -1:
-    cdef tuple wanted = ()
+    cdef tuple accepted = ()
     if isinstance(audience, str):
-        wanted = (audience,)
+        accepted = (audience,)
     elif isinstance(audience, Sequence) and not isinstance(audience, bytes):
-        wanted = tuple(audience)
-    for one in wanted:
-        if not isinstance(one, str) or not one:
-            wanted = ()
+        accepted = tuple(audience)
+    for name in accepted:
+        if not isinstance(name, str) or not name:
+            accepted = ()
             break
-    if not wanted:
+    if not accepted:
         raise InvalidArgument("audience must be a non-empty str or a non-empty sequence of such")
-    return claim_values_accepts(tuple([str.__str__(one) for one in wanted]), known._claims[AUD])
+    return claim_values_accepts(tuple([str.__str__(name) for name in accepted]), known._claims[AUD])
 
 
 cdef double check_leeway(object leeway, double largest) except -1:

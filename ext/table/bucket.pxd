@@ -18,20 +18,20 @@ cdef extern from *:
     #include <emmintrin.h>
     static inline uint64_t bucket_match(const uint16_t *marks, uint16_t mark) {
         const __m128i sought = _mm_set1_epi16((short)mark), *parts = (const __m128i *)marks;
-        uint64_t found = 0;
+        uint64_t matches = 0;
         for (int part = 0; part < 4; part++) {
             const __m128i first = _mm_cmpeq_epi16(_mm_loadu_si128(parts + 2 * part), sought);
             const __m128i last = _mm_cmpeq_epi16(_mm_loadu_si128(parts + 2 * part + 1), sought);
             const int both = _mm_movemask_epi8(_mm_packs_epi16(first, last));
-            found |= (uint64_t)(uint32_t)both << (16 * part);
+            matches |= (uint64_t)(uint32_t)both << (16 * part);
         }
-        return found;
+        return matches;
     }
     #else
     static inline uint64_t bucket_match(const uint16_t *marks, uint16_t mark) {
-        uint64_t found = 0;
-        for (int slot = 0; slot < 64; slot++) found |= (uint64_t)(marks[slot] == mark) << slot;
-        return found;
+        uint64_t matches = 0;
+        for (int slot = 0; slot < 64; slot++) matches |= (uint64_t)(marks[slot] == mark) << slot;
+        return matches;
     }
     #endif
     #if defined(__GNUC__)

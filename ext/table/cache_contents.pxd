@@ -212,22 +212,22 @@ cdef inline bint cache_contents_take(cache_contents *self, removal *taken) noexc
 cdef inline int cache_contents_queue_all(cache_contents *self, double now) noexcept:
     """Queue every entry, with references of its own. Return -1 when there is no memory for it."""
     cdef directory_place place
-    cdef const cell *found
+    cdef const cell *entry
     cdef cell held
     if removed_reserve(&self.removed, self.table.count) < 0:
         return -1
     directory_begin(&place)
-    found = directory_each(&self.table, &place)
-    while found != NULL:
-        held.first = <uintptr_t>cache_keys_object(found.first)
-        held.last = found.last
+    entry = directory_each(&self.table, &place)
+    while entry != NULL:
+        held.first = <uintptr_t>cache_keys_object(entry.first)
+        held.last = entry.last
         Py_INCREF(<object>cache_keys_object(held.first))
         Py_INCREF(<object>cache_contents_value(&held))
         self.collectable += cache_contents_collectables(&held)
         removed_put(
             &self.removed, &held, EXPIRED if directory_ends(&self.table, &place) <= now else DELETED
         )
-        found = directory_each(&self.table, &place)
+        entry = directory_each(&self.table, &place)
     return 0
 
 

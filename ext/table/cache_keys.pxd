@@ -19,17 +19,17 @@ cdef extern from *:
     static inline Py_hash_t cache_keys_plain_hash(PyObject *key) {
         return PyUnicode_CheckExact(key) ? ((PyASCIIObject *)key)->hash : PyObject_Hash(key);
     }
-    static inline int cache_keys_same_text(PyObject *one, PyObject *other) {
-        const Py_ssize_t length = PyUnicode_GET_LENGTH(one);
-        const int kind = (int)PyUnicode_KIND(one);
+    static inline int cache_keys_same_text(PyObject *key, PyObject *other) {
+        const Py_ssize_t length = PyUnicode_GET_LENGTH(key);
+        const int kind = (int)PyUnicode_KIND(key);
         return length == PyUnicode_GET_LENGTH(other) && kind == (int)PyUnicode_KIND(other)
-            && memcmp(PyUnicode_DATA(one), PyUnicode_DATA(other), (size_t)length * kind) == 0;
+            && memcmp(PyUnicode_DATA(key), PyUnicode_DATA(other), (size_t)length * kind) == 0;
     }
     """
     # of a str that has been hashed before, or of an int or bytes
     Py_hash_t cache_keys_plain_hash(PyObject *key) noexcept nogil
     # whether two str of equal hash are equal
-    bint cache_keys_same_text(PyObject *one, PyObject *other) noexcept nogil
+    bint cache_keys_same_text(PyObject *key, PyObject *other) noexcept nogil
 
 
 cdef extern from "Python.h":

@@ -33,8 +33,8 @@ cdef inline object claim_values_copy(object value):
 
 cdef inline object claim_values_find(dict claims, str name):
     """Return the value of a claim, or None, which no claim may be, where there is no such claim."""
-    cdef PyObject* found = PyDict_GetItemWithError(claims, name)
-    return None if found == NULL else <object>found
+    cdef PyObject* value = PyDict_GetItemWithError(claims, name)
+    return None if value == NULL else <object>value
 
 
 cdef inline bint claim_values_is_subject(object value) except -1:

@@ -44,22 +44,22 @@ cdef inline Py_ssize_t _json_object_members(object value, int levels) except -2:
     """
     cdef Py_ssize_t members = 0
     cdef Py_ssize_t position = 0
-    cdef Py_ssize_t found = 0
+    cdef Py_ssize_t below = 0
     cdef PyObject* item = NULL
     if levels == 0:
         return -1
     if type(value) is dict:
         members = len(<dict>value)
-        while found >= 0 and PyDict_Next(value, &position, NULL, &item):
-            found = _json_object_members_below(<object>item, levels)
-            members += found
+        while below >= 0 and PyDict_Next(value, &position, NULL, &item):
+            below = _json_object_members_below(<object>item, levels)
+            members += below
     else:
         for element in <list>value:
-            found = _json_object_members_below(element, levels)
-            members += found
-            if found < 0:
+            below = _json_object_members_below(element, levels)
+            members += below
+            if below < 0:
                 break
-    return members if found >= 0 else -1
+    return members if below >= 0 else -1
 
 
 cdef inline Py_ssize_t _json_object_members_below(object value, int levels) except -2:
