@@ -512,8 +512,7 @@ cdef class ExpiringCache:
                 )
             else:
                 outcome = cache_contents_insert(
-                    &self.contents, key, hashed, cache_keys_tag(hashed, SALT), value, now,
-                    now + lifetime, self.maxsize,
+                    &self.contents, key, hashed, SALT, value, now, now + lifetime, self.maxsize,
                 )
             if outcome < 0:
                 raise MemoryError

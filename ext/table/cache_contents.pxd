@@ -9,7 +9,9 @@ it says so.
 from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
 from libc.stdint cimport uint32_t, uint64_t, uintptr_t
 
-from table.cache_keys cimport cache_keys_hold, cache_keys_object, cache_keys_release
+from table.cache_keys cimport (
+    cache_keys_hash, cache_keys_hold, cache_keys_object, cache_keys_release, cache_keys_tag,
+)
 from table.directory cimport (
     directory_begin, directory_bytes, directory_each, directory_ends, directory_find,
     directory_free, directory_held, directory_init, directory_place, directory_tag, expiring_table,
@@ -69,7 +71,7 @@ cdef inline int cache_contents_remove(
 
 
 cdef inline int cache_contents_insert(
-    cache_contents *self, object key, Py_hash_t hashed, uint32_t tag, object value, double now,
+    cache_contents *self, object key, Py_hash_t hashed, uint64_t salt, object value, double now,
     double expires, uint32_t maxsize,
 ) noexcept:
     """Add an entry, in a full cache in place of the soonest to expire.
@@ -80,7 +82,7 @@ cdef inline int cache_contents_insert(
     cdef cell held
     cdef cell *leaving
     cdef uint64_t leaving_key = 0
-    cdef uint32_t leaving_tag = 0
+    cdef uint32_t tag
     cdef bint is_over
     wheel_observe(&self.table.wheel, now)
     if self.table.count >= maxsize:
@@ -88,21 +90,20 @@ cdef inline int cache_contents_insert(
             return -1
         if removed_reserve(&self.removed, 1) < 0:
             return -1
-        leaving = directory_held(&self.table, &victim)
-        leaving_key = leaving.first
-        leaving_tag = self.table.tag_of(leaving, self.table.context)
+        leaving_key = directory_held(&self.table, &victim).first
     held.first = cache_keys_hold(key, hashed)
     held.last = <uintptr_t><PyObject *>value
     if held.first == 0:
         return -1
-    if table_insert(&self.table, tag, expires, &held) < 0:
+    if table_insert(&self.table, cache_keys_tag(hashed, salt), expires, &held) < 0:
         cache_keys_release(held.first)  # The caller has a reference too.
         return -1
     Py_INCREF(value)
     self.collectable += cache_contents_collectables(&held)
     if leaving_key:
         # The new entry may have split the bucket: look the old one up again.
-        leaving = directory_find(&self.table, leaving_tag, leaving_key, &victim)
+        tag = cache_keys_tag(cache_keys_hash(leaving_key), salt)
+        leaving = directory_find(&self.table, tag, leaving_key, &victim)
         is_over = directory_ends(&self.table, &victim) <= now
         removed_put(&self.removed, leaving, EXPIRED if is_over else EVICTED)
         table_remove(&self.table, &victim)
