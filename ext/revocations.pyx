@@ -296,7 +296,7 @@ cdef class RevocationTable:
 
     @property
     def nbytes(self):
-        """How much memory the table takes, in bytes."""
+        """The memory that the table takes, in bytes. The pure implementation estimates it."""
         return revocation_table_bytes(&self.table)
 
     def _check(self):

@@ -154,7 +154,7 @@ cdef class Claims:
         return int(self._claims["exp"])
 
     def to_dict(self):
-        """A private copy, nested values included, that may be changed."""
+        """Return the claims as a dict of the caller's own, nested values copied too."""
         return claim_values_copy(self._claims)
 
     def get(self, key, default=None):
@@ -325,7 +325,25 @@ cdef class Verifier:
             self.hand = 0
 
     def verify(self, access_token, *, audience=None, leeway=None):
-        """The claims of an access token that is good now. See :meth:`tokenwheel.SessionManager.read`."""
+        """Return the claims of an access token that is valid now.
+
+        Of a token that was verified before, only audience, time and revocation are checked again.
+
+        Args:
+            access_token: the token's text.
+            audience: the names of which the token's ``aud`` must hold at least one. If left out,
+                those that the verifier was made with.
+            leeway: seconds of tolerance on ``exp``, ``nbf`` and ``iat``, for clocks that differ. If
+                left out, those that the verifier was made with.
+
+        Raises:
+            InvalidAccessToken: the token is malformed, not signed by a key of this service, of
+                another issuer, or for another audience.
+            AccessTokenExpired: the token has expired.
+            AccessTokenNotYetValid: its ``nbf`` or ``iat`` lies in the future.
+            AccessTokenRevoked: it has been revoked.
+            InvalidArgument: ``audience`` or ``leeway`` cannot be used.
+        """
         cdef double tolerated = self.leeway
         cdef double now = 0
         cdef Claims known
