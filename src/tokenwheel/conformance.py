@@ -1,6 +1,7 @@
-"""Checks that what a user hands in is what a protocol asks for, when it is handed in and not at its first use.
+"""Checks that what a user hands in has the methods of a protocol.
 
-A class where an instance belongs, a method that is missing, or one that takes other arguments: each is a
+They are made when it is handed in, not at its first use. A class where an instance belongs, a
+missing method, one that takes other arguments: each is a
 :class:`~tokenwheel.errors.ConfigurationError` that names the option and the right way.
 """
 
@@ -16,7 +17,7 @@ __all__ = ["check_call", "check_conforms", "is_coroutine_function"]
 
 
 def check_conforms(option: str, value: object, protocol: type, methods: Sequence[str]) -> None:
-    """Check that a value is an instance with these methods of a protocol, and that each takes its arguments.
+    """Check that a value is an instance with these methods, and that each takes its arguments.
 
     Raises:
         ConfigurationError: it is not; names ``option`` and what is missing.
@@ -59,7 +60,10 @@ def check_call(name: str, function: Callable[..., Any], parameters: Sequence[str
 
 
 def is_coroutine_function(function: Callable[..., Any]) -> bool:
-    """Return True where calling the function gives a coroutine: ``async def``, or an object with such a ``__call__``."""
+    """Return True where calling the function gives a coroutine.
+
+    It is an ``async def``, or an object whose ``__call__`` is one.
+    """
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
         type(function).__call__
     )

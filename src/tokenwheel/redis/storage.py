@@ -1,8 +1,8 @@
 """Sessions on a Redis or Valkey server, for any number of machines.
 
 A session is one value under a name made of its id; the sessions of a subject are listed in a sorted set, scored by when they end. Both
-lie in one slot (``server.names``), and what changes them is one script and one round trip. Only records belong here; the scripts are
-``server.scripts``'s.
+lie in one slot (``key_names.py``), and what changes them is one script and one round trip. Only records belong here; the scripts are
+those of ``scripts.py``.
 
 The server forgets a session by itself, ``CLOCK_MARGIN`` after its end. Who lists, opens or refreshes a session of the subject takes out
 of the index what is over by then, and the index goes with the last of its sessions; so it needs no notifications.

@@ -1,7 +1,7 @@
 """A node's reading of the stream of revocations, without sockets, threads or event loops: ``tail`` has them, ``redis`` the public face.
 
 The node keeps the last entry it took in, and how many the stream had been given by then. Once a second, and whenever it had to connect
-anew, it looks at both at one moment (``server.scripts.LOOK``). While they agree, nothing was missed. Where they don't, the stream was
+anew, it looks at both at one moment (``scripts.LOOK``). While they agree, nothing was missed. Where they don't, the stream was
 trimmed beyond the node, lost, rolled back or replaced, and the node reads it again from its start. Revocations merge by maximum, so what
 it hears twice does no harm.
 

@@ -10,10 +10,9 @@ from hypothesis import settings
 
 from tests.clients import OverEachClient
 from tests.servers import Node, empty, needs_server
+from tests.storage.twice import Twice
 from tokenwheel import RedisStorage
 from tokenwheel.testing import StorageContract
-
-from .twice import Twice
 
 pytestmark = needs_server
 

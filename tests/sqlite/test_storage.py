@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.storage.twice import Twice
 from tests.support import SECRET, FakeClock
 from tokenwheel import (
     AsyncSessionManager,
@@ -28,8 +29,6 @@ from tokenwheel import (
 )
 from tokenwheel.sqlite.schema import VERSION
 from tokenwheel.testing import NOW, StorageContract, make_record
-
-from .twice import Twice
 
 
 @pytest.fixture
