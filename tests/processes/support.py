@@ -1,7 +1,8 @@
 """What the tests with several processes share: managers over one file or one server, workers that do as they are told, and memory they
 all see.
 
-A process is forked only from one that was started for it: pytest's own has threads.
+A process is forked only from one that was started for it. Pytest's own has a thread, which waits in
+C to say where every thread stands when a test hangs, and Python warns of a fork beside it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tests.servers import LONGEST_WAIT, until
 from tests.support import SECRET
@@ -98,7 +99,7 @@ class Service:
         self._stack = ExitStack()
         self._stack.callback(self._loop.close)
 
-    def __enter__(self) -> Service:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import traceback
 from base64 import urlsafe_b64encode
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -171,7 +171,7 @@ def test_a_certificate_used_as_an_hmac_secret_is_refused() -> None:
         ec.generate_private_key(ec.SECP256R1()),
         x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a")]),
     )
-    day = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    day = datetime(2026, 1, 1, tzinfo=UTC)
     unsigned = x509.CertificateBuilder(
         name, name, private.public_key(), 1, day, day + timedelta(days=1)
     )

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.processes.support import run_apart
 from tests.support import FakeClock
 
 
@@ -321,6 +322,10 @@ def test_threads_may_share_a_cache(cls: Any) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_forked_child_has_a_cache_of_its_own(cls: Any) -> None:
+    run_apart(fork_beside_a_cache, cls)
+
+
+def fork_beside_a_cache(cls: Any) -> None:
     cache = cls()
     cache["a"] = 1
     read, write = os.pipe()

@@ -16,6 +16,7 @@ from typing import Any
 import jwt
 import pytest
 
+from tests.processes.support import run_apart
 from tokenwheel import Key
 from tokenwheel.keys.checks import ALGORITHMS
 
@@ -77,6 +78,10 @@ def test_threads_that_share_it_do_not_mix_their_signatures(make: Callable[[Key],
 def test_a_child_process_signs_and_verifies_with_what_it_inherited(
     make: Callable[[Key], Any],
 ) -> None:
+    run_apart(sign_in_parent_and_child, make)
+
+
+def sign_in_parent_and_child(make: Callable[[Key], Any]) -> None:
     key = Key.generate("HS256")
     signer = make(key)
     child = os.fork()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, MutableMapping, Sequence
-from typing import Any
+from typing import Any, assert_type
 
 import redis
 import redis.asyncio
 import valkey
-from typing_extensions import assert_type
 
 from tokenwheel import (
     AllSessionsInvalidated,
