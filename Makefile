@@ -1,4 +1,4 @@
-# What people and CI run; README and .ci/run call these targets and nothing else. Each sets up what it needs from python3 (3.10 or
+# What people and CI run; README and .ci/run call these targets and nothing else. Each sets up what it needs from python3 (3.11 or
 # newer), a C compiler and make. TOKENWHEEL_IMPL=pure runs `demo` and `test` on the pure implementation, installed without extensions.
 
 PYTHON ?= python3
@@ -102,7 +102,7 @@ endef
 GROUP := servers
 .venv-coverage/.ready: GROUP := coverage
 .venv/.ready .venv-pure/.ready .venv-coverage/.ready .venv-sanitize/.ready: pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.13 ...")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.13 ...")'
 	$(PYTHON) -m venv --clear $(@D)
 	$(@D)/bin/python -m pip install -q --upgrade "pip>=25.1"
 	$(@D)/bin/python -m pip install -q --group $(GROUP)

@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from unittest import mock
@@ -189,7 +189,7 @@ def main() -> None:
         *section("A token never seen, HS256", unseen, text),
     ]
     page = PAGE_TEXT.format(
-        date=datetime.now(timezone.utc).date().isoformat(),
+        date=datetime.now(UTC).date().isoformat(),
         system=f"{platform.system()} {platform.machine()}",
         python=platform.python_version(),
         versions=", ".join(f"{name} {version(name)}" for name in ("Cython", "orjson")),

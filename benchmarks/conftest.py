@@ -6,7 +6,7 @@ import inspect
 import platform
 import statistics
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -117,7 +117,7 @@ def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
         system=f"{platform.system()} {platform.machine()}",
         python=platform.python_version(),
     )
-    machine_info["date"] = datetime.now(timezone.utc).date().isoformat()
+    machine_info["date"] = datetime.now(UTC).date().isoformat()
 
 
 def pytest_benchmark_update_json(output_json: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-VERSIONS = ["cp310", "cp311", "cp312", "cp313", "cp314", "cp314t"]
+VERSIONS = ["cp311", "cp312", "cp313", "cp314", "cp314t", "cp315", "cp315t"]
 PLATFORMS = {
     "linux": ["manylinux_x86_64", "manylinux_aarch64", "musllinux_x86_64", "musllinux_aarch64"],
     "macos": ["macosx_x86_64", "macosx_arm64"],

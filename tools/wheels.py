@@ -1,6 +1,6 @@
 """Builds what a release holds and tests it as a user would get it; `make wheel` runs it.
 
-First the sdist; from the sdist, never from the work tree, a wheel for each CPython on this machine from 3.10 up, and the pure
+First the sdist; from the sdist, never from the work tree, a wheel for each CPython on this machine from 3.11 up, and the pure
 one. On Linux auditwheel repairs the compiled ones. Each wheel then goes into an empty environment, and the suite runs in a folder
 that holds the tests and no source, so that what it imports can only be what was installed.
 """
@@ -50,7 +50,7 @@ def interpreters() -> list[Path]:
         if (
             answer.returncode == 0
             and name == "CPython"
-            and (int(version[0]), int(version[1])) >= (3, 10)
+            and (int(version[0]), int(version[1])) >= (3, 11)
         ):
             found.setdefault(answer.stdout, path)
     return list(found.values())

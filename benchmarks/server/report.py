@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -146,7 +146,7 @@ def environment() -> dict[str, Any]:
     )
     packages = {name: found for name in PACKAGES if (found := version_of(name))}
     return {
-        "date": datetime.now(timezone.utc).date().isoformat(),
+        "date": datetime.now(UTC).date().isoformat(),
         "cpu": cpu,
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),

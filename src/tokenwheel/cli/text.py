@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeGuard
 
 __all__ = ["as_json", "in_words", "is_number", "refuse"]
@@ -28,7 +28,7 @@ def in_words(date: object) -> str:
     if not is_number(date):
         return "not a date"
     try:
-        moment = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(seconds=date)
+        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=date)
     except (ValueError, OverflowError):
         return "not a date"
     seconds = round(date - time.time())

@@ -177,7 +177,7 @@ class TaskTail:
 
     async def _send(self, command: Command) -> object:
         # Before Python 3.12 `wait_for`, which client libraries use, can swallow that the task was cancelled (python/cpython#86296).
-        if self._is_stopping or (hasattr(self._task, "cancelling") and self._task.cancelling()):
+        if self._is_stopping or self._task.cancelling():
             raise _Stopped
         return await self._connection.send(command)
 

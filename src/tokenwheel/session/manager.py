@@ -12,7 +12,7 @@ import inspect
 import logging
 from collections.abc import Awaitable, Mapping
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from .._impl import Claims
 from ..driver import drive, drive_async
@@ -196,7 +196,7 @@ class SessionManager(BaseManager):
         """Stop the feed. Can be called again."""
         self._revocations.close()
 
-    def __enter__(self) -> SessionManager:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -300,7 +300,7 @@ class AsyncSessionManager(BaseManager):
         else:
             await _answer_of(self._revocations.close())
 
-    async def __aenter__(self) -> AsyncSessionManager:
+    async def __aenter__(self) -> Self:
         await self._revocations.replay()
         return self
 
