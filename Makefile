@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-sanitize coverage lint bench bench-server bench-profile bench-check wheel clean
+.PHONY: help demo test test-long test-pythons test-sanitize coverage lint bench bench-server bench-profile bench-check wheel lock clean
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -20,9 +20,13 @@ NATIVE := $(abspath .venv/bin)/python
 RUN := $(abspath $(VENV)/bin)/python
 BENCH := $(abspath .venv-bench/bin)/python
 
+# pip installs these versions, and compares what it downloads with their hashes. What is built here, tokenwheel, has no hash.
+INSTALL := -m pip install -q --no-require-hashes -c requirements.lock
+PIP := -m pip install -q --upgrade "pip>=26.2"
+
 EXTENSION_SOURCES := $(wildcard ext/*.pyx ext/*.pxd ext/*/*.pxd)
 PACKAGE := $(shell find src -name '*.py' -o -name '*.pyi' -o -name py.typed)
-TREE := $(wildcard ext src tests examples benchmarks docs README.md LICENSE pyproject.toml setup.py)
+TREE := $(wildcard ext src tests examples benchmarks docs README.md LICENSE pyproject.toml requirements.lock setup.py)
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -38,6 +42,9 @@ test: $(VENV)/.built  ## the ordinary suite
 
 test-long: $(VENV)/.built  ## everything, with the long Hypothesis profile and the tests marked long
 	$(RUN) -m pytest $(IN_PARALLEL) -m "long or not long" --hypothesis-profile=long
+
+test-pythons: .venv/.ready  ## the suite on every CPython found here or unpacked from Debian; PYTHONS=3.15: only on these
+	$(NATIVE) -m tools.pythons $(PYTHONS)
 
 # All of it replaces the report; a part of it (make bench CASES=read_seen, an expression for pytest's -k) leaves one in build/bench.
 bench: .venv-bench/.built .venv-bench/.peers  ## the benchmarks, beside everything one could use instead: benchmarks/report/
@@ -60,14 +67,16 @@ lint: .venv/.lint .venv/.built  ## style, types, stubs of both twins, import rul
 	$(NATIVE) -m mypy
 	$(NATIVE) tools/docstrings.py --check
 	$(NATIVE) tools/check_stubs.py
+	.venv/bin/basedpyright
 	.venv/bin/lint-imports
 	.venv/bin/jactionlint --strict-exit --shellcheck= --pyflakes=
+	.venv/bin/zizmor --offline --no-progress --quiet --persona=pedantic .github
 	$(NATIVE) tools/check_wheel_matrix.py
 	$(NATIVE) -m towncrier build --draft --version next > /dev/null
 
 coverage: .venv-coverage/.ready  ## branch coverage of src and ext over both implementations
 	$(call copy_tree,build/coverage)
-	cd build/coverage && TOKENWHEEL_IMPL=native TOKENWHEEL_BUILD=trace $(abspath .venv-coverage/bin)/python -m pip install -q -e .
+	cd build/coverage && TOKENWHEEL_IMPL=native TOKENWHEEL_BUILD=trace $(abspath .venv-coverage/bin)/python $(INSTALL) -e .
 	cd build/coverage && TOKENWHEEL_IMPL=native TOKENWHEEL_BUILD=trace $(abspath .venv-coverage/bin)/python -m coverage run -m pytest
 	cd build/coverage && TOKENWHEEL_IMPL=pure TOKENWHEEL_BUILD=trace $(abspath .venv-coverage/bin)/python -m coverage run -m pytest
 	cd build/coverage && $(abspath .venv-coverage/bin)/python -m coverage combine -q
@@ -78,14 +87,19 @@ coverage: .venv-coverage/.ready  ## branch coverage of src and ext over both imp
 # ends the process, must not end in pytest's capture.
 test-sanitize: .venv-sanitize/.ready  ## the suite under AddressSanitizer and UndefinedBehaviorSanitizer
 	$(call copy_tree,build/sanitize)
-	cd build/sanitize && CC=gcc TOKENWHEEL_IMPL=native TOKENWHEEL_BUILD=sanitize $(abspath .venv-sanitize/bin)/python -m pip install -q -e .
+	cd build/sanitize && CC=gcc TOKENWHEEL_IMPL=native TOKENWHEEL_BUILD=sanitize $(abspath .venv-sanitize/bin)/python $(INSTALL) -e .
 	cd build/sanitize && \
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" PYTHONMALLOC=malloc TOKENWHEEL_IMPL=native \
 	ASAN_OPTIONS=detect_leaks=0:halt_on_error=1:quarantine_size_mb=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 	$(abspath .venv-sanitize/bin)/python -m pytest --capture=sys
 
 wheel: .venv/.wheel  ## the sdist, and from it a wheel for each CPython found here, each tested in an empty environment
-	PATH="$(abspath .venv/bin):$$PATH" $(NATIVE) tools/wheels.py
+	PATH="$(abspath .venv/bin):$$PATH" $(NATIVE) -m tools.wheels
+
+lock: .venv/.lock  ## requirements.lock anew, with the newest releases that pyproject.toml allows
+	.venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --annotation-style line --custom-compile-command 'make lock' --output-file requirements.lock \
+	    --extra redis --group coverage --group lint --group lock --group wheel pyproject.toml
 
 clean:  ## leave nothing but the sources
 	rm -rf build dist .coverage .coverage.* .venv .venv-* .benchmarks .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
@@ -101,11 +115,11 @@ endef
 # The folder of a virtual environment holds a stamp for each step that has been done in it.
 GROUP := servers
 .venv-coverage/.ready: GROUP := coverage
-.venv/.ready .venv-pure/.ready .venv-coverage/.ready .venv-sanitize/.ready: pyproject.toml
+.venv/.ready .venv-pure/.ready .venv-coverage/.ready .venv-sanitize/.ready: pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.13 ...")'
 	$(PYTHON) -m venv --clear $(@D)
-	$(@D)/bin/python -m pip install -q --upgrade "pip>=25.1"
-	$(@D)/bin/python -m pip install -q --group $(GROUP)
+	$(@D)/bin/python $(PIP)
+	$(@D)/bin/python $(INSTALL) --group $(GROUP)
 	touch $@
 
 # Peers are compared on one CPython, 3.13 where it is found; a command of that name that doesn't run is no interpreter.
@@ -113,7 +127,7 @@ BENCH_PYTHON = $(shell for one in python3.13 ~/.pyenv/versions/3.13.*/bin/python
     if $$one -c '' 2> /dev/null; then echo $$one; exit; fi; done; echo $(PYTHON))
 .venv-bench/bin/python:
 	$(BENCH_PYTHON) -m venv $(@D)/..
-	$@ -m pip install -q --upgrade "pip>=25.1"
+	$@ $(PIP)
 
 .venv-bench/.server: benchmarks/server/requirements.txt benchmarks/server/peers.txt | .venv-bench/bin/python
 	$(@D)/bin/python -m pip install -q -r benchmarks/server/requirements.txt
@@ -121,28 +135,28 @@ BENCH_PYTHON = $(shell for one in python3.13 ~/.pyenv/versions/3.13.*/bin/python
 	touch $@
 
 .venv-bench/.profile: | .venv-bench/bin/python
-	$(@D)/bin/python -m pip install -q "Cython>=3.1" "setuptools>=77.0.3"
+	$(@D)/bin/python $(INSTALL) Cython setuptools
 	touch $@
 
 .venv-bench/.built: .venv-bench/bin/python
 .venv/.built: .venv/.ready
 .venv/.built .venv-bench/.built: setup.py $(EXTENSION_SOURCES)
-	TOKENWHEEL_IMPL=native $(@D)/bin/python -m pip install -q -e .
+	TOKENWHEEL_IMPL=native $(@D)/bin/python $(INSTALL) -e .
 	touch $@
 
 # An ordinary install, so that no extension lying in src is in reach; what an earlier build left is not to be packed again.
 .venv-pure/.built: .venv-pure/.ready setup.py $(PACKAGE)
 	rm -rf build/lib build/bdist.*
-	TOKENWHEEL_IMPL=pure $(@D)/bin/python -m pip install -q .
+	TOKENWHEEL_IMPL=pure $(@D)/bin/python $(INSTALL) .
 	touch $@
 
-.venv/.lint .venv/.wheel: .venv/.ready
-	$(@D)/bin/python -m pip install -q --group $(patsubst .%,%,$(@F))
+.venv/.lint .venv/.lock .venv/.wheel: .venv/.ready
+	$(@D)/bin/python $(INSTALL) --group $(patsubst .%,%,$(@F))
 	touch $@
 
 # One that can't be installed does not keep the others out; the report says which are missing.
 .venv-bench/.peers: pyproject.toml benchmarks/peers/python.txt $(wildcard benchmarks/node/*) | .venv-bench/bin/python
-	$(BENCH) -m pip install -q --group bench
+	$(BENCH) $(INSTALL) --group bench
 	while read -r peer; do $(BENCH) -m pip install -q "$$peer" || echo "left out: $$peer"; done < benchmarks/peers/python.txt
 	$(BENCH) -m pip install -q --upgrade --no-deps --target build/bench/pyjwt-2.12 'PyJWT==2.12.*' || echo "left out: PyJWT 2.12"
 	mkdir -p build/bench/node && cp benchmarks/node/* build/bench/node

@@ -17,11 +17,11 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from tools.interpreters import find_interpreters
+
 ROOT = Path(__file__).resolve().parent.parent
 DIST = ROOT / "dist"
 TESTED = ["pyproject.toml", "README.md", "docs", "examples", "tests"]
-FREE_THREADED = "sysconfig.get_config_var('Py_GIL_DISABLED')"
-ASK = f"import platform, sys, sysconfig; print(platform.python_implementation(), *sys.version_info[:2], {FREE_THREADED})"
 
 
 def run(*command: str | Path, cwd: Path = ROOT, implementation: str = "") -> None:
@@ -32,28 +32,6 @@ def run(*command: str | Path, cwd: Path = ROOT, implementation: str = "") -> Non
         if name not in ("TOKENWHEEL_IMPL", "TOKENWHEEL_BUILD", "PYTHONPATH")
     }
     subprocess.run(command, cwd=cwd, env={**kept, "TOKENWHEEL_IMPL": implementation}, check=True)
-
-
-def interpreters() -> list[Path]:
-    """One CPython of each version and each kind, free-threaded or not: the running one first, then PATH, then pyenv's."""
-    folders = [Path(folder) for folder in os.environ["PATH"].split(os.pathsep)]
-    folders += sorted((Path.home() / ".pyenv" / "versions").glob("*/bin"))
-    candidates = [
-        Path(sys.executable),
-        *(path for folder in folders for path in sorted(folder.glob("python3.*[0-9t]"))),
-    ]
-    found: dict[str, Path] = {}
-    for path in candidates:
-        # A shim may stand for a version that isn't chosen: only what answers counts.
-        answer = subprocess.run([path, "-c", ASK], capture_output=True, text=True, check=False)
-        name, *version = answer.stdout.split() or [""]
-        if (
-            answer.returncode == 0
-            and name == "CPython"
-            and (int(version[0]), int(version[1])) >= (3, 11)
-        ):
-            found.setdefault(answer.stdout, path)
-    return list(found.values())
 
 
 def environment(python: Path, folder: Path) -> Path:
@@ -139,7 +117,7 @@ def test_wheel(python: Path, wheel: Path, work: Path, *, implementation: str) ->
 def main() -> None:
     shutil.rmtree(DIST, ignore_errors=True)
     sdist = build_sdist()
-    found = interpreters()
+    found = [interpreter.path for interpreter in find_interpreters()]
     print(f"{len(found)} interpreters: {' '.join(map(str, found))}")
     for implementation, pythons in (("native", found), ("pure", found[:1])):
         for python in pythons:
