@@ -80,7 +80,7 @@ def unpack_debian() -> None:
     mirror, partial = find_mirror(), PYTHONS / "debian.partial"
     shutil.rmtree(partial, ignore_errors=True)
     partial.parent.mkdir(parents=True, exist_ok=True)
-    packages = "gcc,git,libc6-dev"
+    packages = "ca-certificates,gcc,git,libc6-dev"
     debootstrap = ["debootstrap", "--variant=minbase", f"--include={packages}", "sid"]
     subprocess.run([*debootstrap, partial, mirror], check=True, stdout=subprocess.DEVNULL)
     source = partial / "etc/apt/sources.list.d/experimental.list"
@@ -121,7 +121,9 @@ def run_suite(version: str, python: Path | None) -> bool:
 def main(versions: Sequence[str]) -> int:
     """Run the suite on each of the versions. Return 1 where one failed, or none was found."""
     paths = {interpreter.version: interpreter.path for interpreter in find_interpreters()}
-    passed, failed, left_out = [], [], []
+    passed: list[str] = []
+    failed: list[str] = []
+    left_out: list[str] = []
     for version in versions:
         python = paths.get(version)
         if python is None:
