@@ -13,6 +13,7 @@ of requirements.lock. The last lines say what passed, what failed, and what was 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -26,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PYTHONS = ROOT / "build" / "pythons"
 DEBIAN = PYTHONS / "debian"
 
-VERSIONS = ["3.11", "3.12", "3.13", "3.14", "3.15"]
+CLASSIFIER = r'"Programming Language :: Python :: (3\.\d+)"'
 SUITES = {"3.14": "sid", "3.15": "experimental"}
 # An unpacked Debian reaches the network and trusts certificates as this machine does.
 NETWORK = ["etc/hosts", "etc/pip.conf", "etc/resolv.conf", "etc/ssl/certs/ca-certificates.crt"]
@@ -44,6 +45,11 @@ environment/bin/python -m pip install -q --upgrade "pip>=26.2"
 environment/bin/python -m pip install -q --no-require-hashes -c requirements.lock --group servers .
 exec environment/bin/python -m pytest
 """
+
+
+def supported_versions() -> list[str]:
+    """Return the versions of Python that pyproject.toml says are supported."""
+    return re.findall(CLASSIFIER, (ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
 def enter_debian(*command: str) -> list[str]:
@@ -144,4 +150,4 @@ def main(versions: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:] or VERSIONS))
+    sys.exit(main(sys.argv[1:] or supported_versions()))
