@@ -155,7 +155,7 @@ BENCH_PYTHON = $(shell for one in python3.13 ~/.pyenv/versions/3.13.*/bin/python
 	touch $@
 
 # One that can't be installed does not keep the others out; the report says which are missing.
-.venv-bench/.peers: pyproject.toml benchmarks/peers/python.txt $(wildcard benchmarks/node/*) | .venv-bench/bin/python
+.venv-bench/.peers: pyproject.toml requirements.lock benchmarks/peers/python.txt $(wildcard benchmarks/node/*) | .venv-bench/bin/python
 	$(BENCH) $(INSTALL) --group bench
 	while read -r peer; do $(BENCH) -m pip install -q "$$peer" || echo "left out: $$peer"; done < benchmarks/peers/python.txt
 	$(BENCH) -m pip install -q --upgrade --no-deps --target build/bench/pyjwt-2.12 'PyJWT==2.12.*' || echo "left out: PyJWT 2.12"
