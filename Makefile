@@ -44,7 +44,7 @@ test-long: $(VENV)/.built  ## everything, with the long Hypothesis profile and t
 	$(RUN) -m pytest $(IN_PARALLEL) -m "long or not long" --hypothesis-profile=long
 
 test-pythons: .venv/.ready  ## the suite on every CPython found here or unpacked from Debian; PYTHONS=3.15: only on these
-	$(NATIVE) -m tools.pythons $(PYTHONS)
+	$(NATIVE) -m tools.pythons $(PYTHONS) $(IN_PARALLEL)
 
 # All of it replaces the report; a part of it (make bench CASES=read_seen, an expression for pytest's -k) leaves one in build/bench.
 bench: .venv-bench/.built .venv-bench/.peers  ## the benchmarks, beside everything one could use instead: benchmarks/report/

@@ -1,5 +1,7 @@
 """Runs the suite on every CPython that the project supports; `make test-pythons` runs it.
 
+Arguments that start with a dash go to pytest. Others are the versions to run, such as 3.15.
+
 An interpreter is taken from PATH or from pyenv. Versions that are not there come from Debian, where
 this machine runs Debian, the user is root, and debootstrap is installed: `sid` and `experimental` are
 unpacked into the folder build/pythons/debian, by the mirror that apt uses here. The suite then runs
@@ -41,9 +43,10 @@ RUN_SUITE = """
 set -eu
 cd "$1"
 "$2" -m venv --clear environment
+shift 2
 environment/bin/python -m pip install -q --upgrade "pip>=26.2"
 environment/bin/python -m pip install -q --no-require-hashes -c requirements.lock --group servers .
-exec environment/bin/python -m pytest
+exec environment/bin/python -m pytest "$@"
 """
 
 
@@ -109,28 +112,30 @@ def install_in_debian(version: str) -> None:
         subprocess.run(entered, check=True, env=environment, stdout=subprocess.DEVNULL)
 
 
-def run_suite(version: str, python: Path | None) -> bool:
+def run_suite(version: str, python: Path | None, options: Sequence[str]) -> bool:
     """Run the suite on a Python of this machine, or on Debian's. Return whether it passed."""
     folder = (DEBIAN / "suites" if python is None else PYTHONS) / version
     shutil.rmtree(folder, ignore_errors=True)
     copy_working_tree(folder)
     script = ["sh", "-c", RUN_SUITE, "suite"]
     if python is None:
-        command = enter_debian(*script, f"/suites/{version}", f"python{version}")
+        command = enter_debian(*script, f"/suites/{version}", f"python{version}", *options)
     else:
-        command = [*script, str(folder), str(python)]
+        command = [*script, str(folder), str(python), *options]
     # Without a compiler an install is a pure one: asked for by name, the compiled one is there or fails.
     environment = {"TOKENWHEEL_IMPL": "native", **os.environ}
     return subprocess.run(command, check=False, env=environment).returncode == 0
 
 
-def main(versions: Sequence[str]) -> int:
-    """Run the suite on each of the versions. Return 1 where one failed, or none was found."""
+def main(arguments: Sequence[str]) -> int:
+    """Run the suite on each version named. Return 1 where one failed, or none was found."""
+    options = [argument for argument in arguments if argument.startswith("-")]
+    versions = [argument for argument in arguments if argument not in options]
     paths = {interpreter.version: interpreter.path for interpreter in find_interpreters()}
     passed: list[str] = []
     failed: list[str] = []
     left_out: list[str] = []
-    for version in versions:
+    for version in versions or supported_versions():
         python = paths.get(version)
         if python is None:
             reason = why_no_debian() if version in SUITES else "no such command, and not in Debian"
@@ -140,7 +145,7 @@ def main(versions: Sequence[str]) -> int:
             unpack_debian()
             install_in_debian(version)
         print(f"== Python {version}: {python or f'Debian {SUITES[version]}'}", flush=True)
-        (passed if run_suite(version, python) else failed).append(version)
+        (passed if run_suite(version, python, options) else failed).append(version)
     print(f"== passed on {', '.join(passed) or 'none'}")
     if failed:
         print(f"== failed on {', '.join(failed)}")
@@ -150,4 +155,4 @@ def main(versions: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:] or supported_versions()))
+    sys.exit(main(sys.argv[1:]))
