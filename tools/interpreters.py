@@ -1,4 +1,4 @@
-"""Finds the CPythons of this machine, for the tools that work with each of them."""
+"""Find the CPythons of this machine, for the tools that work with each of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ print(platform.python_implementation(), *sys.version_info[:2], free_threaded)
 
 
 class Interpreter(NamedTuple):
-    """A CPython: its version, such as ``3.14``, or ``3.14t`` where it is free-threaded."""
+    """A CPython, with its version: ``3.14``, or ``3.14t`` where it is free-threaded."""
 
     version: str
     path: Path

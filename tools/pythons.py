@@ -1,12 +1,12 @@
-"""Runs the suite on every CPython that the project supports; `make test-pythons` runs it.
+"""Run the suite on every CPython that the project supports; `make test-pythons` runs it.
 
 Arguments that start with a dash go to pytest. Others are the versions to run, such as 3.15.
 
-An interpreter is taken from PATH or from pyenv. Versions that are not there come from Debian, where
-this machine runs Debian, the user is root, and debootstrap is installed: `sid` and `experimental` are
-unpacked into the folder build/pythons/debian, by the mirror that apt uses here. The suite then runs
-inside that folder (chroot), in a mount namespace of its own, so that nothing stays mounted. Nothing
-outside build/ is changed.
+An interpreter is taken from PATH or from pyenv. Versions that are not there come from Debian, if
+this machine runs Debian, the user is root, and debootstrap is installed: `sid` and `experimental`
+are unpacked into a folder below build/, by the mirror that apt uses here. The suite then runs
+inside that folder (chroot), in a mount namespace of its own, so that nothing stays mounted.
+Nothing outside build/ is changed.
 
 Each interpreter gets a fresh copy of the work tree and an environment of its own, with the versions
 of requirements.lock. The last lines say what passed, what failed, and what was left out and why.
@@ -122,7 +122,7 @@ def run_suite(version: str, python: Path | None, options: Sequence[str]) -> bool
         command = enter_debian(*script, f"/suites/{version}", f"python{version}", *options)
     else:
         command = [*script, str(folder), str(python), *options]
-    # Without a compiler an install is a pure one: asked for by name, the compiled one is there or fails.
+    # Without a compiler an install is a pure one, unless the compiled one is asked for by name.
     environment = {"TOKENWHEEL_IMPL": "native", **os.environ}
     return subprocess.run(command, check=False, env=environment).returncode == 0
 
