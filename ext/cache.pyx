@@ -23,13 +23,13 @@ from collections.abc import ItemsView, KeysView, Mapping, MutableMapping, Values
 from types import BuiltinFunctionType, GenericAlias
 
 cimport cython
-from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check
 from cpython.object cimport Py_EQ, PyObject_Hash, PyObject_RichCompareBool, PyTypeObject
 from cpython.ref cimport Py_XDECREF, PyObject
 from libc.math cimport INFINITY
 from libc.stdint cimport uint32_t, uint64_t
 
 from clock cimport clock_glance, clock_monotonic
+from seconds cimport PyBool_Check, PyLong_Check, seconds_lifetime, seconds_reading
 from table.cache_collector cimport cache_collector_install
 from table.cache_contents cimport (
     cache_contents, cache_contents_bytes, cache_contents_check, cache_contents_collectables,
@@ -60,10 +60,7 @@ __all__ = ["ExpiringCache"]
 
 
 cdef extern from "Python.h":
-    bint PyBool_Check(object)
-    bint PyLong_Check(object)
     bint PyObject_IS_GC(PyObject *)
-    double PyLong_AsDouble(object) except? -1.0
 
 
 cdef enum:
@@ -71,9 +68,6 @@ cdef enum:
     WRITE_BUDGET = 20    # with each change: more than one change can ever cause
     READ_BUDGET = 4      # with a read, and only when something is due
 
-cdef double SHORTEST = 0.001             # 1 ms, a tick of the wheel
-cdef double LONGEST = 3_155_760_000.0    # 100 years of 365.25 days
-cdef double CLOCK_LIMIT = 1e11           # seconds either side of 0: about 3,170 years
 cdef double NEAR = 10.0                  # seconds: a thousand times what a glance can be behind
 cdef uint32_t LARGEST = 0x7FFFFFFF       # entries
 
@@ -91,27 +85,6 @@ cdef uint64_t SALT = <uint64_t>PyObject_Hash("tokenwheel")
 
 cdef uint32_t tag_of(const cell *held, const void *context) noexcept nogil:
     return cache_keys_tag(cache_keys_hash(held.first), SALT)
-
-
-cdef double lifetime_of(object ttl) except -1.0:
-    cdef double seconds
-    if ttl is None:
-        return INFINITY
-    if PyFloat_Check(ttl):
-        seconds = PyFloat_AS_DOUBLE(ttl)
-    elif PyLong_Check(ttl) and not PyBool_Check(ttl):
-        try:
-            seconds = PyLong_AsDouble(ttl)
-        except OverflowError:
-            seconds = INFINITY
-    else:
-        seconds = 0.0
-    if not SHORTEST <= seconds <= LONGEST:
-        raise InvalidArgument(
-            "ttl must be a number of seconds from 0.001 to 3155760000 (100 years), "
-            "or None for never"
-        )
-    return seconds
 
 
 @cython.trashcan(True)
@@ -158,7 +131,7 @@ cdef class ExpiringCache:
                 "maxsize must be a whole number greater than 0, or None for no limit"
             )
         try:
-            lifetime = lifetime_of(ttl)
+            lifetime = seconds_lifetime(ttl)
         except InvalidArgument as error:
             raise ConfigurationError(str(error)) from None
         if on_remove is not None and not callable(on_remove):
@@ -260,7 +233,7 @@ cdef class ExpiringCache:
         Raises:
             InvalidArgument: ``ttl`` is not such a number.
         """
-        self.write(key, value, self.lifetime if ttl is MISSING else lifetime_of(ttl))
+        self.write(key, value, self.lifetime if ttl is MISSING else seconds_lifetime(ttl))
 
     def __setitem__(self, key, value):
         self.write(key, value, self.lifetime)
@@ -291,7 +264,7 @@ cdef class ExpiringCache:
         Raises:
             InvalidArgument: ``ttl`` is not such a number.
         """
-        cdef double lifetime = lifetime_of(ttl)
+        cdef double lifetime = seconds_lifetime(ttl)
         cdef Py_hash_t hashed = PyObject_Hash(key)
         cdef double now = self.now()
         cdef directory_place place
@@ -432,17 +405,7 @@ cdef class ExpiringCache:
 
     @cython.final
     cdef double ask_clock(self) except? -1.0:
-        cdef double now
-        reading = self.clock()
-        try:
-            now = float(reading)
-        except (TypeError, ValueError, OverflowError):
-            raise InvalidArgument("clock must return a number of seconds") from None
-        if not -CLOCK_LIMIT <= now <= CLOCK_LIMIT:
-            raise InvalidArgument(
-                "clock must return a finite number of seconds, at most 100 billion from zero"
-            )
-        return now
+        return seconds_reading(self.clock())
 
     @cython.final
     cdef inline bint find(self, object key, Py_hash_t hashed, directory_place *place) except -1:
@@ -650,7 +613,7 @@ cdef class Walk:
 
 
 class LiveItems(ItemsView):
-    """Unlike its base, not surprised by an entry that ends between being found and being read."""
+    """A view of live entries that is not surprised by one that ends before it was read."""
 
     __slots__ = ()
 
@@ -659,7 +622,7 @@ class LiveItems(ItemsView):
 
 
 class LiveValues(ValuesView):
-    """As above."""
+    """A view of live values that is not surprised by an entry that ends meanwhile."""
 
     __slots__ = ()
 
