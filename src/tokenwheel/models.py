@@ -11,7 +11,15 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-__all__ = ["Device", "Session", "SessionContext", "SessionRecord", "SessionTokens", "new_record"]
+__all__ = [
+    "Device",
+    "Session",
+    "SessionContext",
+    "SessionRecord",
+    "SessionTokens",
+    "new_record",
+    "new_tokens",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,3 +164,31 @@ def new_record(
             context,
         ),
     )
+
+
+_set_access_token = vars(SessionTokens)["access_token"].__set__
+_set_refresh_token = vars(SessionTokens)["refresh_token"].__set__
+_set_session_id = vars(SessionTokens)["session_id"].__set__
+_set_access_expires_at = vars(SessionTokens)["access_expires_at"].__set__
+_set_refresh_expires_at = vars(SessionTokens)["refresh_expires_at"].__set__
+
+
+def new_tokens(
+    *,
+    access_token: str,
+    refresh_token: str,
+    session_id: str,
+    access_expires_at: int,
+    refresh_expires_at: int,
+) -> SessionTokens:
+    """Return the tokens of a session, each field given by its name.
+
+    A frozen dataclass sets its own fields through ``object.__setattr__``, which takes twice as long.
+    """
+    tokens = object.__new__(SessionTokens)
+    _set_access_token(tokens, access_token)
+    _set_refresh_token(tokens, refresh_token)
+    _set_session_id(tokens, session_id)
+    _set_access_expires_at(tokens, access_expires_at)
+    _set_refresh_expires_at(tokens, refresh_expires_at)
+    return tokens

@@ -25,7 +25,7 @@ from ..events import (
     SessionRefreshed,
 )
 from ..jwt import AccessTokens
-from ..models import Session, SessionRecord, SessionTokens, new_record
+from ..models import Session, SessionRecord, SessionTokens, new_record, new_tokens
 from .arguments import check_claims, check_context, check_lifetime, check_subject
 from .ending import EndingFlow, Flow
 from .options import Lifecycle
@@ -134,8 +134,12 @@ class SessionFlow(EndingFlow):
             yield from self._evict_oldest(subject, now)
         if self._listeners.want(SessionEvent.SESSION_CREATED):
             yield from Notify(SessionCreated(record.to_session()))
-        return SessionTokens(
-            access_token, refresh_token.to_text(), record.id, access_expires_at, ends_at
+        return new_tokens(
+            access_token=access_token,
+            refresh_token=refresh_token.to_text(),
+            session_id=record.id,
+            access_expires_at=access_expires_at,
+            refresh_expires_at=ends_at,
         )
 
     def read_all(self, subject: object) -> Flow[dict[str, Session]]:
@@ -210,7 +214,13 @@ class SessionFlow(EndingFlow):
             if (yield from Replace(changed, now)):
                 if self._listeners.want(SessionEvent.SESSION_REFRESHED):
                     yield from Notify(SessionRefreshed(changed.to_session()))
-                return SessionTokens(access_token, following, record.id, access_expires_at, ends_at)
+                return new_tokens(
+                    access_token=access_token,
+                    refresh_token=following,
+                    session_id=record.id,
+                    access_expires_at=access_expires_at,
+                    refresh_expires_at=ends_at,
+                )
             yield from self._read_again(record, now)
 
     def _take_down(self, record: SessionRecord, now: float) -> Flow[None]:
