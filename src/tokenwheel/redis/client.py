@@ -1,8 +1,10 @@
-"""The user's client, whatever its kind and colour, and connections of one's own to where it leads.
+"""Adapt the user's client, of any kind and colour, and open dedicated connections to its server.
 
-Clients of redis-py and of valkey-py are taken alike, since nothing is asked of them but ``execute_command`` and, for a connection of one's
-own, what their pools connect with. A command is one round trip. A script is called by its hash; a server that doesn't know it, after
-``SCRIPT FLUSH``, a restart or a failover, is sent its text, which teaches it.
+Clients of redis-py and of valkey-py are treated alike. All that is asked of one is
+``execute_command`` and, for a dedicated connection, the options that its pool connects with.
+
+A command is one round trip. A script is called by its hash. A server that doesn't know the script,
+after ``SCRIPT FLUSH``, a restart or a failover, is sent its text and knows it from then on.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ __all__ = [
 
 T = TypeVar("T")
 Command = tuple[Any, ...]
+"""The name of a command and its arguments."""
 Conversation = Generator[Command, Any, T]
+"""Yields commands, is sent the answer to each, and returns what it learned from them."""
 
 _LONGEST_CONNECT = 2.0  # seconds
 _NEVER_COPIED = (
@@ -38,38 +42,52 @@ _NEVER_COPIED = (
     "event_dispatcher",
     "himport_registry",
 )
-"""What a pool gives to its connections and to no others: they would report to it."""
+"""How options begin that a pool gives to its own connections: another one would report to it."""
 
 
 class Client(Protocol):
-    """``redis.Redis``, ``redis.asyncio.Redis``, ``RedisCluster`` of either, what ``Sentinel.master_for`` returns; or the same of valkey."""
+    """A client of redis-py or valkey-py.
 
-    def execute_command(self, *args: Any, **options: Any) -> Any: ...
+    It is a ``Redis``, a ``RedisCluster``, or what ``Sentinel.master_for`` returns; blocking or
+    asyncio's.
+    """
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Send a command to the server, and return its answer or an awaitable of it."""
+        ...
 
 
 class Script(NamedTuple):
-    """Lua that a server carries out in one step."""
+    """A script in Lua that a server carries out in one step."""
 
     text: str
     sha: str
+    """The hash by which a server that knows the script is asked to run it."""
 
     @classmethod
     def of(cls, text: str) -> Script:
+        """Return the script with this text."""
         return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
 def call(script: Script, keys: tuple[Any, ...], *arguments: Any) -> Conversation[Any]:
-    """Runs the script; what it returned."""
+    """Run a script on the server. Return its answer."""
     try:
         return (yield ("EVALSHA", script.sha, len(keys), *keys, *arguments))
     except Exception as error:
-        if type(error).__name__ != "NoScriptError":  # in either library
+        # The error has this name in either library.
+        if type(error).__name__ != "NoScriptError":
             raise
     return (yield ("EVAL", script.text, len(keys), *keys, *arguments))
 
 
 class RedisClient:
-    """What is behind the user's client.
+    """Adapt a client of redis-py or valkey-py: blocking or asyncio's, single server or cluster.
+
+    Attributes:
+        adapted: the user's client.
+        is_async: True where the client's calls return awaitables.
+        is_cluster: True where the client is one of a cluster.
 
     Raises:
         ConfigurationError: not a client of redis-py or valkey-py.
@@ -82,7 +100,11 @@ class RedisClient:
         self.is_cluster = callable(getattr(client, "get_node_from_key", None))
 
     def run(self, conversation: Conversation[T]) -> Any:
-        """Holds a conversation on the client; what it returned, or with an asyncio client an awaitable of that."""
+        """Hold a conversation with the server.
+
+        Returns:
+            What the conversation returned; with an asyncio client an awaitable of it.
+        """
         if self.is_async:
             return drive_async(conversation, self._send)
         return drive(conversation, self._send)
@@ -92,32 +114,40 @@ class RedisClient:
         return self.adapted.execute_command(*command, NEVER_DECODE=True)
 
     def connection(self, key: str, timeout: float) -> Any:
-        """A connection like those of the client to the server that has the key, not yet open; one answer takes ``timeout`` seconds at
-        most."""
-        origin = self.adapted
-        if self.is_cluster:
-            origin = self.adapted.get_node_from_key(key)
-            if not hasattr(origin, "connection_kwargs"):
-                origin = self.adapted.get_redis_connection(origin)
-        origin = getattr(origin, "connection_pool", origin)
+        """Return a new connection, not yet open, to the server that holds ``key``.
+
+        Args:
+            key: the name of a key.
+            timeout: seconds within which each answer must come.
+        """
+        pool = self._pool_for(key)
         options = {
             name: value
-            for name, value in origin.connection_kwargs.items()
+            for name, value in pool.connection_kwargs.items()
             if not name.startswith(_NEVER_COPIED)
         }
-        # Version 2 of the protocol, in which every answer is a list. Who waits here knows best when to try again.
         options.update(
-            decode_responses=False,
+            # Every answer of version 2 of the protocol is a list.
             protocol=2,
+            decode_responses=False,
+            # Whoever uses the connection knows best when to try again.
             retry=None,
             retry_on_error=[],
             retry_on_timeout=False,
             health_check_interval=0,
+            socket_timeout=timeout,
+            socket_connect_timeout=min(timeout, _LONGEST_CONNECT),
         )
-        options.update(
-            socket_timeout=timeout, socket_connect_timeout=min(timeout, _LONGEST_CONNECT)
-        )
-        return origin.connection_class(**options)
+        return pool.connection_class(**options)
+
+    def _pool_for(self, key: str) -> Any:
+        """Return what knows how to connect to the server that holds ``key``."""
+        holder = self.adapted
+        if self.is_cluster:
+            holder = self.adapted.get_node_from_key(key)
+            if not hasattr(holder, "connection_kwargs"):
+                holder = self.adapted.get_redis_connection(holder)
+        return getattr(holder, "connection_pool", holder)
 
 
 def _check(client: object) -> None:
@@ -147,39 +177,61 @@ class _Dedicated:
 
 
 class DedicatedConnection(_Dedicated):
-    """A connection of one's own, on which a command may wait for news: no pool lends it, and no child process of a fork uses it."""
+    """Hold a connection on which a command may wait for news.
+
+    No pool lends the connection, and no child process of a fork uses it.
+
+    Args:
+        client: the client whose server to connect to.
+        key: the name of the key that the server holds.
+        timeout: seconds within which each answer must come.
+    """
 
     def open(self) -> None:
+        """Connect to the server that holds the key now."""
         if self._client.is_cluster:
-            self._client.adapted.execute_command(
-                "EXISTS", self._key
-            )  # by which the client learns who has the key now
+            # By this command the client learns which server holds the key.
+            self._client.adapted.execute_command("EXISTS", self._key)
         self._connection = self._client.connection(self._key, self._timeout)
         self._connection.connect()
 
     def send(self, command: Command) -> Any:
+        """Send a command. Return its answer."""
         self._connection.send_command(*command)
         return self._connection.read_response()
 
     def close(self) -> None:
-        """Ends the connection. From another thread: ends what the first one waits for."""
+        """End the connection.
+
+        A thread that waits for an answer on it then waits no longer.
+        """
         if self._connection is not None:
             self._connection.disconnect()
 
 
 class AsyncDedicatedConnection(_Dedicated):
-    """The same for an event loop."""
+    """Hold a connection on which a command may wait for news, for an event loop.
+
+    Args:
+        client: the asyncio client whose server to connect to.
+        key: the name of the key that the server holds.
+        timeout: seconds within which each answer must come.
+    """
 
     async def open(self) -> None:
+        """Connect to the server that holds the key now."""
         if self._client.is_cluster:
+            # By this command the client learns which server holds the key.
             await self._client.adapted.execute_command("EXISTS", self._key)
         self._connection = self._client.connection(self._key, self._timeout)
         await self._connection.connect()
 
     async def send(self, command: Command) -> Any:
+        """Send a command. Return its answer."""
         await self._connection.send_command(*command)
         return await self._connection.read_response()
 
     async def close(self) -> None:
+        """End the connection."""
         if self._connection is not None:
             await self._connection.disconnect()

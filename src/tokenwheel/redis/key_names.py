@@ -1,11 +1,14 @@
-"""The names of keys, and which slot of a cluster they fall into.
+"""The names of keys, and the slot of a cluster that each falls into.
 
-A script can only touch keys of one slot, of which a Redis Cluster has 16,384. So all that belongs to one subject has one: its sessions and
-the index of them. It is told by the subject's SHA-256, and by the first two bytes of a session's id, which the storage has made so. A key
-names its slot by a hash tag (redis.io, "Redis cluster specification"): what stands between braces decides, and here those are three
-characters that CRC-16 sends there. Of the id's 12 bytes 10 remain random, 80 bits.
+A Redis Cluster has 16,384 slots, and a script can only touch keys of one of them. So all that
+belongs to one subject shares a slot: the subject's sessions and the index of them. The slot follows
+from the subject's SHA-256. It follows as well from the first two bytes of a session's id, which the
+storage has chosen so; of the id's 12 bytes 10 remain random, 80 bits.
 
-This is the layout that servers hold; a change of it needs new names.
+A key names its slot by a hash tag (redis.io, "Redis cluster specification"): what stands between
+braces decides. Here that is a text of three characters whose CRC-16 is the slot.
+
+Servers hold data under these names, so whoever changes the layout needs new names.
 """
 
 from __future__ import annotations
@@ -30,26 +33,37 @@ _PREFIX = re.compile(r"[A-Za-z0-9_.:/-]{1,64}")
 
 @cache
 def tags() -> tuple[str, ...]:
-    """For each slot the first text of three base64url digits that falls into it. Takes some 20 ms, once."""
-    found: dict[int, str] = {}
+    """Return for each slot the first text of three base64url digits that falls into it.
+
+    The first call takes about 20 ms.
+    """
+    texts: dict[int, str] = {}
     for digits in product(_DIGITS, repeat=TAG_LENGTH):
         text = bytes(digits)
-        found.setdefault(crc_hqx(text, 0) % _SLOTS, text.decode())
-        if len(found) == _SLOTS:
+        texts.setdefault(crc_hqx(text, 0) % _SLOTS, text.decode())
+        if len(texts) == _SLOTS:
             break
-    return tuple(found[slot] for slot in range(_SLOTS))
+    return tuple(texts[slot] for slot in range(_SLOTS))
 
 
 def slot_of_subject(subject: str) -> int:
+    """Return the slot that all keys of a subject fall into."""
     return int.from_bytes(digest(subject.encode())[:2], "big") % _SLOTS
 
 
 def slot_of_id(session_id: str) -> int:
+    """Return the slot that the key of a session falls into."""
     return int.from_bytes(decode(session_id)[:2], "big") % _SLOTS
 
 
 class KeyNames:
-    """The names under one prefix, by which several services can share a server.
+    """Make the names of keys under one prefix. By prefixes several services can share a server.
+
+    Attributes:
+        prefix: what every name begins with.
+        head: what the name of every session begins with, up to its tag.
+        every_session: a pattern that the names of all sessions match, and no other.
+        stream: the name of the stream of revocations.
 
     Raises:
         ConfigurationError: a prefix that makes no names.
@@ -62,18 +76,20 @@ class KeyNames:
             )
         self.prefix = prefix
         self.head = f"{prefix}:{{"
-        """What the name of every session begins with, up to its tag."""
         self.every_session = f"{self.head}{'?' * TAG_LENGTH}}}:{'?' * _ID_LENGTH}"
-        """A pattern for the names of all sessions and nothing else."""
         self.stream = f"{prefix}:revocations"
 
     def session(self, session_id: str) -> str:
+        """Return the name of a session's key."""
         return f"{self.head}{tags()[slot_of_id(session_id)]}}}:{session_id}"
 
     def index(self, subject: str) -> bytes:
-        """The name under which the sessions of exactly this subject are listed."""
+        """Return the name of the key that lists the sessions of exactly this subject."""
         return f"{self.head}{tags()[slot_of_subject(subject)]}}}@{subject}".encode()
 
     def member(self, session_id: str) -> str:
-        """What stands for a session in an index: its tag and its id, from which a script makes its name."""
+        """Return what stands for a session in an index: its tag and its id.
+
+        From these a script makes the name of the session's key.
+        """
         return tags()[slot_of_id(session_id)] + session_id

@@ -1,19 +1,27 @@
-"""What a server does in one step, in Lua. A script is atomic: nobody sees it half done, and no other command comes between.
+"""What a server does in one step, in Lua.
 
-Times. A node's clock and the server's may differ, so a lifetime comes as a number of milliseconds from now, and the server's own clock
-makes a moment of it. ``CLOCK_MARGIN`` seconds are added: for a node whose clock is behind, something lives on that is over for the
-others, and it must still be found there. What is over for a node is told by the node's own clock, in ``ARGV``.
+A script is atomic: nobody sees it half done, and no other command comes between.
 
-On a cluster a slot may be on its way from one server to another, with some of its keys here and some there. A script is kept from running
-where keys that it was told of are apart. But those of the sessions in an index it learns only there: it does not see them all, and must not
-take one that it doesn't see for gone. ``sees_all`` is empty on a cluster, where whoever calls has to ask for these by name.
+**Times.** A node's clock and the server's may differ. So a lifetime comes as a number of
+milliseconds from now, and the server adds it to its own clock. ``CLOCK_MARGIN`` is added as well:
+for a node whose clock is behind, something still lives that is over for the others, and that node
+must find it. Whether something is over for a node is decided by the node's own clock, in ``ARGV``.
 
-Nothing is undone where a script fails half way, so what can fail comes first: to publish comes before to delete.
+**Clusters.** A slot may be on its way from one server to another, with some of its keys here and
+some there. A cluster keeps a script from running where the keys in ``KEYS`` are apart. But a script
+learns the keys of the sessions in an index only from that index. It may not see all of these, and
+must not treat a session as gone because it doesn't see it. So ``sees_all`` is empty on a cluster,
+and the caller asks for unseen sessions by name.
 
-A stream only grows at its end and is trimmed at its head. An entry there that is over goes; one that is old and yet lives, among many that
-are long over, is moved to the end, where every node hears it once more. So a single revocation of a month keeps no month of others, and
-what lives is never trimmed. An entry has two fields: ``r``, revocations of 25 bytes each, and ``e``, the moment by the server's clock, in
-milliseconds, when the last of them is over.
+**Failures.** Nothing is undone where a script fails half way. So what can fail comes first: a
+script publishes before it deletes.
+
+**The stream.** It only grows at its end and is trimmed at its head. There an entry that is over is
+deleted. One that is old and still lives moves to the end, where every node hears it once more. So a
+single revocation that lasts a month does not hold up the trimming of others, and no live one is
+ever trimmed. An entry has two fields: ``r``, the messages of revocations
+(``revocation/message.py``), and ``e``, the moment when the last of them is over, in milliseconds by
+the server's clock.
 """
 
 from __future__ import annotations
@@ -31,11 +39,12 @@ __all__ = [
     "milliseconds",
 ]
 
-CLOCK_MARGIN = 900  # seconds: by so much, 15 minutes, may the clocks of two nodes, or of a node and the server, differ
+CLOCK_MARGIN = 900
+"""Seconds, 15 minutes: how far the clocks of two nodes, or of a node and the server, may differ."""
 
 
 def milliseconds(seconds: float) -> int:
-    """How long the server keeps what a node needs for so many seconds."""
+    """Return the milliseconds for which the server keeps what a node needs for ``seconds``."""
     return max(int((seconds + CLOCK_MARGIN) * 1000), 1)
 
 
@@ -90,7 +99,8 @@ local function append(stream, message, ttl)
   local now = moment(0)
   redis.call('XADD', stream, '*', 'r', message, 'e', string.format('%.0f', now + ttl))
   trim(stream, now)
-  if redis.call('PTTL', stream) < ttl + ABANDONED then redis.call('PEXPIREAT', stream, now + ttl + ABANDONED) end
+  local kept = ttl + ABANDONED
+  if redis.call('PTTL', stream) < kept then redis.call('PEXPIREAT', stream, now + kept) end
 end
 """
 
@@ -102,13 +112,18 @@ INSERT = Script.of(
 local session, index = KEYS[1], KEYS[2]
 local head, member, value, ends_at, ttl, over, now, limit, sees_all = unpack(ARGV)
 local held = redis.call('GET', session)
-if held then return held == value and 1 or -1 end  -- A client that never heard the answer has asked again.
+-- A client that never heard the answer asks again.
+if held then return held == value and 1 or -1 end
 limit = tonumber(limit)
 if limit >= 0 and redis.call('ZCOUNT', index, '(' .. now, '+inf') >= limit then
   if sees_all == '' then return 0 end
   local live = 0
   for _, other in ipairs(redis.call('ZRANGEBYSCORE', index, '(' .. now, '+inf')) do
-    if redis.call('EXISTS', name(head, other)) == 1 then live = live + 1 else redis.call('ZREM', index, other) end
+    if redis.call('EXISTS', name(head, other)) == 1 then
+      live = live + 1
+    else
+      redis.call('ZREM', index, other)
+    end
   end
   if live >= limit then return 0 end
 end
@@ -116,27 +131,35 @@ keep(session, index, member, value, ends_at, tonumber(ttl), over)
 return 1
 """
 )
-"""1 where it was added, 0 where the subject has as many as it may, -1 where the id is taken."""
+"""Add a session, and list it in the index of its subject.
+
+Answers 1 where it was added, 0 where the subject has as many sessions as it may, -1 where the id is
+taken.
+"""
 
 READ_ALL = Script.of(
     _NAME
     + """
-local index, found = KEYS[1], {}
+local index, answer = KEYS[1], {}
 local head, over, sees_all = unpack(ARGV)
 redis.call('ZREMRANGEBYSCORE', index, '-inf', over)
 for _, member in ipairs(redis.call('ZRANGE', index, 0, -1)) do
   local value = redis.call('GET', name(head, member))
   if value or sees_all == '' then
-    found[#found + 1] = string.sub(member, 4)
-    found[#found + 1] = value
+    answer[#answer + 1] = string.sub(member, 4)
+    answer[#answer + 1] = value
   else
     redis.call('ZREM', index, member)
   end
 end
-return found
+return answer
 """
 )
-"""Id and value of each session in turn; no value where the session was not seen, which on a cluster does not mean that there is none."""
+"""Read all sessions in an index.
+
+Answers id and value of each in turn. The value is missing where the script did not see the session.
+On a cluster that does not mean that there is none.
+"""
 
 REPLACE = Script.of(
     _TIME
@@ -151,30 +174,38 @@ keep(session, index, member, value, ends_at, tonumber(ttl), over)
 return 1
 """
 )
-"""1 where it was replaced. With a third key also publishes, where it did."""
+"""Replace a session, where it still has the version that the caller has read.
+
+Answers 1 where it was replaced, else 0. With the stream as a third key, the script then also
+publishes.
+"""
 
 DELETE = Script.of(
     _TIME
     + _APPEND
     + """
-local index, found, messages = KEYS[1], {}, {}
+local index, places, messages = KEYS[1], {}, {}
 local count = (#ARGV - 1) / 3
 local stream = KEYS[count + 2]
 for number = 1, count do
   if redis.call('GETRANGE', KEYS[number + 1], 1, 4) == ARGV[number * 3 - 1] then
-    found[#found + 1] = number
+    places[#places + 1] = number
     messages[#messages + 1] = ARGV[number * 3 + 1]
   end
 end
 if stream and #messages > 0 then append(stream, table.concat(messages), tonumber(ARGV[1])) end
-for _, number in ipairs(found) do
+for _, number in ipairs(places) do
   redis.call('DEL', KEYS[number + 1])
   redis.call('ZREM', index, ARGV[number * 3])
 end
-return found
+return places
 """
 )
-"""The places, from 1, of those that were deleted. With one more key than sessions also publishes the messages of these."""
+"""Delete sessions of one subject, where each still has the version that the caller has read.
+
+Answers the places, counted from 1, of those that were deleted. With the stream as one more key, the
+script also publishes the messages of these.
+"""
 
 APPEND = Script.of(
     _TIME
@@ -184,26 +215,37 @@ append(KEYS[1], ARGV[2], tonumber(ARGV[1]))
 return 1
 """
 )
+"""Append an entry to the stream, and trim its head. Answers 1."""
 
 LOOK = Script.of(
     """
 local stream, from, count, form = KEYS[1], unpack(ARGV)
 if redis.call('EXISTS', stream) == 0 then return {0, 0} end
-local told, given = redis.call('XINFO', 'STREAM', stream), nil
-for place = 1, #told, 2 do
-  if told[place] == 'entries-added' then given = told[place + 1] end
+local info, given = redis.call('XINFO', 'STREAM', stream), nil
+for place = 1, #info, 2 do
+  if info[place] == 'entries-added' then given = info[place + 1] end
 end
-if not given then return redis.error_reply('ERR a server of Redis 7 or later, or Valkey, is needed') end
+if not given then
+  return redis.error_reply('ERR a server of Redis 7 or later, or Valkey, is needed')
+end
 local entries, messages = redis.call('XRANGE', stream, from, '+', 'COUNT', count), {}
 if #entries == 0 then return {given, 0} end
-if form == 'apart' then return {given, #entries, entries[1], entries[#entries], entries} end
-for place = from == '-' and 1 or 2, #entries do
-  local fields = entries[place][2]
-  messages[#messages + 1] = #fields == 4 and fields[1] == 'r' and fields[3] == 'e' and fields[2] or 'none of ours'
+local first, last = entries[1], entries[#entries]
+if form == 'apart' then return {given, #entries, first, last, entries} end
+local function message_of(fields)
+  local is_ours = #fields == 4 and fields[1] == 'r' and fields[3] == 'e'
+  return is_ours and fields[2] or 'none of ours'
 end
-return {given, #entries, entries[1], entries[#entries], table.concat(messages)}
+for place = from == '-' and 1 or 2, #entries do
+  messages[#messages + 1] = message_of(entries[place][2])
+end
+return {given, #entries, first, last, table.concat(messages)}
 """
 )
-"""Of a stream at one moment: how many entries it was ever given; and of those from an id on, up to a number, how many there are, the
-first, the last, and the messages of all but that of the id, in one piece, or ``apart`` the entries themselves. A client parses one piece
-many times faster."""
+"""Look at the stream as it is at one moment, from the entry with an id on.
+
+Answers how many entries the stream was ever given, and how many of those asked for there are. Where
+there are any, these follow: the first, the last, and the messages of all but the one with the id,
+in one piece, which a client parses many times faster than entries. ``apart`` asks for the entries
+themselves instead.
+"""
