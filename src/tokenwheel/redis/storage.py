@@ -1,48 +1,42 @@
 """Sessions on a Redis or Valkey server, for any number of machines.
 
-A session is one value under a name made of its id; the sessions of a subject are listed in a sorted set, scored by when they end. Both
-lie in one slot (``key_names.py``), and what changes them is one script and one round trip. Only records belong here; the scripts are
-those of ``scripts.py``.
+A session is one value, under a name made of its id. The sessions of a subject are listed in an
+index: a sorted set, scored by when they end. Both lie in one slot (``key_names.py``), so each
+change of them is one script and one round trip. Only the calls of a storage belong here; the
+scripts are in ``scripts.py``, and the bytes of a session in ``record.py``.
 
-The server forgets a session by itself, ``CLOCK_MARGIN`` after its end. Who lists, opens or refreshes a session of the subject takes out
-of the index what is over by then, and the index goes with the last of its sessions; so it needs no notifications.
+The server forgets a session by itself, ``CLOCK_MARGIN`` seconds after its end. Whoever lists, opens
+or refreshes a session of the subject takes out of the index what is over by then, and the index
+goes with the last of its sessions. So nothing has to listen to the server's notifications.
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
 from ..errors import InvalidArgument, StorageUnavailable
 from ..models import SessionRecord
-from ..storage.context import pack_context, unpack_context
 from .client import Client, Conversation, RedisClient, call
 from .key_names import PREFIX, KeyNames, slot_of_id, slot_of_subject
+from .record import END_BYTES, pack_record, pack_version, unpack_end, unpack_record
 from .scripts import CLOCK_MARGIN, DELETE, INSERT, READ_ALL, REPLACE, milliseconds
 
 __all__ = ["RedisStorage"]
 
-# Layout, version (at byte 1, where the scripts compare it), end (at byte 5), absolute end, end of its access tokens, made, last used,
-# generation, bytes of the subject, what else there is, two hashes. Then the previous hash, the salt and its time, the subject, the context.
-_HEAD = struct.Struct(">BIqqqddIHB32s32s")
-_LAYOUT = 1
-_VERSION = struct.Struct(">I")
-_END = struct.Struct(">q")
-_TIME = struct.Struct(">d")
-_PREVIOUS, _SALT, _ROTATED = 1, 2, 4
-_HASH_BYTES = 32
-_SALT_BYTES = 16
-_COUNTED_AT_ONCE = 1_000
+_COUNTED_AT_ONCE = 1_000  # sessions
 
 
 class RedisStorage:
-    """Keeps sessions on a server that all machines of a service share; of secrets it holds SHA-256 hashes only.
+    """Keep sessions on a server that all machines of a service share.
+
+    Of secrets it holds SHA-256 hashes only.
 
     Args:
-        client: of redis-py or valkey-py: ``Redis``, ``RedisCluster`` or what ``Sentinel.master_for`` returns, blocking or asyncio's,
-            with any options. It stays the caller's to close. With an asyncio client each method returns an awaitable, for
+        client: a client of redis-py or valkey-py, with any options: ``Redis``, ``RedisCluster`` or
+            what ``Sentinel.master_for`` returns, blocking or asyncio's. Closing it stays the
+            caller's task. With an asyncio client each method returns an awaitable, for
             ``AsyncSessionManager``.
         prefix: what the names of all keys begin with, so that services can share a server.
 
@@ -59,22 +53,26 @@ class RedisStorage:
 
     @property
     def is_async(self) -> bool:
-        """Whether the methods return awaitables."""
+        """True where the methods return awaitables, which only an async manager awaits."""
         return self._client.is_async
 
     @property
     def waits(self) -> bool:
-        """For the network: an async manager calls a blocking one from a worker thread."""
+        """True where calls wait for the network, so that an async manager needs worker threads."""
         return not self._client.is_async
 
     def session_id_prefix(self, subject: str) -> bytes:
-        """The two bytes with which the id of a session of this subject begins: the slot that all of the subject's sessions share."""
+        """Return the two bytes that the id of each session of this subject begins with.
+
+        They name the slot that all of the subject's sessions share.
+        """
         return slot_of_subject(subject).to_bytes(2, "big")
 
     def publishes_to(self, feed: Any) -> bool:
-        """Whether ``replace`` and ``delete`` can publish to this feed in the same round trip: a ``RedisFeed`` of the same client.
+        """Return True if ``replace`` and ``delete`` can publish to this feed in their round trip.
 
-        On a cluster they can't, since a script there only reaches the keys of one slot.
+        They can where it is a ``RedisFeed`` of this storage's client. On a cluster they can't,
+        since a script there only reaches the keys of one slot.
         """
         client = getattr(feed, "client", None)
         return (
@@ -84,18 +82,30 @@ class RedisStorage:
         )
 
     def insert(self, record: SessionRecord, limit: int | None, now: float) -> Any:
+        """Add a session, unless its subject has ``limit`` live ones. Return True if it was added.
+
+        Raises:
+            KeyError: a session with this id exists already.
+            InvalidArgument: on a cluster, an id that does not begin with ``session_id_prefix``.
+        """
         return self._client.run(self._insert(record, limit, now))
 
     def read(self, session_id: str, now: float) -> Any:
+        """Return the record of a session, or None where there is none."""
         return self._client.run(self._read(session_id))
 
     def read_all(self, subject: str, now: float) -> Any:
+        """Return the records of a subject's sessions, in any order."""
         return self._client.run(self._read_all(subject, now))
 
     def replace(
         self, record: SessionRecord, now: float, feed: Any = None, revocations: Sequence[Any] = ()
     ) -> Any:
-        """With a feed and one revocation also publishes that, where the record was replaced."""
+        """Write a new state of a session, where the stored version is ``record.version - 1``.
+
+        Return True where it was written. With a feed and one revocation the script then also
+        publishes that.
+        """
         return self._client.run(self._replace(record, now, feed, revocations))
 
     def delete(
@@ -105,16 +115,22 @@ class RedisStorage:
         feed: Any = None,
         revocations: Sequence[Any] = (),
     ) -> Any:
-        """With a feed and a revocation for each record also publishes those of the records that were deleted."""
+        """Delete each session whose stored version is that of its record. Return the deleted ids.
+
+        With a feed and a revocation for each record the script also publishes the revocations of
+        the sessions that it deletes.
+        """
         return self._client.run(self._delete(records, now, feed, revocations))
 
     def count(self, now: float) -> int:
-        """How many sessions live: looks through all names of the server, a few at a time. For operators, with a blocking client.
+        """Return the number of live sessions, by looking through all names of the server.
+
+        The names are fetched a few at a time. This is for operators, with a blocking client.
 
         Raises:
             StorageUnavailable: the server could not be reached or answered an error.
         """
-        counted: int = 0
+        live: int = 0
         names: list[Any] = []
         try:
             for name in self._client.adapted.scan_iter(
@@ -122,9 +138,9 @@ class RedisStorage:
             ):
                 names.append(name)
                 if len(names) == _COUNTED_AT_ONCE:
-                    counted += self._count_live(names, now)
+                    live += self._count_live(names, now)
                     names.clear()
-            return counted + self._count_live(names, now)
+            return live + self._count_live(names, now)
         except Exception as error:
             raise StorageUnavailable(
                 "the session storage could not be reached or answered an error"
@@ -133,9 +149,9 @@ class RedisStorage:
     def _count_live(self, names: Sequence[Any], now: float) -> int:
         pipeline = self._client.adapted.pipeline(transaction=False)
         for name in names:
-            pipeline.execute_command("GETRANGE", name, 5, 12, NEVER_DECODE=True)
-        ends = [_END.unpack(end)[0] for end in pipeline.execute() if len(end) == _END.size]
-        return sum(end > now for end in ends)
+            pipeline.execute_command("GETRANGE", name, *END_BYTES, NEVER_DECODE=True)
+        ends = map(unpack_end, pipeline.execute())
+        return sum(end is not None and end > now for end in ends)
 
     def _insert(self, record: SessionRecord, limit: int | None, now: float) -> Conversation[bool]:
         if self._client.is_cluster and slot_of_id(record.id) != slot_of_subject(record.subject):
@@ -146,16 +162,15 @@ class RedisStorage:
             INSERT,
             (self._names.session(record.id), self._names.index(record.subject)),
             self._names.head,
-            *self._kept(record, now),
+            *self._arguments_of_keep(record, now),
             repr(now),
             -1 if limit is None else limit,
             self._sees_all,
         )
         if answer == 0 and limit is not None and self._client.is_cluster:
             listed = yield from self._read_all(record.subject, now)
-            if (
-                sum(one.ends_at > now for one in listed) < limit
-            ):  # Some that were counted are gone, and now no longer listed.
+            # Some that the script counted may be gone. Now the index lists these no longer.
+            if sum(other.ends_at > now for other in listed) < limit:
                 return (yield from self._insert(record, limit, now))
         if answer < 0:
             raise KeyError("a session with this id exists already")
@@ -163,17 +178,18 @@ class RedisStorage:
 
     def _read(self, session_id: str) -> Conversation[SessionRecord | None]:
         value = yield "GET", self._names.session(session_id)
-        return None if value is None else _unpack(session_id, value)
+        return None if value is None else unpack_record(session_id, value)
 
     def _read_all(self, subject: str, now: float) -> Conversation[list[SessionRecord]]:
         index = self._names.index(subject)
-        found = yield from call(READ_ALL, (index,), self._names.head, _over(now), self._sees_all)
+        answer = yield from call(READ_ALL, (index,), self._names.head, _over(now), self._sees_all)
         records = []
-        for name, value in zip(found[::2], found[1::2], strict=True):
+        for name, value in zip(answer[::2], answer[1::2], strict=True):
             session_id = name.decode("ascii")
-            record = (
-                (yield from self._read(session_id)) if value is None else _unpack(session_id, value)
-            )
+            if value is None:
+                record = yield from self._read(session_id)
+            else:
+                record = unpack_record(session_id, value)
             if record is None:
                 yield "ZREM", index, self._names.member(session_id)
             else:
@@ -184,7 +200,7 @@ class RedisStorage:
         self, record: SessionRecord, now: float, feed: Any, revocations: Sequence[Any]
     ) -> Conversation[bool]:
         keys: tuple[Any, ...] = (self._names.session(record.id), self._names.index(record.subject))
-        arguments = [_VERSION.pack(record.version - 1), *self._kept(record, now)]
+        arguments = [pack_version(record.version - 1), *self._arguments_of_keep(record, now)]
         if revocations:
             stream, lasting, messages = feed.entry_for(revocations)
             keys += (stream,)
@@ -201,125 +217,56 @@ class RedisStorage:
         if revocations:
             name, lasting, messages = feed.entry_for(revocations)
             stream = (name,)
-        paired = sorted(zip(records, messages, strict=True), key=lambda pair: pair[0].subject)
-        for subject, pairs in groupby(paired, key=lambda pair: pair[0].subject):
-            group = list(pairs)
-            keys = (
-                self._names.index(subject),
-                *(self._names.session(record.id) for record, _ in group),
-                *stream,
-            )
-            arguments = [
-                one
-                for record, message in group
-                for one in (_VERSION.pack(record.version), self._names.member(record.id), message)
-            ]
-            places = yield from call(DELETE, keys, lasting, *arguments)
-            deleted += [group[place - 1][0].id for place in places]
+        paired = sorted(zip(records, messages, strict=True), key=_subject_of)
+        for _, pairs in groupby(paired, key=_subject_of):
+            deleted += yield from self._delete_of_subject(list(pairs), stream, lasting)
         return deleted
+
+    def _delete_of_subject(
+        self,
+        pairs: Sequence[tuple[SessionRecord, bytes]],
+        stream: tuple[str, ...],
+        lasting: int | str,
+    ) -> Conversation[list[str]]:
+        """Delete sessions of one subject by one script. Return the ids of those that it deleted.
+
+        Args:
+            pairs: the record of each session, and the message to publish where it is deleted.
+            stream: the name of the stream to publish to, or nothing.
+            lasting: milliseconds for which the stream keeps the messages.
+        """
+        subject = pairs[0][0].subject
+        keys = (
+            self._names.index(subject),
+            *(self._names.session(record.id) for record, _ in pairs),
+            *stream,
+        )
+        arguments: list[Any] = []
+        for record, message in pairs:
+            arguments += pack_version(record.version), self._names.member(record.id), message
+        places = yield from call(DELETE, keys, lasting, *arguments)
+        return [pairs[place - 1][0].id for place in places]
 
     @property
     def _sees_all(self) -> str:
+        """What the scripts are told of that name: see ``scripts.py``."""
         return "" if self._client.is_cluster else "1"
 
-    def _kept(self, record: SessionRecord, now: float) -> tuple[Any, ...]:
-        """What ``keep`` in the scripts is told."""
+    def _arguments_of_keep(self, record: SessionRecord, now: float) -> tuple[Any, ...]:
+        """Return what ``keep`` in the scripts is given."""
         return (
             self._names.member(record.id),
-            _pack(record),
+            pack_record(record),
             record.ends_at,
             milliseconds(record.ends_at - now),
             _over(now),
         )
 
 
+def _subject_of(pair: tuple[SessionRecord, bytes]) -> str:
+    return pair[0].subject
+
+
 def _over(now: float) -> str:
-    """Up to which end sessions are over for every node."""
+    """Return the end up to which sessions are over for every node."""
     return repr(now - CLOCK_MARGIN)
-
-
-def _pack(record: SessionRecord) -> bytes:
-    subject = record.subject.encode()
-    present, parts = 0, []
-    for flag, one, length in (
-        (_PREVIOUS, record.previous_hash, _HASH_BYTES),
-        (_SALT, record.salt, _SALT_BYTES),
-    ):
-        if one is not None:
-            if len(one) != length:
-                raise InvalidArgument(
-                    f"a record's hashes have {_HASH_BYTES} bytes, and its salt has {_SALT_BYTES}"
-                )
-            present |= flag
-            parts.append(one)
-    if record.rotated_at is not None:
-        present |= _ROTATED
-        parts.append(_TIME.pack(record.rotated_at))
-    head = _HEAD.pack(
-        _LAYOUT,
-        record.version,
-        record.ends_at,
-        record.expires_at,
-        record.access_expires_at,
-        record.created_at,
-        record.last_used_at,
-        record.generation,
-        len(subject),
-        present,
-        record.family_hash,
-        record.secret_hash,
-    )
-    return b"".join((head, *parts, subject, pack_context(record.context)))
-
-
-def _unpack(session_id: str, value: bytes) -> SessionRecord:
-    try:
-        (
-            layout,
-            version,
-            ends_at,
-            expires_at,
-            access_expires_at,
-            created_at,
-            last_used_at,
-            generation,
-            length,
-            present,
-            family,
-            secret,
-        ) = _HEAD.unpack_from(value)
-        if layout != _LAYOUT:
-            raise ValueError("of a layout that is not known here")
-        place = _HEAD.size
-        previous = salt = rotated_at = None
-        if present & _PREVIOUS:
-            previous, place = value[place : place + _HASH_BYTES], place + _HASH_BYTES
-        if present & _SALT:
-            salt, place = value[place : place + _SALT_BYTES], place + _SALT_BYTES
-        if present & _ROTATED:
-            (rotated_at,), place = _TIME.unpack_from(value, place), place + _TIME.size
-        subject, context = (
-            value[place : place + length].decode(),
-            unpack_context(value[place + length :]),
-        )
-    except (struct.error, ValueError, TypeError) as error:
-        raise StorageUnavailable(
-            "the server holds under the name of a session what cannot be one"
-        ) from error
-    return SessionRecord(
-        version,
-        session_id,
-        subject,
-        created_at,
-        expires_at,
-        ends_at,
-        last_used_at,
-        generation,
-        access_expires_at,
-        family,
-        secret,
-        previous,
-        salt,
-        rotated_at,
-        context,
-    )

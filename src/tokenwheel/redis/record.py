@@ -1,0 +1,164 @@
+"""A session's record as the bytes that a server holds, and back.
+
+The layout is what servers hold. A change of it needs a new number in ``_LAYOUT``. Two fields stand
+where others find them without unpacking a record: the version, which scripts compare, and the end
+of the session, by which live sessions are counted.
+
+First comes ``_HEAD``. Then comes what a record may lack, each where its flag is set: the previous
+hash, the salt and the time of the rotation. Last come the subject and the context.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from ..errors import InvalidArgument, StorageUnavailable
+from ..models import SessionRecord, new_record
+from ..storage.context import pack_context, unpack_context
+
+__all__ = ["END_BYTES", "pack_record", "pack_version", "unpack_end", "unpack_record"]
+
+_HEAD = struct.Struct(
+    ">"
+    "B"  # the number of the layout
+    "I"  # version: bytes 1 to 4, where the scripts compare it
+    "q"  # ends_at: bytes 5 to 12, as END_BYTES says
+    "q"  # expires_at
+    "q"  # access_expires_at
+    "d"  # created_at
+    "d"  # last_used_at
+    "I"  # generation
+    "H"  # length of the subject in bytes
+    "B"  # flags of what else there is
+    "32s"  # family_hash
+    "32s"  # secret_hash
+)
+_LAYOUT = 1
+_VERSION = struct.Struct(">I")
+_END = struct.Struct(">q")
+END_BYTES = (5, 12)
+"""The first and the last of the bytes that hold the end of a session, counted from 0."""
+_TIME = struct.Struct(">d")
+_HAS_PREVIOUS, _HAS_SALT, _HAS_ROTATED_AT = 1, 2, 4
+_HASH_BYTES = 32
+_SALT_BYTES = 16
+
+
+def pack_version(version: int) -> bytes:
+    """Return a version as it stands in the bytes of a record."""
+    return _VERSION.pack(version)
+
+
+def unpack_end(packed: bytes) -> int | None:
+    """Return when a session ends, in Unix seconds, from the bytes at ``END_BYTES``.
+
+    Return None where there are none, since the session has gone.
+    """
+    if len(packed) != _END.size:
+        return None
+    end: int = _END.unpack(packed)[0]
+    return end
+
+
+def pack_record(record: SessionRecord) -> bytes:
+    """Return the bytes of a record.
+
+    Raises:
+        InvalidArgument: a hash or the salt has another length than those of this library.
+    """
+    subject = record.subject.encode()
+    present, optional = _pack_optional(record)
+    head = _HEAD.pack(
+        _LAYOUT,
+        record.version,
+        record.ends_at,
+        record.expires_at,
+        record.access_expires_at,
+        record.created_at,
+        record.last_used_at,
+        record.generation,
+        len(subject),
+        present,
+        record.family_hash,
+        record.secret_hash,
+    )
+    return b"".join((head, *optional, subject, pack_context(record.context)))
+
+
+def _pack_optional(record: SessionRecord) -> tuple[int, list[bytes]]:
+    """Return the flags of what a record has beside its head, and that in its order."""
+    present = 0
+    parts = []
+    for flag, value, length in (
+        (_HAS_PREVIOUS, record.previous_hash, _HASH_BYTES),
+        (_HAS_SALT, record.salt, _SALT_BYTES),
+    ):
+        if value is not None:
+            if len(value) != length:
+                raise InvalidArgument(
+                    f"a record's hashes have {_HASH_BYTES} bytes, and its salt has {_SALT_BYTES}"
+                )
+            present |= flag
+            parts.append(value)
+    if record.rotated_at is not None:
+        present |= _HAS_ROTATED_AT
+        parts.append(_TIME.pack(record.rotated_at))
+    return present, parts
+
+
+def unpack_record(session_id: str, value: bytes) -> SessionRecord:
+    """Return the record in the bytes that the server holds for a session.
+
+    Raises:
+        StorageUnavailable: they hold something else.
+    """
+    try:
+        return _unpack(session_id, value)
+    except (struct.error, ValueError, TypeError) as error:
+        raise StorageUnavailable(
+            "the server holds under the name of a session what cannot be one"
+        ) from error
+
+
+def _unpack(session_id: str, value: bytes) -> SessionRecord:
+    (
+        layout,
+        version,
+        ends_at,
+        expires_at,
+        access_expires_at,
+        created_at,
+        last_used_at,
+        generation,
+        length,
+        present,
+        family_hash,
+        secret_hash,
+    ) = _HEAD.unpack_from(value)
+    if layout != _LAYOUT:
+        raise ValueError("of a layout that is not known here")
+    place = _HEAD.size
+    previous_hash = salt = rotated_at = None
+    if present & _HAS_PREVIOUS:
+        previous_hash, place = value[place : place + _HASH_BYTES], place + _HASH_BYTES
+    if present & _HAS_SALT:
+        salt, place = value[place : place + _SALT_BYTES], place + _SALT_BYTES
+    if present & _HAS_ROTATED_AT:
+        (rotated_at,), place = _TIME.unpack_from(value, place), place + _TIME.size
+    return new_record(
+        version=version,
+        id=session_id,
+        subject=value[place : place + length].decode(),
+        created_at=created_at,
+        expires_at=expires_at,
+        ends_at=ends_at,
+        last_used_at=last_used_at,
+        generation=generation,
+        access_expires_at=access_expires_at,
+        family_hash=family_hash,
+        secret_hash=secret_hash,
+        previous_hash=previous_hash,
+        salt=salt,
+        rotated_at=rotated_at,
+        context=unpack_context(value[place + length :]),
+    )
