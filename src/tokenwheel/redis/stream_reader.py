@@ -1,88 +1,128 @@
-"""A node's reading of the stream of revocations, without sockets, threads or event loops: ``tail`` has them, ``redis`` the public face.
+"""How a node reads the stream of revocations, without sockets, threads or event loops.
 
-The node keeps the last entry it took in, and how many the stream had been given by then. Once a second, and whenever it had to connect
-anew, it looks at both at one moment (``scripts.LOOK``). While they agree, nothing was missed. Where they don't, the stream was
-trimmed beyond the node, lost, rolled back or replaced, and the node reads it again from its start. Revocations merge by maximum, so what
-it hears twice does no harm.
+::
 
-What a server has lost, its nodes have not: each remembers every revocation it heard, until it is over, 25 bytes each. After it has read a
-stream anew it puts back what it misses there, so that nodes which start later know it too. And it waits to hear what it sent itself, and
-sends again what two looks did not bring.
+        the first connection
+                 |
+                 v
+    +--------------------------+                                    +---------------------------+
+    | BEGINNING ANEW           |                                    | LOST                      |
+    |   _last is None          |<-----------------------------------|   _begin_anew             |
+    | The next look asks from  |                                    | What was heard so far     |
+    | the start of the stream. |                                    | goes to _lost.            |
+    +--------------------------+                                    +---------------------------+
+                 |                                                                ^
+                 v                          the last entry is gone, or            |
+    +--------------------------+            the number of entries differs         |
+    | CATCHING UP              |--------------------------------------------------+
+    |   catch_up, _read_on     |
+    | A look checks that it is |--+
+    | the same stream, and     |  | more may be there
+    | brings one batch.        |<-+
+    +--------------------------+
+                 | the end is reached
+                 v
+    +--------------------------+
+    | PUTTING BACK             |  Skipped where _lost is empty. Before each entry it sends, the
+    |   _put_back              |  node catches up once more, for others put back as well.
+    | What is in _lost, and    |
+    | not in the new stream.   |
+    +--------------------------+
+                 |
+                 v
+    +--------------------------+
+    | WAITING TO HEAR          |  expect --> _sent --> _overdue --> sent again, by _put_back
+    |   the end of catch_up    |
+    | Each look moves on what  |  Each arrow after the first takes a look that ends here. What is
+    | this node has published. |  heard leaves, from wherever it is.
+    +--------------------------+
+                 |
+                 v
+    +--------------------------+
+    | FOLLOWING                |  once a second, and after each new connection
+    |   follow                 |------------------------------------------------> CATCHING UP
+    | The server answers when  |
+    | there is news.           |
+    +--------------------------+
 
-Whatever lies in the stream was put there by somebody. An entry that is none of ours is counted and passed over.
+**Nothing is missed unseen.** The node keeps the last entry it took in, and how many entries the
+stream had been given by then. A look (``scripts.LOOK``) brings both as they are at one moment.
+While they agree, the node missed nothing. Where they don't, the stream was trimmed beyond the node,
+lost, rolled back or replaced, and the node reads it from its start. Revocations merge by maximum,
+so hearing one twice does no harm.
+
+**What a server has lost, its nodes still know.** Each node remembers every revocation that lives,
+``MESSAGE_BYTES`` each (``heard.py``). After it has read a lost stream anew, it puts back what that
+lacks, so that nodes which start later hear it too. A revocation that this node published may be
+lost before any node heard it. So the node waits to hear it, and sends again what two looks did not
+bring.
+
+An entry that was not made by this library is counted and passed over.
+
+``tail.py`` has the connections and the threads, ``feed.py`` the public face.
 """
 
 from __future__ import annotations
 
 import logging
 import random
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import InvalidArgument
 from ..revocation.message import MESSAGE_BYTES, pack, unpack, unpack_each
-from ..revocation.protocol import Revocation
+from ..revocation.protocol import Apply, Revocation
 from .client import Conversation, call
-from .scripts import APPEND, CLOCK_MARGIN, LOOK, milliseconds
+from .entry import REVOCATIONS_PER_ENTRY, Understood, decode_entry, encode_entry
+from .heard import HeardRevocations
+from .scripts import APPEND, LOOK
 
-__all__ = ["HeardRevocations", "StreamReader", "encode_entry"]
+__all__ = ["StreamReader"]
 
 logger = logging.getLogger("tokenwheel")
 
-Row = tuple[str, float, int | None]  # as a Revocation, without the time it takes to make one
-Apply = Callable[[Iterable[Row]], None]
-Taken = tuple[bytes, list[Row]]  # messages, and what they say
-
 READ_AT_ONCE = 1_000  # entries
-REVOCATIONS_PER_ENTRY = 250  # revocations in one entry
 LOOKED_EVERY = 1.0  # seconds
-_LONGEST_MESSAGE = (
-    2**20
-)  # bytes, 1 MiB: what `delete_all` publishes for 41,943 sessions of one subject
-_BEFORE_ALL = b"0-0"
+_BEFORE_ALL = b"0-0"  # an id below that of every entry
 
 
-def encode_entry(revocations: Sequence[Revocation], now: float) -> tuple[int, list[bytes]]:
-    """How long, in milliseconds, an entry of these revocations is kept, and the message of each.
+class _Look(NamedTuple):
+    """What ``scripts.LOOK`` answers: the stream at one moment, from the last entry on.
 
-    Raises:
-        InvalidArgument: a revocation that no list could take.
+    That entry itself is the first of those counted. Before any is taken in, the look begins with
+    the first entry that there is.
     """
-    messages = [pack(one) for one in revocations]
-    return milliseconds(max(one.expires_at for one in revocations) - now), messages
 
+    given: int
+    """How many entries the stream was ever given."""
+    brought: int
+    """How many entries this look brings, at most ``READ_AT_ONCE``."""
+    first: Any = None
+    last: Any = None
+    rest: Any = ()
+    """The messages of the new entries in one piece; or all entries, where they come apart."""
 
-class HeardRevocations:
-    """Every revocation that lives, by the minute in which it ends, so that forgetting what is over takes no search."""
-
-    def __init__(self) -> None:
-        self._minutes: defaultdict[int, bytearray] = defaultdict(bytearray)
-
-    def add(self, message: bytes, expires_at: float) -> None:
-        self._minutes[int(expires_at // 60)] += message
-
-    def forget(self, now: float) -> None:
-        """What is over for every node."""
-        over = (now - CLOCK_MARGIN) // 60
-        for minute in [minute for minute in list(self._minutes) if minute < over]:
-            del self._minutes[minute]
-
-    def __iter__(self) -> Iterator[bytes]:
-        for messages in list(self._minutes.values()):
-            for start in range(0, len(messages), MESSAGE_BYTES):
-                yield bytes(messages[start : start + MESSAGE_BYTES])
+    @property
+    def is_all(self) -> bool:
+        """True if this look reaches the end of the stream."""
+        return self.brought < READ_AT_ONCE
 
 
 class StreamReader:
-    """What a node knows of the stream.
+    """Hold what a node knows of the stream, and say how it learns more.
+
+    Args:
+        name: the name of the stream's key.
+        clock: returns Unix seconds.
+        timer: returns seconds that never run back.
 
     Attributes:
         fresh_at: up to when, by the timer, the node is sure to have missed nothing.
-        entries: how many it took in; ``skipped``: how many of these were none of ours.
-        lag: how many it had yet to take in when it last looked.
-        replays: how often it had to read the stream again from its start.
+        entries: how many entries the node took in.
+        skipped: how many of these were not made by this library.
+        lag: how many entries the node had yet to take in when it last looked.
+        replays: how often the node had to read the stream again from its start.
     """
 
     def __init__(self, name: str, clock: Callable[[], float], timer: Callable[[], float]) -> None:
@@ -91,22 +131,30 @@ class StreamReader:
         self._timer = timer
         self._apply: Apply
         self._heard = HeardRevocations()
-        self._lost: list[HeardRevocations] = []  # since the stream was lost, until it is put back
-        self._in_new: set[bytes] = (
-            set()
-        )  # meanwhile: what the new one holds, put back by others or not
-        self._sent: set[bytes] = set()  # since the last look, and not heard yet
-        self._overdue: set[bytes] = set()  # sent before it, and not heard yet
-        self._counted: int | None = None  # not known before all was read once
+        # What was heard of streams that were lost, until it is put back.
+        self._lost: list[HeardRevocations] = []
+        # Meanwhile: the messages that the new stream holds, whoever put them there.
+        self._in_new: set[bytes] = set()
+        # The messages that this node published since the last look and has not heard yet, and
+        # those that it published before.
+        self._sent: set[bytes] = set()
+        self._overdue: set[bytes] = set()
+        # How many entries the stream had been given when the last one was taken in. Not known
+        # before the end was reached for the first time.
+        self._counted: int | None = None
         self._last: Any = None
         self.fresh_at = -inf
         self.entries = self.skipped = self.lag = self.replays = 0
 
     def begin(self, apply: Apply) -> None:
+        """Keep ``apply``, to which all revocations are handed that the node hears."""
         self._apply = apply
 
     def expect(self, messages: Sequence[bytes]) -> None:
-        """Waits to hear what this node publishes, and puts it into the stream once more where a server lost it before any node heard it."""
+        """Wait to hear what this node publishes.
+
+        A server may lose it before any node hears it. It is then published once more.
+        """
         self._sent.update(messages)
 
     @property
@@ -115,91 +163,88 @@ class StreamReader:
         return _BEFORE_ALL if self._last is None else bytes(self._last[0])
 
     def catch_up(self) -> Conversation[None]:
-        """Takes in all there is beyond the last entry; all there is, where this is not the stream that was read so far."""
+        """Take in every entry after the last one, and put back what the stream lacks.
+
+        Where this is not the stream that was read so far, all of it is taken in.
+        """
         self._heard.forget(self._clock())
-        while not (yield from self._read_on()):
-            pass
+        yield from self._read_to_end()
         while self._lost:
-            lost = list(self._lost)
-            yield from self._put_back(
-                {message for memory in lost for message in memory} - self._in_new
-            )
-            del self._lost[
-                : len(lost)
-            ]  # All of it, unless the stream was lost once more meanwhile.
+            yield from self._put_back_lost()
         self._in_new.clear()
-        overdue = list(self._overdue)
-        yield from self._put_back(overdue)
-        self._overdue.difference_update(
-            overdue
-        )  # Only now: the connection may have broken before all were sent again.
-        self._overdue |= self._sent
-        self._sent = set()
+        yield from self._put_back_overdue()
 
     def follow(self, longest_wait: float) -> Conversation[None]:
-        """Takes in what comes, as it comes, for ever; each answer within ``longest_wait`` seconds."""
+        """Take in entries as they come, for ever.
+
+        Args:
+            longest_wait: seconds after which the server answers where there is no news.
+        """
         looked_at = self._timer()
         while True:
-            asked_at = self._timer()
-            wait = int(longest_wait * 1000)
-            answer = yield (
-                "XREAD",
-                "COUNT",
-                READ_AT_ONCE,
-                "BLOCK",
-                wait,
-                "STREAMS",
-                self._name,
-                self.last_id,
-            )
-            entries = answer[0][1] if answer else []
-            self._take(entries)
-            if len(entries) < READ_AT_ONCE:
-                self.fresh_at = asked_at if entries else asked_at + longest_wait
+            yield from self._wait_for_news(longest_wait)
             if self._timer() - looked_at >= LOOKED_EVERY:
                 yield from self.catch_up()
                 looked_at = self._timer()
 
-    def _read_on(self) -> Conversation[bool]:
-        """Reads some of what is beyond the last entry; whether that was all."""
+    def _wait_for_news(self, longest_wait: float) -> Conversation[None]:
         asked_at = self._timer()
-        last = self._last
-        given, count, *found = yield from self._look("packed")
-        is_all: bool = count < READ_AT_ONCE
-        if last is not None:
-            if not found or found[0] != last:
-                self._begin_anew()
-                return False
-            count -= 1
-            if self._counted is not None:
-                self.lag = max(given - self._counted, 0)
-                if is_all and self._counted + count != given:
-                    self._begin_anew()
-                    return False
+        wait = int(longest_wait * 1000)  # milliseconds
+        limits = ("COUNT", READ_AT_ONCE, "BLOCK", wait)
+        answer = yield "XREAD", *limits, "STREAMS", self._name, self.last_id
+        entries = answer[0][1] if answer else []
+        self._take_apart(entries)
+        if len(entries) < READ_AT_ONCE:
+            self.fresh_at = asked_at if entries else asked_at + longest_wait
+
+    def _read_to_end(self) -> Conversation[None]:
+        while not (yield from self._read_on()):
+            pass
+
+    def _read_on(self) -> Conversation[bool]:
+        """Read one batch after the last entry. Return True once the stream's end is reached."""
+        asked_at = self._timer()
+        begins = self._last is None
+        look = yield from self._look("packed")
+        if not self._is_same_stream(look):
+            self._begin_anew()
+            return False
+        count = look.brought if begins else look.brought - 1
         if count:
             try:
-                taken = [(found[2], unpack_each(found[2]))]
-            except (
-                InvalidArgument
-            ):  # Which of them it is has to be looked up, and what there is now is taken instead.
-                given, _, *found = yield from self._look("apart")
-                self._take(found[2][0 if last is None else 1 :])
+                understood = Understood(look.rest, unpack_each(look.rest))
+            except InvalidArgument:
+                yield from self._read_apart()
                 return False
-            self._take_in(taken, found[1], count)
-        if is_all:
-            self._counted, self.lag, self.fresh_at = given, 0, asked_at
-        return is_all
+            self._take_in([understood], look.last, count)
+        if look.is_all:
+            self._counted, self.lag, self.fresh_at = look.given, 0, asked_at
+        return look.is_all
 
-    def _look(self, form: str) -> Conversation[Any]:
-        return (
-            yield from call(
-                LOOK,
-                (self._name,),
-                b"-" if self._last is None else self._last[0],
-                READ_AT_ONCE,
-                form,
-            )
-        )
+    def _read_apart(self) -> Conversation[None]:
+        """Read one batch entry by entry, to find out which one is none of ours.
+
+        What there is now is taken, be it more than there was when the batch came in one piece.
+        """
+        begins = self._last is None
+        look = yield from self._look("apart")
+        self._take_apart(look.rest if begins else look.rest[1:])
+
+    def _look(self, form: str) -> Conversation[_Look]:
+        start = b"-" if self._last is None else self._last[0]
+        answer = yield from call(LOOK, (self._name,), start, READ_AT_ONCE, form)
+        return _Look(*answer)
+
+    def _is_same_stream(self, look: _Look) -> bool:
+        """Return True if this is the stream that was read so far, and nothing of it was missed."""
+        if self._last is None:
+            return True
+        if look.first != self._last:
+            return False
+        if self._counted is None:
+            return True
+        self.lag = max(look.given - self._counted, 0)
+        return not look.is_all or self._counted + look.brought - 1 == look.given
 
     def _begin_anew(self) -> None:
         self._lost.append(self._heard)
@@ -208,52 +253,78 @@ class StreamReader:
         self._counted, self._last = None, None
         self.replays += 1
 
+    def _put_back_lost(self) -> Conversation[None]:
+        lost = list(self._lost)
+        known = {message for heard in lost for message in heard}
+        yield from self._put_back(known - self._in_new)
+        # The stream may have been lost once more meanwhile. Then what was heard of it stays.
+        del self._lost[: len(lost)]
+
+    def _put_back_overdue(self) -> Conversation[None]:
+        overdue = list(self._overdue)
+        yield from self._put_back(overdue)
+        # Only now: the connection may have broken before all were sent again.
+        self._overdue.difference_update(overdue)
+        self._overdue |= self._sent
+        self._sent = set()
+
     def _put_back(self, unheard: Iterable[bytes]) -> Conversation[None]:
-        """In no particular order, so that nodes which do it at once soon find that others were faster."""
+        """Publish those of the messages that live, but for those that others put back meanwhile."""
         now = self._clock()
-        missing = [one for one in map(unpack, unheard) if one.expires_at > now]
+        missing = [revocation for revocation in map(unpack, unheard) if revocation.expires_at > now]
         if not missing:
             return
         logger.warning(
             "the stream lacks %d revocations that this process knows of; they are put back",
             len(missing),
         )
+        # Each node takes an order of its own, so nodes which do it at once soon find that others
+        # were faster.
         random.shuffle(missing)
         for start in range(0, len(missing), REVOCATIONS_PER_ENTRY):
-            while not (yield from self._read_on()):
-                pass
+            yield from self._read_to_end()
             chunk = [
-                one
-                for one in missing[start : start + REVOCATIONS_PER_ENTRY]
-                if pack(one) not in self._in_new
+                revocation
+                for revocation in missing[start : start + REVOCATIONS_PER_ENTRY]
+                if pack(revocation) not in self._in_new
             ]
             if chunk:
-                lasting, messages = encode_entry(chunk, now)
-                self.expect(messages)
-                yield from call(APPEND, (self._name,), lasting, b"".join(messages))
+                yield from self._publish(chunk, now)
 
-    def _take(self, entries: Sequence[Any]) -> None:
-        """Hands over what the entries say, but for those that are none of ours."""
+    def _publish(self, revocations: Sequence[Revocation], now: float) -> Conversation[None]:
+        lasting, messages = encode_entry(revocations, now)
+        self.expect(messages)
+        yield from call(APPEND, (self._name,), lasting, b"".join(messages))
+
+    def _take_apart(self, entries: Sequence[Any]) -> None:
+        """Take in what each entry says, and pass over those that are none of ours."""
         if not entries:
             return
-        taken = []
+        understood = []
         skipped = 0
         for _, fields in entries:
             try:
-                taken.append(_understand(fields))
+                understood.append(decode_entry(fields))
             except InvalidArgument:
                 skipped += 1
-        self._take_in(taken, entries[-1], len(entries))
+        self._take_in(understood, entries[-1], len(entries))
         if skipped and not self.skipped:
             logger.warning(
-                "the stream of revocations holds entries that are none; they are passed over, and this is said once"
+                "the stream of revocations holds entries that are none; "
+                "they are passed over, and this is said once"
             )
         self.skipped += skipped
 
-    def _take_in(self, taken: Sequence[Taken], last: Any, count: int) -> None:
-        """Hands over, and only then counts as read: the list may have no room."""
-        self._apply(one for _, revocations in taken for one in revocations)
-        for messages, revocations in taken:
+    def _take_in(self, understood: Sequence[Understood], last: Any, count: int) -> None:
+        """Hand revocations to ``apply``, and only then count them as read: the list may be full.
+
+        Args:
+            understood: what the entries say.
+            last: the last of the entries.
+            count: how many entries there are, those that are none of ours included.
+        """
+        self._apply(row for entry in understood for row in entry.revocations)
+        for messages, revocations in understood:
             for place, (_, expires_at, _) in enumerate(revocations):
                 message = messages[place * MESSAGE_BYTES : (place + 1) * MESSAGE_BYTES]
                 self._heard.add(message, expires_at)
@@ -265,14 +336,3 @@ class StreamReader:
         if self._counted is not None:
             self._counted += count
         self.entries += count
-
-
-def _understand(fields: Any) -> Taken:
-    if (
-        not isinstance(fields, list)
-        or len(fields) != 4
-        or (fields[0], fields[2]) != (b"r", b"e")
-        or len(fields[1]) > _LONGEST_MESSAGE
-    ):
-        raise InvalidArgument("an entry of the stream has the fields r and e")
-    return fields[1], unpack_each(fields[1])

@@ -1,8 +1,8 @@
-"""Who keeps reading the stream: a thread beside blocking code, a task on an event loop. What is read, and what is made of it, is
-``stream``'s.
+"""Who keeps reading the stream: a thread beside blocking code, a task on an event loop.
 
-Each has a connection of its own. Where that breaks, or an answer is late, it connects anew, later each time, and goes on after the last
-entry.
+Each has a connection of its own. Where that breaks, or an answer is late, the tail connects anew
+and goes on after the last entry; it waits longer before each attempt that follows a failed one.
+What is read, and what is made of it, is in ``stream_reader.py``.
 """
 
 from __future__ import annotations
@@ -19,33 +19,37 @@ from .stream_reader import StreamReader
 
 __all__ = ["Reading", "TaskTail", "ThreadTail", "read_once"]
 
-_FIRST_PAUSE = 0.05  # seconds before the second try
-_LONGEST_PAUSE = 1.0
+_FIRST_PAUSE = 0.05  # seconds before the second attempt
+_LONGEST_PAUSE = 1.0  # seconds
 
 
 class _Stopped(Exception):
-    """The tail was told to stop between two commands."""
+    """Say that the tail was asked to stop between two commands."""
 
 
 class Reading(NamedTuple):
-    """What is read, from where, and how patiently."""
+    """What a tail reads, from where, and how patiently."""
 
     client: RedisClient
     name: str
+    """The name of the stream's key."""
     reader: StreamReader
     longest_wait: float
     """Seconds for which the server is asked to hold an answer back."""
     patience: float
     """Seconds within which an answer must come."""
     report: Callable[[Exception | None], None]
-    """Called with each error that breaks a connection, and with None after each time that all was taken in."""
+    """Called with each error that breaks a connection.
+
+    Called with None after each new connection, once the end of the stream is reached.
+    """
 
 
 def read_once(reading: Reading) -> None:
-    """Takes in all there is, on a connection that is open for that long.
+    """Take in all that the stream holds, on a connection that is closed again then.
 
     Raises:
-        the client's errors.
+        Exception: the client's errors.
     """
     connection = DedicatedConnection(reading.client, reading.name, reading.patience)
     try:
@@ -56,14 +60,16 @@ def read_once(reading: Reading) -> None:
 
 
 class ThreadTail:
-    """Reads on in a thread until it is stopped."""
+    """Keep reading the stream, in a thread, until :meth:`stop`.
+
+    Args:
+        reading: what to read.
+    """
 
     def __init__(self, reading: Reading) -> None:
-        self._reader, self._longest_wait, self._report = (
-            reading.reader,
-            reading.longest_wait,
-            reading.report,
-        )
+        self._reader = reading.reader
+        self._longest_wait = reading.longest_wait
+        self._report = reading.report
         self._connection = DedicatedConnection(reading.client, reading.name, reading.patience)
         self._stopping = threading.Event()
         self._tried = threading.Event()
@@ -73,19 +79,22 @@ class ThreadTail:
 
     @property
     def is_ready(self) -> bool:
-        """Whether it has begun, be it that it cannot connect: what was known before counts then, for as long as the feed lets it."""
+        """True after the first connection attempt, even a failed one.
+
+        After a failed one lookups rely on what was known before, as long as the feed lets them.
+        """
         return self._tried.is_set()
 
     def start(self) -> None:
-        """Returns when all there is was taken in, or the first try has failed."""
+        """Start the thread. Return once it has read the stream to its end, or has failed to."""
         self._thread.start()
         self._tried.wait()
 
     def stop(self) -> None:
+        """End the thread and its connection. Return once it has ended."""
         self._stopping.set()
-        with suppress(
-            Exception
-        ):  # The thread may be in the midst of connecting; then it ends by itself.
+        # The thread may be in the midst of connecting. Then it ends by itself.
+        with suppress(Exception):
             self._connection.close()
         self._thread.join()
 
@@ -116,15 +125,20 @@ class ThreadTail:
 
 
 class TaskTail:
-    """The same in a task of the event loop that runs when it is made. ``caught_up`` tells when it has taken in all there was, or why it
-    can't."""
+    """Keep reading the stream, in a task of the running event loop, until :meth:`stop`.
+
+    Args:
+        reading: what to read.
+
+    Attributes:
+        caught_up: done once the stream was read to its end for the first time. Where that failed
+            at the first attempt, it holds the error, and the task is over.
+    """
 
     def __init__(self, reading: Reading) -> None:
-        self._reader, self._longest_wait, self._report = (
-            reading.reader,
-            reading.longest_wait,
-            reading.report,
-        )
+        self._reader = reading.reader
+        self._longest_wait = reading.longest_wait
+        self._report = reading.report
         self._connection = AsyncDedicatedConnection(reading.client, reading.name, reading.patience)
         self._is_stopping = False
         self.caught_up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -133,15 +147,16 @@ class TaskTail:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing reads on: it could not begin, or its loop has ended."""
+        """True where nothing reads on: the task could not begin, or its event loop has ended."""
         return self._task.done() or self._task.get_loop().is_closed()
 
     @property
     def is_ready(self) -> bool:
-        """Whether all there was has been taken in, and it reads on."""
+        """True once the stream was read to its end, as long as the task reads on."""
         return self.caught_up.done() and not self.is_over
 
     async def stop(self) -> None:
+        """End the task and its connection. Return once it has ended."""
         if not self.is_over:
             self._is_stopping = True
             self._task.cancel()
@@ -176,13 +191,17 @@ class TaskTail:
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _send(self, command: Command) -> object:
-        # Before Python 3.12 `wait_for`, which client libraries use, can swallow that the task was cancelled (python/cpython#86296).
+        # Before Python 3.12 `wait_for`, which client libraries use, can swallow that the task was
+        # cancelled (python/cpython#86296).
         if self._is_stopping or self._task.cancelling():
             raise _Stopped
         return await self._connection.send(command)
 
 
 def _look_at_error(caught_up: asyncio.Future[None]) -> None:
-    """For where nobody waits for it: whoever comes later begins anew, and sees for itself."""
+    """Mark an error as seen, so that asyncio does not complain where nobody waits for it.
+
+    Whoever comes later begins anew, and sees for itself.
+    """
     if not caught_up.cancelled():
         caught_up.exception()

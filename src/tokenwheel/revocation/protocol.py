@@ -14,13 +14,20 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 __all__ = [
+    "Apply",
     "AwaitableFeed",
     "DoorbellFeed",
     "ReplayingFeed",
     "Revocation",
     "RevocationFeed",
+    "Row",
     "WaitingFeed",
 ]
+
+Row = tuple[str, float, int | None]
+"""The fields of a :class:`Revocation`, without the time that it takes to make one."""
+Apply = Callable[[Iterable[Row]], None]
+"""Takes in any number of revocations at a time; what a feed hands them to."""
 
 
 class Revocation(NamedTuple):
@@ -44,7 +51,7 @@ class RevocationFeed(Protocol):
     :class:`AwaitableFeed` and :class:`ReplayingFeed` say which.
     """
 
-    def start(self, apply: Callable[[Iterable[tuple[str, float, int | None]]], None]) -> None:
+    def start(self, apply: Apply) -> None:
         """Hand every revocation that still lives to ``apply``, and keep ``apply`` for those to come.
 
         All that lives has been handed over when this returns. It is called once. ``apply`` takes any number of

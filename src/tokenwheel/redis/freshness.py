@@ -1,0 +1,146 @@
+"""How fresh a node's knowledge of the stream is, and whether lookups may rely on it.
+
+A node that is cut off from the server hears of no revocation. It then goes on with what it knows,
+or refuses every token, as the user chose. Nothing here connects or reads: ``tail.py`` reports what
+becomes of the connection, and ``stream_reader.py`` up to when nothing was missed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ..errors import StorageUnavailable
+from .stream_reader import StreamReader
+
+__all__ = ["FeedStats", "Freshness"]
+
+logger = logging.getLogger("tokenwheel")
+
+
+class FeedStats(NamedTuple):
+    """How far a node has read the stream."""
+
+    lag: int
+    """Entries that the node had yet to take in when it last looked at the stream.
+
+    While it is connected, that is at most a second ago.
+    """
+    staleness: float
+    """Seconds since the node was last sure to have missed nothing.
+
+    Infinite before it has taken in everything for the first time.
+    """
+    reconnects: int
+    """How often the node had to connect anew."""
+    entries: int
+    """How many entries the node has taken in; one that it heard twice counts twice."""
+    skipped: int
+    """How many of these entries were not made by this library."""
+    replays: int
+    """How often the node had to read the stream again from its start.
+
+    It has to where the stream was trimmed beyond it, lost or replaced.
+    """
+    last_id: str
+    """The id of the last entry that the node took in."""
+
+
+class Freshness:
+    """Measure how long ago a node was sure to have missed nothing, and judge lookups by it.
+
+    Args:
+        reader: what the node knows of the stream.
+        timer: returns seconds that never run back; the one that the reader uses.
+        max_staleness: seconds after which the node counts as stale.
+        refuses: True to refuse lookups of a stale node, False to let them go by what is known.
+    """
+
+    def __init__(
+        self,
+        reader: StreamReader,
+        timer: Callable[[], float],
+        max_staleness: float,
+        *,
+        refuses: bool,
+    ) -> None:
+        self._reader = reader
+        self._timer = timer
+        self._max_staleness = max_staleness
+        self._refuses = refuses
+        self._was_connected = False
+        self._has_complained = False
+        self._reconnects = 0
+        self._doorbell = memoryview(bytearray(8))
+        self._number = self._doorbell.cast("Q")
+
+    @property
+    def doorbell(self) -> memoryview | None:
+        """Eight bytes that change when the node is cut off, and when it is back.
+
+        None where the node may have to refuse soon: each lookup then has to ask.
+        """
+        may_refuse_soon = self._refuses and self._staleness() >= self._max_staleness / 2
+        return None if may_refuse_soon else self._doorbell
+
+    def check(self) -> None:
+        """Refuse a lookup of a stale node, where the user chose that.
+
+        Raises:
+            StorageUnavailable: the node was cut off for longer than ``max_staleness``.
+        """
+        if self._refuses and self._staleness() > self._max_staleness:
+            raise StorageUnavailable(
+                f"no revocations were heard for more than the {self._max_staleness:g} seconds of "
+                "max_staleness, so every access token is refused until the feed is back"
+            )
+
+    def report(self, error: Exception | None) -> None:
+        """Take note of what has become of the connection, and ring the doorbell.
+
+        A lookup has to know, since it may have to be refused.
+
+        Args:
+            error: what broke the connection; None where all that the stream holds was taken in.
+        """
+        if error is None:
+            self._reconnects += self._was_connected
+            if self._has_complained:
+                logger.warning("the feed of revocations is connected again")
+            self._was_connected, self._has_complained = True, False
+        else:
+            if not self._has_complained:
+                logger.warning(
+                    "the feed of revocations is cut off (%s), and tries to connect anew",
+                    type(error).__name__,
+                )
+            self._has_complained = True
+        self._ring()
+
+    def stop(self) -> None:
+        """Take note that nobody reads the stream now, and ring the doorbell.
+
+        The next connection is a first one, and counts as no reconnect.
+        """
+        self._was_connected = False
+        self._ring()
+
+    def stats(self) -> FeedStats:
+        """Return how far the node has read the stream."""
+        reader = self._reader
+        return FeedStats(
+            lag=reader.lag,
+            staleness=self._staleness(),
+            reconnects=self._reconnects,
+            entries=reader.entries,
+            skipped=reader.skipped,
+            replays=reader.replays,
+            last_id=reader.last_id.decode(),
+        )
+
+    def _staleness(self) -> float:
+        return max(self._timer() - self._reader.fresh_at, 0)
+
+    def _ring(self) -> None:
+        self._number[0] = (self._number[0] + 1) % 2**64
