@@ -1,4 +1,7 @@
-"""What is in the file: its tables, how an older file becomes a newer one, and whether a file is one of ours at all."""
+"""What is in the file: its tables, and the steps from an older version of them to a newer one.
+
+A file that is not of this library is told by its application id, and left as it is.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ __all__ = ["VERSION", "check_schema", "migrate", "rolled_back"]
 
 APPLICATION_ID = 0x746F6B77  # "tokw", at byte 68 of the file
 
-# Each brings the file from the version before it to its own; version 0 is an empty file. A released one is never changed.
+# Each brings the file from the version before it to its own. Version 0 is an empty file. A released
+# migration is never changed.
 _MIGRATIONS = (
     """
     CREATE TABLE sessions (
@@ -45,7 +49,7 @@ VERSION = len(_MIGRATIONS)
 
 
 def check_schema(connection: sqlite3.Connection) -> int:
-    """The version of the file. Only reads.
+    """Return the version of the file. Nothing is written.
 
     Raises:
         ConfigurationError: the file is another application's, or of a later version.
@@ -59,13 +63,18 @@ def check_schema(connection: sqlite3.Connection) -> int:
         )
     if version > VERSION:
         raise ConfigurationError(
-            f"the database file is of version {version}, and this tokenwheel knows none above {VERSION}"
+            f"the database file is of version {version}, "
+            f"and this tokenwheel knows none above {VERSION}"
         )
     return int(version)
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Brings an older file up to date, all of it or nothing."""
+    """Bring an older file up to date, all of it or nothing.
+
+    Raises:
+        ConfigurationError: the file is another application's, or of a later version.
+    """
     if check_schema(connection) == VERSION:
         return
     connection.execute("BEGIN IMMEDIATE")
@@ -83,7 +92,12 @@ def migrate(connection: sqlite3.Connection) -> None:
 
 
 def rolled_back(connection: sqlite3.Connection) -> bool:
-    """SQLite has done it itself after some errors, and cannot after others; then closing the connection does, and the answer is False."""
+    """Undo the transaction of a connection, where SQLite has not done so itself.
+
+    Returns:
+        True where the connection can go on. False where SQLite could not undo the transaction: then
+        the connection was closed, which undoes it.
+    """
     try:
         if connection.in_transaction:
             connection.execute("ROLLBACK")

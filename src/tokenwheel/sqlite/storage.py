@@ -1,7 +1,8 @@
 """Sessions in a SQLite file: for the processes of one machine, and for after a restart.
 
-Only records and statements belong here; the file, its schema and its transactions are ``database.py``'s. A session that is over is
-removed by those that come and change: a few rows with each write, more than one write can add, so that the file stops growing.
+Only records and statements belong here. The file and its transactions are in ``database.py``, its
+tables in ``schema.py``. Sessions that are over are removed beside each write: more of them than a
+write can add, so the file stops growing.
 """
 
 from __future__ import annotations
@@ -20,38 +21,61 @@ from .database import Database, Synchronous
 __all__ = ["SqliteStorage"]
 
 _REMOVED_AT_ONCE = 4  # sessions that are over, beside each write
+_NEVER_CHANGED = {"id", "subject", "created_at", "expires_at", "context"}
+
+_TYPE_OF: dict[str, type | tuple[type, ...]] = {
+    "version": int,
+    "id": str,
+    "subject": str,
+    "created_at": float,
+    "expires_at": int,
+    "ends_at": int,
+    "last_used_at": float,
+    "generation": int,
+    "access_expires_at": int,
+    "family_hash": bytes,
+    "secret_hash": bytes,
+    "previous_hash": (bytes, NoneType),
+    "salt": (bytes, NoneType),
+    "rotated_at": (float, NoneType),
+    "context": (bytes, NoneType),
+}
+"""What each column of a session holds."""
 _COLUMNS = SessionRecord._fields
-_BYTES_OR_NONE = (bytes, NoneType)
-_TYPES: tuple[Any, ...] = (
-    *(int, str, str, float, int, int, float, int, int, bytes, bytes),
-    *(_BYTES_OR_NONE, _BYTES_OR_NONE, (float, NoneType), _BYTES_OR_NONE),
-)
-_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM sessions"
-_INSERT = f"INSERT INTO sessions ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
-_CHANGING = [
-    name
-    for name in _COLUMNS
-    if name not in ("id", "subject", "created_at", "expires_at", "context")
-]
-_UPDATE = f"UPDATE sessions SET {', '.join(f'{name} = ?' for name in _CHANGING)} WHERE id = ? AND version = ?"
+_TYPES = tuple(_TYPE_OF[name] for name in _COLUMNS)
+_CHANGING = [name for name in _COLUMNS if name not in _NEVER_CHANGED]
+
+_NAMES = ", ".join(_COLUMNS)
+_ASSIGNMENTS = ", ".join(f"{name} = ?" for name in _CHANGING)
+_SELECT = f"SELECT {_NAMES} FROM sessions"
+_INSERT = f"INSERT INTO sessions ({_NAMES}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+_UPDATE = f"UPDATE sessions SET {_ASSIGNMENTS} WHERE id = ? AND version = ?"
+_DELETE = "DELETE FROM sessions WHERE id = ? AND version = ?"
+_COUNT_OF_SUBJECT = "SELECT count(*) FROM sessions WHERE subject = ? AND ends_at > ?"
+_COUNT = "SELECT count(*) FROM sessions WHERE ends_at > ?"
 
 
 class SqliteStorage:
-    """Keeps sessions in a file. Several processes of one machine may use it at once; of secrets it holds SHA-256 hashes only.
+    """Keep sessions in a file, for the processes of one machine.
+
+    Several processes may use the file at once. Of secrets it holds SHA-256 hashes only.
 
     Args:
-        path: the file; made, readable by its owner alone, where there is none. A ``SqliteFeed`` may use the same one.
+        path: the file. Where there is none it is made, readable by its owner alone. A
+            ``SqliteFeed`` may use the same one.
         timeout: seconds to wait for another process's write.
-        synchronous: ``"FULL"``: what was answered survives a loss of power. ``"NORMAL"``, several times as fast: it survives the end of any
-            process, and a loss of power takes the last moments with it.
+        synchronous: ``"FULL"``: what was answered survives a loss of power. ``"NORMAL"`` is several
+            times as fast: it survives the end of any process, but a loss of power takes the last
+            moments with it.
 
     Raises:
-        ConfigurationError: an option makes no sense, or the file is not one of this library, or is one of a later version.
+        ConfigurationError: an option makes no sense, or the file is not one of this library, or is
+            one of a later version.
         StorageUnavailable: the file cannot be opened.
     """
 
     waits = True
-    """For the disk and for other processes: an async manager calls it from a worker thread."""
+    """Calls wait for the disk and for other processes, so an async manager needs worker threads."""
 
     def __init__(
         self,
@@ -66,14 +90,17 @@ class SqliteStorage:
         return f"<SqliteStorage {os.fspath(self._database.path)!r}>"
 
     def insert(self, record: SessionRecord, limit: int | None, now: float) -> bool:
+        """Add a session, unless its subject has ``limit`` live ones. Return True if it was added.
+
+        Raises:
+            StorageUnavailable: the file cannot be written, or holds a session with this id.
+        """
+
         def work(connection: sqlite3.Connection) -> bool:
             _remove_what_is_over(connection, now)
             if limit is not None:
-                counted = connection.execute(
-                    "SELECT count(*) FROM sessions WHERE subject = ? AND ends_at > ?",
-                    (record.subject, now),
-                )
-                if counted.fetchone()[0] >= limit:
+                live = connection.execute(_COUNT_OF_SUBJECT, (record.subject, now)).fetchone()[0]
+                if live >= limit:
                     return False
             connection.execute(_INSERT, (*record[:-1], pack_context(record.context) or None))
             return True
@@ -81,61 +108,82 @@ class SqliteStorage:
         return self._database.write(work)
 
     def read(self, session_id: str, now: float) -> SessionRecord | None:
-        row = self._database.read(
-            lambda connection: connection.execute(
-                f"{_SELECT} WHERE id = ?", (session_id,)
-            ).fetchone()
-        )
+        """Return the record of a session, or None where there is none.
+
+        Raises:
+            StorageUnavailable: the file cannot be read, or is damaged.
+        """
+
+        def work(connection: sqlite3.Connection) -> Any:
+            return connection.execute(f"{_SELECT} WHERE id = ?", (session_id,)).fetchone()
+
+        row = self._database.read(work)
         return None if row is None else _unpack(row)
 
     def read_all(self, subject: str, now: float) -> Sequence[SessionRecord]:
-        rows = self._database.read(
-            lambda connection: connection.execute(
-                f"{_SELECT} WHERE subject = ? AND ends_at > ?", (subject, now)
-            ).fetchall()
-        )
-        return [_unpack(row) for row in rows]
+        """Return the records of a subject's live sessions, in any order.
+
+        Raises:
+            StorageUnavailable: the file cannot be read, or is damaged.
+        """
+
+        def work(connection: sqlite3.Connection) -> list[Any]:
+            live = f"{_SELECT} WHERE subject = ? AND ends_at > ?"
+            return connection.execute(live, (subject, now)).fetchall()
+
+        return [_unpack(row) for row in self._database.read(work)]
 
     def replace(self, record: SessionRecord, now: float) -> bool:
+        """Write a new state of a session, where the stored version is ``record.version - 1``.
+
+        Return True where it was written.
+
+        Raises:
+            StorageUnavailable: the file cannot be written.
+        """
+
         def work(connection: sqlite3.Connection) -> bool:
             _remove_what_is_over(connection, now)
-            changed = connection.execute(
-                _UPDATE,
-                (*(getattr(record, name) for name in _CHANGING), record.id, record.version - 1),
-            )
-            return changed.rowcount == 1
+            changed = [getattr(record, name) for name in _CHANGING]
+            cursor = connection.execute(_UPDATE, (*changed, record.id, record.version - 1))
+            return cursor.rowcount == 1
 
         return self._database.write(work)
 
     def delete(self, records: Sequence[SessionRecord], now: float) -> Sequence[str]:
+        """Delete each session whose stored version is that of its record. Return the deleted ids.
+
+        Raises:
+            StorageUnavailable: the file cannot be written; nothing was deleted.
+        """
+
         def work(connection: sqlite3.Connection) -> list[str]:
             _remove_what_is_over(connection, now)
             return [
                 record.id
                 for record in records
-                if connection.execute(
-                    "DELETE FROM sessions WHERE id = ? AND version = ?", (record.id, record.version)
-                ).rowcount
-                == 1
+                if connection.execute(_DELETE, (record.id, record.version)).rowcount == 1
             ]
 
         return self._database.write(work)
 
     def count(self, now: float) -> int:
-        """How many sessions live.
+        """Return the number of live sessions.
 
         Raises:
             StorageUnavailable: the file cannot be read.
         """
-        counted = "SELECT count(*) FROM sessions WHERE ends_at > ?"
-        return int(
-            self._database.read(
-                lambda connection: connection.execute(counted, (now,)).fetchone()[0]
-            )
-        )
+
+        def work(connection: sqlite3.Connection) -> int:
+            return int(connection.execute(_COUNT, (now,)).fetchone()[0])
+
+        return self._database.read(work)
 
     def close(self) -> None:
-        """Lets go of the file. Can be called again; any other call then raises :class:`~tokenwheel.errors.StorageUnavailable`."""
+        """Let go of the file. Can be called again.
+
+        Any other call then raises :class:`~tokenwheel.errors.StorageUnavailable`.
+        """
         self._database.close()
 
 
