@@ -1,7 +1,8 @@
-"""Sessions and revocations in a SQLite file, for the processes of one machine and for after a restart.
+"""Sessions and revocations in a SQLite file, for the processes of one machine.
 
-``database`` says how processes share the file, ``schema`` what is in it. ``storage`` keeps sessions. ``feed`` tells of
-revocations, and rings the ``doorbell`` when there are new ones.
+They are still there after a restart. ``database`` says how processes share the file, ``new_file``
+how it is made, ``schema`` what is in it. ``storage`` keeps sessions. ``feed`` tells of revocations,
+and rings the ``doorbell`` when there are new ones.
 """
 
 from .feed import SqliteFeed
