@@ -221,17 +221,17 @@ LOOK = Script.of(
     """
 local stream, from, count, form = KEYS[1], unpack(ARGV)
 if redis.call('EXISTS', stream) == 0 then return {0, 0} end
-local info, given = redis.call('XINFO', 'STREAM', stream), nil
+local info, added = redis.call('XINFO', 'STREAM', stream), nil
 for place = 1, #info, 2 do
-  if info[place] == 'entries-added' then given = info[place + 1] end
+  if info[place] == 'entries-added' then added = info[place + 1] end
 end
-if not given then
+if not added then
   return redis.error_reply('ERR a server of Redis 7 or later, or Valkey, is needed')
 end
 local entries, messages = redis.call('XRANGE', stream, from, '+', 'COUNT', count), {}
-if #entries == 0 then return {given, 0} end
+if #entries == 0 then return {added, 0} end
 local first, last = entries[1], entries[#entries]
-if form == 'apart' then return {given, #entries, first, last, entries} end
+if form == 'apart' then return {added, #entries, first, last, entries} end
 local function message_of(fields)
   local is_ours = #fields == 4 and fields[1] == 'r' and fields[3] == 'e'
   return is_ours and fields[2] or 'none of ours'
@@ -239,7 +239,7 @@ end
 for place = from == '-' and 1 or 2, #entries do
   messages[#messages + 1] = message_of(entries[place][2])
 end
-return {given, #entries, first, last, table.concat(messages)}
+return {added, #entries, first, last, table.concat(messages)}
 """
 )
 """Look at the stream as it is at one moment, from the entry with an id on.

@@ -49,7 +49,7 @@
 stream had been given by then. A look (``scripts.LOOK``) brings both as they are at one moment.
 While they agree, the node missed nothing. Where they don't, the stream was trimmed beyond the node,
 lost, rolled back or replaced, and the node reads it from its start. Revocations merge by maximum,
-so hearing one twice does no harm.
+so hearing a revocation twice does no harm.
 
 **What a server has lost, its nodes still know.** Each node remembers every revocation that lives,
 ``MESSAGE_BYTES`` each (``heard.py``). After it has read a lost stream anew, it puts back what that
@@ -94,7 +94,7 @@ class _Look(NamedTuple):
     the first entry that there is.
     """
 
-    given: int
+    added: int
     """How many entries the stream was ever given."""
     brought: int
     """How many entries this look brings, at most ``READ_AT_ONCE``."""
@@ -218,7 +218,7 @@ class StreamReader:
                 return False
             self._take_in([understood], look.last, count)
         if look.is_all:
-            self._counted, self.lag, self.fresh_at = look.given, 0, asked_at
+            self._counted, self.lag, self.fresh_at = look.added, 0, asked_at
         return look.is_all
 
     def _read_apart(self) -> Conversation[None]:
@@ -243,8 +243,8 @@ class StreamReader:
             return False
         if self._counted is None:
             return True
-        self.lag = max(look.given - self._counted, 0)
-        return not look.is_all or self._counted + look.brought - 1 == look.given
+        self.lag = max(look.added - self._counted, 0)
+        return not look.is_all or self._counted + look.brought - 1 == look.added
 
     def _begin_anew(self) -> None:
         self._lost.append(self._heard)
