@@ -1,8 +1,12 @@
-"""A number in a small file that the processes of one machine have mapped: while it stays the same, nothing has happened.
+"""A number in a small file that the processes of one machine have mapped into their memory.
 
-The number is never news itself, and never trusted: who finds it changed looks where the news is kept. Each ring is a number that was never
-there before, so that one which comes late cannot put back what somebody has heard already, and so hide the ring between. A file that
-is missing, cut short or another's is replaced. Nothing here knows a revocation or a database.
+While the number stays the same, nothing has happened. It is never news itself, and never trusted:
+whoever finds it changed looks where the news is kept. Each ring writes a number that was never
+there before. So a ring that comes late cannot put back a number which a process has already heard,
+and so hide the ring between.
+
+A file that is missing, cut short or not a doorbell is replaced. Nothing here knows a revocation or
+a database.
 """
 
 from __future__ import annotations
@@ -18,55 +22,69 @@ from pathlib import Path
 
 __all__ = ["Doorbell"]
 
-_FORMAT = struct.Struct(
-    "=8sdQ"
-)  # header, when it was put in its place, number; in the machine's own order
+# Header, when the file was put in its place, number; in the machine's own byte order.
+_FORMAT = struct.Struct("=8sdQ")
 _HEADER = b"tokwbel1"
 _BYTES = _FORMAT.size
-_SINCE = 8  # where the time begins
-_NUMBER = 16  # and the number
+_SINCE_AT = 8  # where the time begins
+_NUMBER_AT = 16  # where the number begins
 
 
 class Doorbell:
-    """The number, as this process has it mapped; shared with the children it forks.
+    """Hold the number as this process has it mapped. Children that it forks share the mapping.
 
     Attributes:
-        number: a view of the eight bytes; None where files cannot be mapped, so that one can ring but not hear.
+        number: a view of the eight bytes. None where files cannot be mapped; this process can then
+            ring but not hear.
         refusal: the error that the mapping met, or None.
-        in_place_since: when it took the place of another, by this machine's monotonic clock; minus infinity for the first of all.
+        in_place_since: when the file took the place of another, in seconds of this machine's
+            monotonic clock; minus infinity for the first file of all.
     """
 
     def __init__(self, path: Path) -> None:
-        """Opens a file that is there.
+        """Open a file that is there.
 
         Raises:
-            OSError, ValueError: there is none that can be opened, or it is no doorbell.
+            OSError: there is no file, or it cannot be opened.
+            ValueError: the file is no doorbell.
         """
         self._path = path
         self.number: memoryview | None = None
         self.refusal: Exception | None = None
         with path.open("r+b") as file:
-            found = os.fstat(file.fileno())
-            if found.st_size != _BYTES:
+            status = os.fstat(file.fileno())
+            if status.st_size != _BYTES:
                 raise ValueError("not a doorbell")
             header, since, _ = _FORMAT.unpack(file.read())
             if header != _HEADER:
                 raise ValueError("not a doorbell")
             try:
-                self.number = memoryview(mmap.mmap(file.fileno(), _BYTES))[_NUMBER:].cast("Q")
+                self.number = memoryview(mmap.mmap(file.fileno(), _BYTES))[_NUMBER_AT:].cast("Q")
             except (OSError, ValueError) as error:
                 self.refusal = error
-        self._file = found.st_dev, found.st_ino
-        self.in_place_since: float = min(
-            time.monotonic(), since
-        )  # Now, where it is not a number yet, or from before a reboot.
+        self._file = status.st_dev, status.st_ino
+        # The time in the file is not a number before ``replace`` has written it, and may be later
+        # than now if it is from before a reboot. Then the file counts as put in place now.
+        self.in_place_since: float = min(time.monotonic(), since)
 
     @classmethod
     def replace(cls, path: Path, *, is_first: bool) -> Doorbell:
-        """Makes a new file in place of whatever is there. Who has the old one mapped does not hear this one until it looks."""
-        descriptor, name = tempfile.mkstemp(
-            prefix=f".{path.name}-", dir=path.parent
-        )  # of mode 0600
+        """Make a new file in place of whatever is there.
+
+        A process that has the old file mapped does not hear this one until it looks.
+
+        Args:
+            path: the name of the file.
+            is_first: True where no process can have mapped a file of that name before.
+
+        Returns:
+            The new doorbell.
+
+        Raises:
+            OSError: the file could not be made.
+            ValueError: another file has taken its place, and is no doorbell.
+        """
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
         made = Path(name)
         try:
             with os.fdopen(descriptor, "wb") as file:
@@ -75,32 +93,33 @@ class Doorbell:
         except BaseException:
             made.unlink(missing_ok=True)
             raise
-        if not is_first:  # The time counts from here; said before, it could be too early.
+        # The time counts from here. Written before the file was in place, it could be too early.
+        if not is_first:
             with path.open("r+b") as file:
-                file.seek(_SINCE)
+                file.seek(_SINCE_AT)
                 file.write(struct.pack("=d", time.monotonic()))
         return cls(path)
 
     def is_in_place(self) -> bool:
-        """Whether the file that is open is still the one under its name."""
+        """Return True if the file that is open is still the one under its name."""
         try:
-            found = self._path.stat()
+            status = self._path.stat()
         except OSError:
             return False
-        return (found.st_dev, found.st_ino) == self._file and found.st_size == _BYTES
+        return (status.st_dev, status.st_ino) == self._file and status.st_size == _BYTES
 
     def ring(self) -> None:
-        """Changes the number.
+        """Change the number.
 
         Raises:
-            OSError: it is not mapped, and cannot be written either.
+            OSError: the file is not mapped, and cannot be written either.
         """
-        number = os.urandom(_BYTES - _NUMBER)
+        number = os.urandom(_BYTES - _NUMBER_AT)
         if self.number is not None:
             self.number[0] = int.from_bytes(number, "big")
             return
         if not self.is_in_place():
             raise FileNotFoundError(ENOENT, os.strerror(ENOENT))
         with self._path.open("r+b") as file:
-            file.seek(_NUMBER)
+            file.seek(_NUMBER_AT)
             file.write(number)
