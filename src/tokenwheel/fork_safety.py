@@ -1,6 +1,8 @@
-"""What must not go into a child process as its parent left it: who is asked to let go before a ``fork``, and to begin anew after it.
+"""Who lets go before a ``fork``, and who begins anew in the child.
 
-Held weakly: what is used no longer is asked no longer. Nothing here knows what it is that the parts let go of.
+A child process must not use locks, connections or random bytes as its parent left them. Whatever
+holds such things registers here. It is held weakly: what is no longer used is no longer called.
+Nothing here knows what a part lets go of.
 """
 
 from __future__ import annotations
@@ -20,55 +22,66 @@ __all__ = [
 
 
 class Renewable(Protocol):
-    """What a child must not use as its parent left it."""
+    """Hold what a child must not use as its parent left it."""
 
     def renew(self) -> None:
-        """In a child, before anything else runs there: forgets locks that other threads held, and what is the parent's alone."""
+        """Forget, in a child, what is the parent's alone, and locks that its other threads held.
+
+        Called before anything else runs in the child.
+        """
         ...
 
 
 class Pausable(Protocol):
-    """What must not be in use while a process forks."""
+    """Hold what must not be in use while a process forks."""
 
     def pause(self) -> None:
-        """Before a fork: waits for what is going on in other threads, and lets go until :meth:`go_on`."""
+        """Wait for what is going on in other threads, and let go until :meth:`go_on`.
+
+        Called before a fork.
+        """
         ...
 
     def go_on(self) -> None:
-        """After the fork, in the parent."""
+        """Let other threads go on, after the fork, in the parent."""
         ...
 
 
 _renewed: WeakSet[Renewable] = WeakSet()
 _paused: WeakSet[Pausable] = WeakSet()
 _locks: WeakKeyDictionary[object, str] = WeakKeyDictionary()
-_resting: list[Pausable] = []  # during a fork
+# During a fork: what has been paused, and whose locks of which name are held.
+_resting: list[Pausable] = []
 _held: list[tuple[object, str]] = []
 
 
-def renew_after_fork(one: Renewable) -> None:
-    """Has ``one.renew()`` called in every process that this one forks."""
-    _renewed.add(one)
+def renew_after_fork(part: Renewable) -> None:
+    """Have ``part.renew()`` called in every process that this one forks."""
+    _renewed.add(part)
 
 
-def pause_during_fork(one: Pausable) -> None:
-    """Has ``one.pause()`` called before every fork, and ``one.go_on()`` in the parent after it."""
-    _paused.add(one)
+def pause_during_fork(part: Pausable) -> None:
+    """Have ``part.pause()`` called before every fork, and ``part.go_on()`` in the parent after."""
+    _paused.add(part)
 
 
 def hold_lock_during_fork(owner: object, name: str) -> None:
-    """Holds the owner's lock of that name during every fork, so that a child finds whole what it guards, and a lock of its own that is
-    free.
+    """Hold a lock during every fork, so that the child finds whole what the lock guards.
 
-    Only for a lock under which no other is ever taken, and nothing waited for: these are taken last, when all else has let go.
+    The child gets a lock of its own, which is free. Only for a lock under which no other is ever
+    taken and nothing is waited for: these locks are taken last, when all else has let go.
+
+    Args:
+        owner: the object that has the lock.
+        name: the name of the owner's attribute that is the lock.
     """
     _locks[owner] = name
 
 
 def _before() -> None:
     resting = list(_paused)
-    for one in resting:
-        one.pause()
+    for part in resting:
+        part.pause()
     held = list(_locks.items())
     for owner, name in held:
         getattr(owner, name).acquire()
@@ -79,8 +92,8 @@ def _after() -> None:
     for owner, name in _held:
         getattr(owner, name).release()
     _held.clear()
-    for one in _resting:
-        one.go_on()
+    for part in _resting:
+        part.go_on()
     _resting.clear()
 
 
@@ -89,8 +102,8 @@ def _in_child() -> None:
         setattr(owner, name, threading.Lock())
     _held.clear()
     _resting.clear()
-    for one in list(_renewed):
-        one.renew()
+    for part in list(_renewed):
+        part.renew()
 
 
 if hasattr(os, "register_at_fork"):
