@@ -439,9 +439,9 @@ cdef class ExpiringCache:
 
     @cython.final
     cdef bint compare(self, PyObject *stored, object key) except -1:
-        """Compare two keys as ``dict`` would.
+        """Return whether a stored key equals ``key``, as a ``dict`` would compare them.
 
-        The stored one stays alive until the answer is there.
+        The stored key stays alive until the answer is there.
         """
         held = <object>stored
         return PyObject_RichCompareBool(held, key, Py_EQ)
@@ -514,7 +514,10 @@ cdef class ExpiringCache:
 
     @cython.final
     cdef inline void reclaim(self, double now, int budget) noexcept:
-        """Without memory for the queue, what is due waits for another operation."""
+        """Remove entries that are due, in at most ``budget`` steps.
+
+        Without memory for the queue of removed entries, the rest waits for another operation.
+        """
         table_reclaim(&self.contents.table, now, budget, &self.contents.removed)
 
     @cython.final
@@ -526,7 +529,7 @@ cdef class ExpiringCache:
 
     @cython.final
     cdef inline int settle(self) except -1:
-        """Release, and tell of, what has been removed."""
+        """Release the entries that have been removed, and tell ``on_remove`` of each."""
         if self.contents.removed.count and not self.contents.draining:
             self.drain()
         return 0

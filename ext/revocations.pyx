@@ -19,8 +19,8 @@ from table.revocation_table cimport (
     revocation_table_have_news, revocation_table_init, revocation_table_reclaim_all,
     revocation_table_refuse,
 )
-from token.base64url cimport base64url_decode
-from unicode cimport PyUnicode_1BYTE_DATA, PyUnicode_GET_LENGTH, PyUnicode_IS_ASCII, PyUnicode_READY
+from token.claim_values cimport claim_values_decode_session_id
+from unicode cimport PyUnicode_READY
 
 from os import urandom
 from time import time as system_time
@@ -35,7 +35,6 @@ LARGEST_GENERATION = 2**32 - 2
 cdef double LONGEST = LONGEST_LIFETIME
 cdef double FURTHEST_CLOCK = 1e11  # seconds: where the timer wheel's ticks are still exact
 cdef object LARGEST = LARGEST_GENERATION
-cdef Py_ssize_t ID_LENGTH = 16  # characters: 12 bytes in base64url
 
 cdef extern from "Python.h":
     object PyObject_CallNoArgs(object function)
@@ -44,9 +43,8 @@ cdef extern from "Python.h":
 cdef int read_id(object session_id, uint8_t* id) except -1:
     if isinstance(session_id, str):
         PyUnicode_READY(session_id)
-        if PyUnicode_GET_LENGTH(session_id) == ID_LENGTH and PyUnicode_IS_ASCII(session_id):
-            if base64url_decode(PyUnicode_1BYTE_DATA(session_id), ID_LENGTH, id) >= 0:
-                return 0
+        if claim_values_decode_session_id(session_id, id):
+            return 0
     raise InvalidArgument("session_id must be 16 base64url characters")
 
 
@@ -300,7 +298,7 @@ cdef class RevocationTable:
         return revocation_table_bytes(&self.table)
 
     def _check(self):
-        """Verifies every invariant, for tests."""
+        """Verify every invariant, for tests."""
         cdef const char* broken = revocation_table_check(&self.table)
         if broken != NULL:
             raise AssertionError((<bytes>broken).decode())

@@ -197,7 +197,7 @@ def decode(text):
 @cython.final
 @cython.internal
 cdef class Sha256:
-    """Owner and lock of a hash."""
+    """A SHA-256 of OpenSSL's. Whoever computes with it holds this object's critical section."""
 
     cdef evp_hash hash
 

@@ -389,8 +389,9 @@ cdef class Verifier:
     # The memory of verified tokens.
 
     cdef uint32_t tag_of(self, const char* text, Py_ssize_t length) noexcept:
-        """Return where to look for a token: its last characters, of its signature, under our
-        secret.
+        """Return the tag under which the index finds a token.
+
+        It is mixed from the last characters of the token's signature and a secret of this verifier.
         """
         cdef uint64_t words[2]
         memcpy(words, text + length - TAG_CHARACTERS, sizeof(words))

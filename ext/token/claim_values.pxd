@@ -45,11 +45,14 @@ cdef inline bint claim_values_is_subject(object value) except -1:
 
 cdef inline bint claim_values_session_id(object value, uint8_t* id):
     """Return whether a value is a session's public id. If so, its 12 bytes are written."""
-    if type(value) is not str or PyUnicode_GET_LENGTH(value) != SESSION_ID_LENGTH:
+    return type(value) is str and claim_values_decode_session_id(value, id)
+
+
+cdef inline bint claim_values_decode_session_id(object text, uint8_t* id):
+    """Return whether a ``str`` that is ready reads as a session id. If so, 12 bytes are written."""
+    if PyUnicode_GET_LENGTH(text) != SESSION_ID_LENGTH or not PyUnicode_IS_ASCII(text):
         return False
-    if not PyUnicode_IS_ASCII(value):
-        return False
-    return base64url_decode(PyUnicode_1BYTE_DATA(value), SESSION_ID_LENGTH, id) >= 0
+    return base64url_decode(PyUnicode_1BYTE_DATA(text), SESSION_ID_LENGTH, id) >= 0
 
 
 cdef inline bint claim_values_generation(object value, uint32_t* generation):
