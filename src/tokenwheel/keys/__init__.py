@@ -1,7 +1,8 @@
-"""Keys: one key, one algorithm; of a set, one key signs and all verify.
+"""Keys: a key has one algorithm; in a set, one key signs and all verify.
 
-In ``key`` what a key does, in ``keyset`` how keys are replaced while in use, in ``checks`` what makes a key unfit. Never cryptography
-of our own: that is the package ``cryptography``'s, through PyJWT's algorithm objects.
+``key`` holds what a key does, ``formats`` how one is read from PEM and JWK and written as them,
+``keyset`` how keys are replaced while in use, and ``checks`` what makes a key unfit. None of the
+cryptography is ours: it is that of the package ``cryptography``, through PyJWT's algorithm objects.
 """
 
 from .checks import ALGORITHMS, HASH_BYTES

@@ -1,7 +1,11 @@
-"""Which keys are fit for which algorithm. Every refusal is a ConfigurationError, said before the key is used, and holds nothing of the key.
+"""Checks of which keys are fit for which algorithm.
 
-Sources: RFC 7518, section 3.2 (HMAC keys as long as the hash), 3.3 (RSA of 2048 bits), 3.4 (curves); RFC 8037 (EdDSA); RFC 8812 (ES256K);
-RFC 8725, sections 3.1, 3.2 and 3.5 (no algorithm by another's key, no weak keys).
+A key is checked before it is used. Every refusal is a ConfigurationError, which holds nothing of
+the key.
+
+Sources: RFC 7518, sections 3.2 (HMAC keys as long as the hash), 3.3 (RSA of 2048 bits) and 3.4
+(curves); RFC 8037 (EdDSA); RFC 8812 (ES256K); RFC 8725, sections 3.1, 3.2 and 3.5 (no algorithm
+with the key of another, no weak keys).
 """
 
 from __future__ import annotations
@@ -42,12 +46,22 @@ _SSH_PREFIXES = (b"ssh-", b"ecdsa-sha2-", b"sk-ssh-", b"sk-ecdsa-")
 
 
 def check_algorithm(algorithm: object) -> str:
+    """Return the name of an algorithm, one of ``ALGORITHMS``.
+
+    Raises:
+        ConfigurationError: it is none of these.
+    """
     if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
         raise ConfigurationError(f"algorithm must be one of {', '.join(sorted(ALGORITHMS))}")
     return str(algorithm)
 
 
 def check_kid(kid: object) -> str | None:
+    """Return a key's ``kid``, or None where it has none.
+
+    Raises:
+        ConfigurationError: it is empty, too long, or not printable ASCII.
+    """
     if kid is None:
         return None
     if (
@@ -61,7 +75,12 @@ def check_kid(kid: object) -> str | None:
 
 
 def check_secret(secret: object, algorithm: str) -> bytes:
-    """The bytes of a secret that may sign with this HMAC algorithm."""
+    """Return the bytes of a shared secret that may sign with this HMAC algorithm.
+
+    Raises:
+        ConfigurationError: the secret is too short, no text or bytes, or a key of another kind; or
+            the algorithm is not HMAC.
+    """
     if algorithm not in HASH_BYTES:
         raise ConfigurationError(
             f"a shared secret signs with {', '.join(HASH_BYTES)}, and not with {algorithm}"
@@ -74,17 +93,23 @@ def check_secret(secret: object, algorithm: str) -> bytes:
         raise ConfigurationError("a shared secret must be bytes, or str without lone surrogates")
     if _looks_like_another_kind_of_key(encoded):
         raise ConfigurationError(
-            "the shared secret is a PEM, SSH, DER or JWK key: an attacker may know it; HMAC needs random bytes"
+            "the shared secret is a PEM, SSH, DER or JWK key: an attacker may know it; "
+            "HMAC needs random bytes"
         )
     if len(encoded) < HASH_BYTES[algorithm]:
         raise ConfigurationError(
-            f"a secret for {algorithm} must have at least {HASH_BYTES[algorithm]} bytes (RFC 7518, section 3.2)"
+            f"a secret for {algorithm} must have at least {HASH_BYTES[algorithm]} bytes "
+            "(RFC 7518, section 3.2)"
         )
     return encoded
 
 
 def check_public_key(key: object, algorithm: str) -> Any:
-    """The public key, where it is of the kind, size and curve the algorithm needs."""
+    """Return a public key that is of the kind, size and curve which the algorithm needs.
+
+    Raises:
+        ConfigurationError: it is of another.
+    """
     if algorithm in _RSA:
         if not isinstance(key, rsa.RSAPublicKey):
             raise ConfigurationError(f"{algorithm} needs an RSA key")
@@ -105,7 +130,11 @@ def check_public_key(key: object, algorithm: str) -> Any:
 
 
 def _looks_like_another_kind_of_key(secret: bytes) -> bool:
-    """Whether what is given as an HMAC secret is a key of another kind, as in algorithm-confusion attacks (CVE-2022-29217)."""
+    """Return True where an HMAC secret is a key of another kind.
+
+    A service that took its own public key for a shared secret would accept what anybody signs with
+    that public key (algorithm confusion, CVE-2022-29217).
+    """
     if (
         b"---- BEGIN" in secret
         or b"-----BEGIN" in secret
@@ -126,7 +155,7 @@ def _looks_like_another_kind_of_key(secret: bytes) -> bool:
     for load in loaders:
         try:
             load(secret)
-        except Exception:  # noqa: S112 - whatever keeps it from loading shows that it is no such key
+        except Exception:  # noqa: S112 - whatever it raises, the secret is no such key
             continue
         return True
     return False

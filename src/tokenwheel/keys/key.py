@@ -1,42 +1,42 @@
-"""One key and the one algorithm it is for (RFC 8725, section 3.1). Sets of keys are in ``keyset``, what makes a key unfit in ``checks``."""
+"""One key and the one algorithm it is for (RFC 8725, section 3.1): what a key does.
+
+Sets of keys are in ``keyset``, the forms a key is read from and written as in ``formats``, and what
+makes a key unfit in ``checks``.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import hmac
-import json
 import secrets
-from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from jwt.algorithms import Algorithm, get_default_algorithms
 
 from ..errors import ConfigurationError
-from .checks import CURVES, HASH_BYTES, check_algorithm, check_kid, check_public_key, check_secret
+from .checks import CURVES, HASH_BYTES, check_algorithm, check_kid, check_secret
+from .formats import KeyParts, parse_jwk, parse_pem, thumbprint, write_pem
 
 __all__ = ["Key"]
 
-_THUMBPRINT_MEMBERS = frozenset(
-    {"crv", "e", "kty", "n", "x", "y"}
-)  # RFC 7638, section 3.2; RFC 8037, section 2
-_PRIVATE_MEMBERS = frozenset(
-    {"d", "dp", "dq", "oth", "p", "q", "qi"}
-)  # RFC 7518, sections 6.2.2 and 6.3.2; RFC 8037, section 2
 _PROBE = b"tokenwheel"
 _HASH = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}  # RFC 7518, section 3.2
+_RSA_BITS = 3072  # of a new key: as strong as 128 bits (NIST SP 800-57, part 1, table 2)
 
 
 class Key:
-    """A key that signs or verifies with one algorithm. Immutable; its repr, copies and errors show nothing of it.
+    """A key that signs or verifies with one algorithm.
+
+    A key never changes. Its repr, its copies and its errors show nothing of it.
 
     Attributes:
-        algorithm: HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, ES256K or EdDSA.
-        kid: names the key in a token's header. By default the thumbprint of the public key (RFC 7638); for a shared secret none.
+        algorithm: HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384,
+            ES512, ES256K or EdDSA.
+        kid: the name of the key in a token's header. By default the thumbprint of the public key
+            (RFC 7638), and None for a shared secret.
         can_sign: False for a public key.
     """
 
@@ -64,31 +64,31 @@ class Key:
         raise ConfigurationError("a Key is made by from_secret, from_pem, from_jwk or generate")
 
     @classmethod
-    def _make(
-        cls,
-        algorithm: str,
-        kid: str | None,
-        *,
-        secret: bytes | None = None,
-        private: Any = None,
-        public: Any = None,
-    ) -> Key:
+    def _make(cls, parts: KeyParts, kid: str | None) -> Key:
+        """Return the key that consists of these parts.
+
+        Args:
+            parts: the parts, fit for their algorithm. Their ``kid`` is not looked at.
+            kid: the name of the key; by default the thumbprint of the public part.
+
+        Raises:
+            ConfigurationError: the kid cannot be used, or the parts do not belong together.
+        """
         key = cls.__new__(cls)
         fill = object.__setattr__
-        fill(key, "algorithm", algorithm)
-        fill(key, "can_sign", secret is not None or private is not None)
-        fill(key, "_jwa", get_default_algorithms()[algorithm])
-        fill(key, "_secret", secret)
-        fill(key, "_private", private)
-        fill(key, "_public", public)
-        fill(key, "_scheme", _scheme_for(algorithm, key._jwa))
-        fill(key, "kid", None)
-        fill(
-            key,
-            "kid",
-            check_kid(kid) if kid is not None or secret is not None else key._thumbprint(),
-        )
-        if private is not None and not key.verify(_PROBE, key.sign(_PROBE)):
+        jwa = get_default_algorithms()[parts.algorithm]
+        fill(key, "algorithm", parts.algorithm)
+        fill(key, "can_sign", parts.secret is not None or parts.private is not None)
+        fill(key, "_jwa", jwa)
+        fill(key, "_secret", parts.secret)
+        fill(key, "_private", parts.private)
+        fill(key, "_public", parts.public)
+        fill(key, "_scheme", _scheme_for(parts.algorithm, jwa))
+        if kid is None and parts.secret is None:
+            fill(key, "kid", thumbprint(jwa.to_jwk(parts.public, as_dict=True)))
+        else:
+            fill(key, "kid", check_kid(kid))
+        if parts.private is not None and not key.verify(_PROBE, key.sign(_PROBE)):
             raise ConfigurationError(
                 "the private and the public part of the key do not belong together"
             )
@@ -98,13 +98,18 @@ class Key:
     def from_secret(
         cls, secret: str | bytes, algorithm: str = "HS256", *, kid: str | None = None
     ) -> Key:
-        """A shared secret for HMAC: random bytes, as many as the hash has, or more.
+        """Return the key that a shared secret for HMAC is.
+
+        Args:
+            secret: random bytes, at least as many as the algorithm's hash has.
+            algorithm: HS256, HS384 or HS512.
+            kid: the name of the key in a token's header.
 
         Raises:
             ConfigurationError: too short, a key of another kind, or not an HMAC algorithm.
         """
         name = check_algorithm(algorithm)
-        return cls._make(name, kid, secret=check_secret(secret, name))
+        return cls._make(KeyParts(name, secret=check_secret(secret, name)), kid)
 
     @classmethod
     def from_pem(
@@ -115,31 +120,18 @@ class Key:
         kid: str | None = None,
         password: str | bytes | None = None,
     ) -> Key:
-        """A private or public key in PEM form.
+        """Return the private or public key in a PEM text.
+
+        Args:
+            pem: the text of one key.
+            algorithm: what the key is for.
+            kid: the name of the key in a token's header; by default its thumbprint.
+            password: what the text is encrypted with.
 
         Raises:
             ConfigurationError: not a PEM key, a wrong password, or a key unfit for the algorithm.
         """
-        name = check_algorithm(algorithm)
-        if not isinstance(pem, str | bytes) or not isinstance(password, str | bytes | None):
-            raise ConfigurationError("pem and password must be str or bytes")
-        private: Any = None
-        public: Any = None
-        try:
-            text = pem.encode() if isinstance(pem, str) else pem
-            phrase = password.encode() if isinstance(password, str) else password
-            if b"PRIVATE KEY" in text:
-                private = serialization.load_pem_private_key(text, phrase)
-                public = private.public_key()
-            else:
-                public = serialization.load_pem_public_key(text)
-        except Exception:  # noqa: S110 - said below, so that nothing of the key goes along as the error's context
-            pass
-        if public is None:
-            raise ConfigurationError(
-                "pem must be one unencrypted PEM key, or an encrypted one with its password"
-            )
-        return cls._make(name, kid, private=private, public=check_public_key(public, name))
+        return cls._make(parse_pem(pem, check_algorithm(algorithm), password), kid)
 
     @classmethod
     def from_jwk(
@@ -149,59 +141,27 @@ class Key:
         *,
         kid: str | None = None,
     ) -> Key:
-        """A private, public or shared key as a JSON Web Key (RFC 7517). Its ``alg`` and ``kid`` count where none are given.
+        """Return the private, public or shared key in a JSON Web Key (RFC 7517).
+
+        Args:
+            jwk: the JSON object, as a mapping or as its text.
+            algorithm: what the key is for; by default its member ``alg``.
+            kid: the name of the key in a token's header; by default its member ``kid``, else its
+                thumbprint.
 
         Raises:
-            ConfigurationError: not a JWK, not one for signatures, of another ``alg`` than that given, or unfit for it.
+            ConfigurationError: not a JWK, not one for signatures, of another ``alg`` than
+                ``algorithm``, or unfit for it.
         """
-        members = read_json_object(jwk, "jwk")
-        stated = members.get("alg")
-        if stated is not None and algorithm is not None and stated != algorithm:
-            raise ConfigurationError("the jwk's 'alg' is another than the algorithm given")
-        name = check_algorithm(stated if algorithm is None else algorithm)
-        kid = members.get("kid") if kid is None else kid
-        shared = name in HASH_BYTES
-        needed = {"sign", "verify"} if shared else {"sign"} if "d" in members else {"verify"}
-        operations = members.get("key_ops", [*needed])
-        if (
-            members.get("use", "sig") != "sig"
-            or not isinstance(operations, list)
-            or not all(one in operations for one in needed)
-        ):
-            raise ConfigurationError(
-                f"the jwk's 'use' must be 'sig' and its 'key_ops' allow {' and '.join(sorted(needed))}"
-            )
-        load = get_default_algorithms()[name].from_jwk
-        whole: Any = None
-        public: Any = None
-        try:
-            whole = load(members)
-            # Read on its own, so that a public part of another key is found out when the two are tried together.
-            public = (
-                None
-                if shared
-                else load(
-                    {part: value for part, value in members.items() if part not in _PRIVATE_MEMBERS}
-                )
-            )
-        except Exception:  # noqa: S110 - said below, so that nothing of the key goes along as the error's context
-            pass
-        if whole is None or (public is None and not shared):
-            raise ConfigurationError(
-                f"the jwk is malformed, not of the kind {name} needs, or made of parts that do not belong together"
-            )
-        if shared:
-            return cls._make(name, kid, secret=check_secret(whole, name))
-        return cls._make(
-            name,
-            kid,
-            private=whole if "d" in members else None,
-            public=check_public_key(public, name),
-        )
+        parts = parse_jwk(jwk, algorithm)
+        return cls._make(parts, parts.kid if kid is None else kid)
 
     @classmethod
     def generate(cls, algorithm: str, *, kid: str | None = None) -> Key:
-        """A fresh key from the operating system's generator: as strong as the algorithm asks for, RSA of 3072 bits."""
+        """Return a new random key, as strong as the algorithm asks for.
+
+        The randomness is the operating system's. An RSA key has 3072 bits.
+        """
         name = check_algorithm(algorithm)
         if name in HASH_BYTES:
             return cls.from_secret(secrets.token_bytes(HASH_BYTES[name]), name, kid=kid)
@@ -211,14 +171,14 @@ class Key:
         elif name in CURVES:
             private = ec.generate_private_key(CURVES[name])
         else:
-            private = rsa.generate_private_key(65537, 3072)
-        return cls._make(name, kid, private=private, public=private.public_key())
+            private = rsa.generate_private_key(65537, _RSA_BITS)
+        return cls._make(KeyParts(name, private=private, public=private.public_key()), kid)
 
     def sign(self, message: bytes) -> bytes:
-        """The signature of a message.
+        """Return the signature of a message.
 
         Raises:
-            ConfigurationError: a public key signs nothing.
+            ConfigurationError: this is a public key, which signs nothing.
         """
         if not self.can_sign:
             raise ConfigurationError("a public key signs nothing")
@@ -227,15 +187,17 @@ class Key:
         return self._jwa.sign(message, self._private)
 
     def verify(self, message: bytes, signature: bytes) -> bool:
-        """Whether the signature is this key's for the message. Compares in constant time; never raises for a bad signature."""
+        """Return True where the signature is this key's for the message.
+
+        Secrets are compared in constant time. A bad signature never raises.
+        """
         if self._secret is not None:
             return hmac.compare_digest(
                 hmac.digest(self._secret, message, _HASH[self.algorithm]), signature
             )
         if self.algorithm in CURVES:
-            half = (
-                self._public.key_size + 7
-            ) // 8  # of the signature, for each of its two numbers (RFC 7518, section 3.4)
+            # The signature is two numbers of equal length (RFC 7518, section 3.4).
+            half = (self._public.key_size + 7) // 8
             if len(signature) != 2 * half:
                 return False
             signature = encode_dss_signature(
@@ -248,20 +210,23 @@ class Key:
         return True
 
     def public(self) -> Key:
-        """The public key of a key pair, with the same kid.
+        """Return the public key of a key pair, with the kid of this key.
 
         Raises:
-            ConfigurationError: a shared secret has no public part.
+            ConfigurationError: this is a shared secret, which has no public part.
         """
         if self._public is None:
             raise ConfigurationError("a shared secret has no public part")
-        return self._make(self.algorithm, self.kid, public=self._public)
+        return self._make(KeyParts(self.algorithm, public=self._public), self.kid)
 
     def to_jwk(self, private: bool = False) -> dict[str, Any]:
-        """The key as a JSON Web Key: its public part, or all of it where ``private`` is true.
+        """Return the key as a JSON Web Key (RFC 7517).
+
+        Args:
+            private: False for the public part; True for all of the key.
 
         Raises:
-            ConfigurationError: the part asked for does not exist.
+            ConfigurationError: the key has no such part.
         """
         if private and not self.can_sign:
             raise ConfigurationError("a public key has no private part")
@@ -279,31 +244,19 @@ class Key:
         return {**members, **named, "alg": self.algorithm, "use": "sig"}
 
     def to_pem(self, private: bool = False) -> bytes:
-        """The key in PEM form: its public part (SubjectPublicKeyInfo), or the private one (unencrypted PKCS #8).
+        """Return the key in PEM form.
+
+        Args:
+            private: False for the public part (SubjectPublicKeyInfo); True for the private one
+                (PKCS #8, unencrypted).
 
         Raises:
-            ConfigurationError: the part asked for does not exist, or a shared secret, which has no PEM form.
+            ConfigurationError: the key has no such part, or is a shared secret, which has no PEM
+                form.
         """
         if self._secret is not None or (private and self._private is None):
             raise ConfigurationError("this key has no such part in PEM form")
-        encoding = serialization.Encoding.PEM
-        pem: bytes
-        if private:
-            pem = self._private.private_bytes(
-                encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        else:
-            pem = self._public.public_bytes(
-                encoding, serialization.PublicFormat.SubjectPublicKeyInfo
-            )
-        return pem
-
-    def _thumbprint(self) -> str:
-        members = {
-            name: value for name, value in self.to_jwk().items() if name in _THUMBPRINT_MEMBERS
-        }
-        canonical = json.dumps(members, sort_keys=True, separators=(",", ":")).encode()
-        return urlsafe_b64encode(hashlib.sha256(canonical).digest()).rstrip(b"=").decode()
+        return write_pem(self._private if private else None, self._public)
 
     def __repr__(self) -> str:
         kind = (
@@ -332,7 +285,10 @@ class Key:
 
 
 def _scheme_for(algorithm: str, jwa: Any) -> tuple[Any, ...]:
-    """What ``cryptography`` asks for beside signature and message (RFC 7518, sections 3.3 to 3.5); made once, with the key."""
+    """Return what ``cryptography`` asks for beside signature and message.
+
+    It is made once, with the key (RFC 7518, sections 3.3 to 3.5).
+    """
     if algorithm in HASH_BYTES or algorithm == "EdDSA":
         return ()
     hashed = jwa.hash_alg()
@@ -341,15 +297,3 @@ def _scheme_for(algorithm: str, jwa: Any) -> tuple[Any, ...]:
     if algorithm.startswith("RS"):
         return (padding.PKCS1v15(), hashed)
     return (padding.PSS(padding.MGF1(hashed), salt_length=hashed.digest_size), hashed)
-
-
-def read_json_object(text: Mapping[str, Any] | str | bytes, name: str) -> dict[str, Any]:
-    """A JSON object, given as a mapping or as its text."""
-    parsed: Any = None
-    try:
-        parsed = dict(text) if isinstance(text, Mapping) else json.loads(text)
-    except (TypeError, ValueError, RecursionError):
-        parsed = None
-    if not isinstance(parsed, dict):
-        raise ConfigurationError(f"{name} must be a JSON object, as a mapping or as its text")
-    return parsed

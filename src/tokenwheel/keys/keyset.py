@@ -1,4 +1,7 @@
-"""The keys of one service: one signs, all verify, so that a key can be replaced without logging anyone out."""
+"""The keys of one service: one signs and all verify.
+
+So a key can be replaced without logging anyone out.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +12,27 @@ from inspect import ismethod
 from typing import Any, NoReturn
 
 from ..errors import ConfigurationError, InvalidArgument
-from .key import Key, read_json_object
+from .formats import read_json_object
+from .key import Key
 
 __all__ = ["KeySet"]
 
 
 class KeySet:
-    """Keys by their ``kid``; at most one has none. Can be changed while it is in use: managers follow at once.
+    """Keys by their ``kid``, which at most one of them may lack.
 
-    To rotate, ``add`` the new key everywhere, then ``sign_with`` it, and ``remove`` the old one once its last token has expired.
+    A set can be changed while it is in use: managers follow at once. To replace a key, ``add`` the
+    new one everywhere, then ``sign_with`` it, and ``remove`` the old one once its last token has
+    expired.
 
     Args:
         keys: one or more.
-        signing: the kid of the key that signs; by default the first that can. With public keys only, none does.
+        signing: the kid of the key that signs; by default the first key that can. With public keys
+            only, none does.
 
     Raises:
-        ConfigurationError: no key, two with one kid, or a ``signing`` that names none that can sign.
+        ConfigurationError: no key, two keys with one kid, or a ``signing`` that names no key that
+            can sign.
     """
 
     __slots__ = ("__weakref__", "_by_kid", "_lock", "_signing", "_subscribers")
@@ -50,7 +58,7 @@ class KeySet:
     def from_secret(
         cls, secret: str | bytes, algorithm: str = "HS256", *, kid: str | None = None
     ) -> KeySet:
-        """One shared secret: see :meth:`Key.from_secret`."""
+        """Return a set of one shared secret. The arguments are those of :meth:`Key.from_secret`."""
         return cls(Key.from_secret(secret, algorithm, kid=kid))
 
     @classmethod
@@ -62,7 +70,7 @@ class KeySet:
         kid: str | None = None,
         password: str | bytes | None = None,
     ) -> KeySet:
-        """One private or public key in PEM form: see :meth:`Key.from_pem`."""
+        """Return a set of one key in PEM form. The arguments are those of :meth:`Key.from_pem`."""
         return cls(Key.from_pem(pem, algorithm, kid=kid, password=password))
 
     @classmethod
@@ -73,14 +81,22 @@ class KeySet:
         *,
         kid: str | None = None,
     ) -> KeySet:
-        """One JSON Web Key: see :meth:`Key.from_jwk`."""
+        """Return a set of one JSON Web Key. The arguments are those of :meth:`Key.from_jwk`."""
         return cls(Key.from_jwk(jwk, algorithm, kid=kid))
 
     @classmethod
     def from_jwks(
         cls, jwks: Mapping[str, Any] | str | bytes, *, signing: str | None = None
     ) -> KeySet:
-        """The keys of a JSON Web Key Set (RFC 7517, section 5), each with an ``alg``."""
+        """Return the keys of a JSON Web Key Set (RFC 7517, section 5).
+
+        Args:
+            jwks: the JSON object, as a mapping or as its text. Each of its keys has an ``alg``.
+            signing: the kid of the key that signs; by default the first key that can.
+
+        Raises:
+            ConfigurationError: no JWK Set, or keys that cannot be used or not together.
+        """
         members = read_json_object(jwks, "jwks").get("keys")
         if not isinstance(members, list):
             raise ConfigurationError("jwks must have a member 'keys' that is an array")
@@ -88,14 +104,19 @@ class KeySet:
 
     @property
     def signing(self) -> Key | None:
-        """The key that signs; None where all are public."""
+        """The key that signs, or None where all keys are public."""
         return self._signing
 
     def add(self, key: Key, *, sign: bool = False) -> None:
-        """Verifies by this key too from now on, and signs with it where ``sign`` is true.
+        """Verify by this key too from now on.
+
+        Args:
+            key: the key.
+            sign: True to sign with it from now on as well.
 
         Raises:
-            InvalidArgument: not a Key, its kid is taken, or it is to sign and cannot.
+            InvalidArgument: not a Key, a kid that the set has already, or a key that is to sign and
+                cannot.
         """
         with self._lock:
             if not isinstance(key, Key):
@@ -110,7 +131,7 @@ class KeySet:
             self._announce()
 
     def sign_with(self, kid: str | None) -> None:
-        """Signs with this key from now on.
+        """Sign with the key of this kid from now on.
 
         Raises:
             InvalidArgument: no such key, or one that cannot sign.
@@ -123,7 +144,7 @@ class KeySet:
             self._announce()
 
     def remove(self, kid: str | None) -> None:
-        """Refuses tokens signed by this key from now on.
+        """Refuse tokens signed by the key of this kid from now on.
 
         Raises:
             InvalidArgument: no such key, the one that signs, or the last one.
@@ -132,15 +153,22 @@ class KeySet:
             key = self._find(kid)
             if key is self._signing or len(self._by_kid) == 1:
                 raise InvalidArgument("the key that signs, and the last one, cannot be removed")
-            self._by_kid = {other: one for other, one in self._by_kid.items() if other != kid}
+            self._by_kid = {name: kept for name, kept in self._by_kid.items() if name != kid}
             self._announce()
 
     def jwks(self) -> dict[str, list[dict[str, Any]]]:
-        """The public keys as a JSON Web Key Set, for others to verify by. Shared secrets are left out."""
+        """Return the public keys as a JSON Web Key Set, for others to verify by.
+
+        Shared secrets are left out.
+        """
         return {"keys": [key.to_jwk() for key in self if key._public is not None]}
 
     def subscribe(self, callback: Callable[[], None]) -> None:
-        """Calls back after each change, for as long as the method's owner, or the function itself, lives: the set holds it weakly."""
+        """Call ``callback`` after each change of the set.
+
+        The set holds it weakly: it is called as long as the function lives, or, for a bound method,
+        the object it is bound to.
+        """
         with self._lock:
             self._subscribers.append(
                 weakref.WeakMethod(callback) if ismethod(callback) else weakref.ref(callback)
@@ -153,7 +181,11 @@ class KeySet:
         return key
 
     def _announce(self) -> None:
-        """Runs under the lock, so that a change is complete, subscribers included, before it returns or another begins."""
+        """Call every subscriber that is still alive.
+
+        The caller holds the lock. So a change has reached the subscribers before it returns, and
+        before another begins.
+        """
         alive = [
             (reference, callback)
             for reference in self._subscribers
