@@ -1,7 +1,8 @@
 """JWT user sessions for high-throughput Python API servers.
 
-``SessionManager`` and ``AsyncSessionManager`` are the way in; everything else here is a value they take or give, or a part that
-can be used alone. Importing tokenwheel imports no optional dependency.
+``SessionManager`` and ``AsyncSessionManager`` are the way in. Everything else here is a value that
+they take or return, or a part that can be used alone. Importing tokenwheel imports no optional
+dependency.
 """
 
 from __future__ import annotations

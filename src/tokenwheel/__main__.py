@@ -1,4 +1,4 @@
-"""``python -m tokenwheel`` is the command line."""
+"""The command line, as ``python -m tokenwheel``."""
 
 import sys
 

@@ -1,7 +1,9 @@
-"""Chooses the compiled or the pure implementation of the hot path, once; the only importer of either.
+"""The choice between the compiled and the pure implementation of the hot path.
 
-``TOKENWHEEL_IMPL=native`` or ``pure`` asks for one of them, and importing tokenwheel fails where it is not there. Unset, the
-compiled one is taken where it was built. An extension that is there and can't be loaded is an error, never a silent fallback.
+It is made once, when tokenwheel is imported, and nothing else imports either of the two. The
+environment variable ``TOKENWHEEL_IMPL=native`` or ``pure`` asks for one of them, and the import
+fails where that one is not there. Unset, the compiled one is taken where it was built. An extension
+that is there and can't be loaded is an error: the pure one never takes its place unasked.
 """
 
 from __future__ import annotations
@@ -31,19 +33,19 @@ __all__ = [
 
 
 def _choose() -> Literal["native", "pure"]:
-    wanted = os.environ.get("TOKENWHEEL_IMPL", "")
-    if wanted not in ("", "native", "pure"):
+    asked_for = os.environ.get("TOKENWHEEL_IMPL", "")
+    if asked_for not in ("", "native", "pure"):
         raise ConfigurationError(
             "the environment variable TOKENWHEEL_IMPL must be 'native', 'pure' or unset"
         )
-    if wanted == "pure":
+    if asked_for == "pure":
         return "pure"
-    built = importlib.util.find_spec("tokenwheel._native.verifier") is not None
-    if wanted == "native" and not built:
+    is_built = importlib.util.find_spec("tokenwheel._native.verifier") is not None
+    if asked_for == "native" and not is_built:
         raise ConfigurationError(
             "TOKENWHEEL_IMPL is 'native', and this installation has no compiled extension"
         )
-    return "native" if built else "pure"
+    return "native" if is_built else "pure"
 
 
 implementation: Literal["native", "pure"] = _choose()

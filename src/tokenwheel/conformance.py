@@ -1,6 +1,6 @@
 """Checks that what a user hands in has the methods of a protocol.
 
-They are made when it is handed in, not at its first use. A class where an instance belongs, a
+They are made when it is handed in, not when it is first used. A class where an instance belongs, a
 missing method, one that takes other arguments: each is a
 :class:`~tokenwheel.errors.ConfigurationError` that names the option and the right way.
 """

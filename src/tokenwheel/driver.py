@@ -1,8 +1,9 @@
-"""Drives a generator of steps: carries out each step it yields and sends the answer back in.
+"""Drive a generator of steps: carry out each step that it yields, and send the answer back in.
 
-Whatever takes more than one step of I/O is written once, as a generator that knows neither sockets nor event loops:
-the life of a session (``session/flow.py``) and what is said to a server (``redis/client.py``). These two functions
-are the only loops that run one, the first for blocking code and the second for asyncio.
+Whatever takes more than one step of I/O is written once, as a generator that knows neither sockets
+nor event loops: the life of a session (``session/flow.py``), and what is said to a server
+(``redis/client.py``). The two functions here are the only loops that run such a generator, the
+first for blocking code and the second for asyncio.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ def drive(steps: Generator[S, Any, T], carry_out: Callable[[S], Any]) -> T:
     """Run a generator to its end, calling ``carry_out`` with each step that it yields.
 
     Args:
-        steps: yields steps and is sent their answers. A step that fails is thrown in as the error that it met.
+        steps: yields steps and is sent their answers. Where a step fails, its error is thrown in.
         carry_out: does what a step says, and returns the answer.
 
     Returns:
@@ -47,7 +48,7 @@ async def drive_async(steps: Generator[S, Any, T], carry_out: Callable[[S], Awai
     """Run a generator to its end, awaiting ``carry_out`` with each step that it yields.
 
     Args:
-        steps: yields steps and is sent their answers. A step that fails is thrown in as the error that it met.
+        steps: yields steps and is sent their answers. Where a step fails, its error is thrown in.
         carry_out: does what a step says, and returns the answer when awaited.
 
     Returns:

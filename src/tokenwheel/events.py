@@ -1,6 +1,6 @@
 """What happened, as values, and who is told.
 
-An event is delivered after the fact it tells of has taken effect. It holds nothing secret.
+An event is delivered after what it tells of has taken effect. It holds nothing secret.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class RemovalReason(enum.Enum):
     REPLACED = "replaced"
     """Its key was set again."""
     EVICTED = "evicted"
-    """``maxsize`` was reached, and it was the entry to expire soonest."""
+    """``maxsize`` was reached, and of all entries this one was to expire soonest."""
 
 
 class SessionEvent(enum.Enum):
@@ -68,7 +68,11 @@ class SessionRefreshed:
 
 @dataclass(frozen=True, slots=True)
 class SessionInvalidated:
-    """A session was ended before its time: deleted, evicted by ``max_sessions``, or taken down after reuse of a refresh token."""
+    """A session was ended before its time.
+
+    It was deleted, evicted since its subject had ``max_sessions``, or ended since a refresh token
+    that had been replaced was used again.
+    """
 
     session: Session
 
@@ -83,7 +87,10 @@ class AllSessionsInvalidated:
 
 @dataclass(frozen=True, slots=True)
 class RefreshTokenReuse:
-    """A refresh token came back after its grace (RFC 9700, section 4.14.2). The session has been ended."""
+    """A refresh token came back after its grace (RFC 9700, section 4.14.2).
+
+    The session has been ended.
+    """
 
     session: Session
 
@@ -107,29 +114,35 @@ _SUBSCRIPTIONS: dict[type[Any], SessionEvent] = {
 
 
 class Listeners:
-    """Who is told of what. Subscribing while an event is being delivered takes effect with the next one."""
+    """The listeners of each kind of event.
+
+    Whoever subscribes while an event is being delivered hears of the next one.
+    """
 
     __slots__ = ("_by_event",)
 
     def __init__(self) -> None:
-        self._by_event: dict[
-            SessionEvent, tuple[Listener, ...]
-        ] = {}  # Only events that somebody listens to.
+        # Only kinds of events that somebody listens to.
+        self._by_event: dict[SessionEvent, tuple[Listener, ...]] = {}
 
     def add(self, event: SessionEvent, listener: Listener) -> None:
+        """Tell a listener of events of this kind."""
         self._by_event[event] = (*self._by_event.get(event, ()), listener)
 
     def remove(self, event: SessionEvent, listener: Listener) -> None:
-        left = tuple(one for one in self._by_event.get(event, ()) if one != listener)
-        if left:
-            self._by_event[event] = left
+        """Tell a listener no more. Do nothing where it wasn't told of events of this kind."""
+        listeners = self._by_event.get(event, ())
+        remaining = tuple(other for other in listeners if other != listener)
+        if remaining:
+            self._by_event[event] = remaining
         else:
             self._by_event.pop(event, None)
 
     def want(self, event: SessionEvent) -> bool:
-        """Whether anybody listens, so that an event nobody hears need not be made."""
+        """Return True where anybody listens, since an event that nobody hears need not be made."""
         return bool(self._by_event) and event in self._by_event
 
     def of(self, event: Event) -> tuple[SessionEvent, tuple[Listener, ...]]:
+        """Return an event's kind, and who listens to it."""
         subscription = _SUBSCRIPTIONS[type(event)]
         return subscription, self._by_event.get(subscription, ())

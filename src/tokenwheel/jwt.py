@@ -1,8 +1,9 @@
-"""Access tokens: issued here, verified by the verifier of ``_impl``. Options are checked before they arrive here, once.
+"""Access tokens: how they are issued, and the verifier of ``_impl`` that verifies them.
 
-An access token is a JWS in compact form (RFC 7515, section 7.1) of type ``at+jwt`` (RFC 9068, section 2.1), whose claims are
-``iss``, ``aud``, ``sub``, ``sid``, ``gen`` (left out while 0), ``iat``, ``exp`` and the application's own. Nothing in here
-knows how a session is stored.
+An access token is a JWS in compact form (RFC 7515, section 7.1) of type ``at+jwt`` (RFC 9068,
+section 2.1). Its claims are ``iss``, ``aud``, ``sub``, ``sid``, ``gen`` (left out while 0),
+``iat``, ``exp`` and the application's own. Options have been checked before they arrive here.
+Nothing here knows how a session is stored.
 """
 
 from __future__ import annotations
@@ -20,7 +21,19 @@ __all__ = ["AccessTokens"]
 
 
 class AccessTokens:
-    """Issues and verifies the access tokens of one service, and follows its key set as that changes."""
+    """The access tokens of one service. Follows the service's key set as that changes.
+
+    Args:
+        keys: the key set.
+        issuer: the ``iss`` of tokens, put into them and required of them.
+        audience: the ``aud`` put into tokens.
+        accept_audience: of these, one must be in a token's ``aud``.
+        leeway: seconds by which ``exp``, ``nbf`` and ``iat`` may be missed.
+        largest_leeway: the most seconds that a single read may ask for instead.
+        cache_size: how many verified tokens are remembered.
+        clock: returns Unix seconds.
+        revocations: the sessions whose tokens are refused.
+    """
 
     __slots__ = ("__weakref__", "_audience", "_issuer", "_keys", "_signer", "verifier")
 
@@ -55,16 +68,21 @@ class AccessTokens:
         self._follow_keys()
 
     def _follow_keys(self) -> None:
-        """Takes over the key set as it is now; whatever was verified by a key that left is forgotten."""
+        """Take over the key set as it is now, and forget every remembered token."""
         key = self._keys.signing
         self._signer = None if key is None else Signer(key)
         self.verifier.set_keys(tuple(self._keys))
 
     def check_signing(self) -> None:
-        """Raises :class:`ConfigurationError` where none of the keys can sign."""
+        """Check that one of the keys can sign.
+
+        Raises:
+            ConfigurationError: none can.
+        """
         if self._signer is None:
             raise ConfigurationError(
-                "keys has only public keys: this manager reads, deletes and restricts, and cannot issue tokens"
+                "keys has only public keys: this manager reads, deletes and restricts, and cannot "
+                "issue tokens"
             )
 
     def issue(
@@ -80,7 +98,7 @@ class AccessTokens:
         """Return a signed access token. Times are in Unix seconds.
 
         Raises:
-            InvalidArgument: the claims make a token of more than 8 KiB, which nobody would accept.
+            InvalidArgument: the claims make a token of more than 8 KiB, which no ``read`` takes.
             ConfigurationError: none of the keys can sign.
         """
         signer = self._signer
@@ -100,6 +118,7 @@ class AccessTokens:
         token = signer.sign(orjson.dumps(payload))
         if len(token) > MAX_TOKEN_LENGTH:
             raise InvalidArgument(
-                f"claims make an access token of {len(token)} bytes, and at most {MAX_TOKEN_LENGTH} are accepted"
+                f"claims make an access token of {len(token)} bytes, and at most "
+                f"{MAX_TOKEN_LENGTH} are accepted"
             )
         return token

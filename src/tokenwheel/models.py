@@ -1,7 +1,7 @@
 """The values that pass between an application, a manager and a storage.
 
-Frozen and slotted; no behaviour beyond what a value needs. Nothing here knows a key, a clock or a storage.
-All times are Unix seconds.
+None of them can be changed, and none does more than a value needs. Nothing here knows a key, a
+clock or a storage. All times are Unix seconds.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ __all__ = [
 class Device:
     """What a client says it runs on.
 
-    ``extra`` has room for further JSON fields. It takes no part in the default refresh hook, which compares ``name`` and ``type``.
+    ``extra`` has room for further JSON fields. The default refresh hook compares ``name`` and
+    ``type``, and does not look at it.
     """
 
     name: str
@@ -36,7 +37,7 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class SessionContext:
-    """From where a login or a refresh came."""
+    """Where a login or a refresh came from."""
 
     ip: str | None = None
     device: Device | None = None
@@ -45,9 +46,9 @@ class SessionContext:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One login on one device, as shown to its owner. Holds nothing secret.
+    """One login on one device, as it is shown to its owner. It holds nothing secret.
 
-    ``ip``, ``device`` and ``location`` are those of the login.
+    ``ip``, ``device`` and ``location`` are those of the login. Times are Unix seconds.
     """
 
     id: str
@@ -63,7 +64,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class SessionTokens:
-    """What a client receives when its session opens or is refreshed."""
+    """What a client receives when its session opens or is refreshed. Times are Unix seconds."""
 
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
@@ -75,8 +76,10 @@ class SessionTokens:
 class SessionRecord(NamedTuple):
     """A session as a storage keeps it: its public face, and hashes of what its client holds.
 
-    ``version`` counts the writes: a storage replaces or deletes a record only where the version is the one its caller read.
-    The four rotation fields are explained in ``docs/design.md``, decision 4: a storage that leaks can refresh nothing.
+    ``version`` counts the writes. A storage replaces or deletes a record only where the version is
+    still the one that its caller read. ``secret_hash``, ``previous_hash``, ``salt`` and
+    ``rotated_at`` are how refresh tokens follow one another (``docs/design.md``, decision 4): with
+    what a storage holds, nobody can refresh a session. Times are Unix seconds.
     """
 
     version: int
@@ -86,11 +89,17 @@ class SessionRecord(NamedTuple):
     expires_at: int
     """The absolute end of the session, which no refresh moves."""
     ends_at: int
-    """The end as it stands now: the absolute one, or the idle one where that comes first. A storage may forget the session from then on."""
+    """The end as it stands now: the absolute one, or the idle one where that comes first.
+
+    A storage may forget the session from then on.
+    """
     last_used_at: float
     generation: int
     access_expires_at: int
-    """When the last of the access tokens issued to the session expires: how long a revocation must be kept."""
+    """When the last of the access tokens issued to the session expires.
+
+    A revocation of the session must be kept at least until then.
+    """
     family_hash: bytes
     secret_hash: bytes
     previous_hash: bytes | None
@@ -99,16 +108,18 @@ class SessionRecord(NamedTuple):
     context: SessionContext
 
     def __repr__(self) -> str:
-        return f"SessionRecord(id={self.id!r}, version={self.version}, generation={self.generation}, ends_at={self.ends_at})"
+        return (
+            f"SessionRecord(id={self.id!r}, version={self.version}, "
+            f"generation={self.generation}, ends_at={self.ends_at})"
+        )
 
     def to_session(self) -> Session:
-        """The public face of the record."""
+        """Return the record's public face, without what a storage alone needs."""
         context = self.context
         device = context.device
         if device is not None and device.extra:
-            device = Device(
-                device.name, device.type, deepcopy(device.extra)
-            )  # What its receiver does to it must not reach the storage.
+            # What the receiver does to it must not reach the storage.
+            device = Device(device.name, device.type, deepcopy(device.extra))
         return Session(
             self.id,
             self.subject,
@@ -140,7 +151,7 @@ def new_record(
     rotated_at: float | None,
     context: SessionContext,
 ) -> SessionRecord:
-    """Return a record with these fields, each given by its name, so that none can be taken for another.
+    """Return a record with these fields, each passed by name, so that no two can be swapped.
 
     A NamedTuple that is called with names takes four times as long.
     """
