@@ -14,7 +14,7 @@ from tests.servers import Node
 
 
 class ClientKind(NamedTuple):
-    """A client by the port of one server, and the fixture that starts the servers."""
+    """How to make a client from the port of one server, and the fixture that starts the servers."""
 
     make: Callable[[int], Any]
     servers: str = "server"
@@ -25,9 +25,10 @@ def make_cluster_client(port: int) -> redis.RedisCluster:
 
 
 def make_async_cluster_client(port: int) -> Any:
-    """Return what makes the client once it is awaited.
+    """Return an awaitable that makes the client.
 
-    Several commands at once as the very first can lose their connection: redis-py 8.1 then makes its nodes several times over.
+    The client is ready before it is used. Where several commands at once are its very first,
+    redis-py 8.1 makes its nodes several times over, and a command can lose its connection.
     """
     return redis.asyncio.RedisCluster(host="127.0.0.1", port=port).initialize()
 
@@ -46,7 +47,10 @@ KINDS = {
 
 
 class OverEachClient:
-    """Runs the tests of a contract's class over every kind: mixed into that class, before the contract."""
+    """Runs the tests of a contract's class over every kind of client.
+
+    It is mixed into that class, before the contract.
+    """
 
     wait: Callable[[Any], Any]
     kind: ClientKind

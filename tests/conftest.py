@@ -1,8 +1,10 @@
-"""What every test runs under: Hypothesis's two profiles. Fixtures belong beside the tests that use them, but for the servers that many
-share.
+"""What every test runs under: Hypothesis's two profiles, and the servers that many tests share.
 
-``ordinary`` is what a change is tried with. ``long`` (``make test-long``) takes millions of steps through each state machine.
-No example has a deadline, and none is too slow: how fast this machine is at this moment proves nothing.
+All other fixtures belong beside the tests that use them.
+
+``ordinary`` is what a change is tried with. ``long`` (``make test-long``) takes millions of steps
+through each state machine. No example has a deadline, and none is too slow: how fast this machine
+is at this moment proves nothing.
 """
 
 from __future__ import annotations
@@ -29,41 +31,45 @@ settings.register_profile("ordinary", COMMON, max_examples=100, stateful_step_co
 settings.register_profile("long", COMMON, max_examples=3_000, stateful_step_count=200)
 settings.load_profile("ordinary")
 
-# Lines of C are traced by allocating Python objects. That could start a collection inside an operation which otherwise allocates
-# none, and which a collector may therefore find half done. Collections that a test asks for still run.
+# Lines of C are traced by allocating Python objects. That could start a collection inside an
+# operation which otherwise allocates none, and which a collector may therefore find half done.
+# Collections that a test asks for still run.
 TRACED = os.environ.get("TOKENWHEEL_BUILD") == "trace"
 if TRACED:
     gc.disable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For the same reason threads could take turns there, within what the interpreter's lock otherwise makes one step."""
+    """Skip the tests with threads in the traced build, whose hooks let threads take turns.
+
+    They could then do so within what the interpreter's lock otherwise makes one step.
+    """
     if TRACED:
         for item in items:
             if "thread" in item.name or "threads" in item.path.parts:
                 item.add_marker(
                     pytest.mark.skip(
-                        reason="the traced build runs Python code where threads could then take turns"
+                        reason="the traced build runs Python code where threads could take turns"
                     )
                 )
 
 
 def pytest_collection_finish() -> None:
-    """Keep what collecting the tests has made out of every collection of garbage that they cause."""
+    """Keep what collecting the tests has made out of their collections of garbage."""
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    """One server for all that leave it running; what an earlier test put there may still be there."""
+    """Return one server for all tests that leave it running. What earlier tests put there stays."""
     with serving(tmp_path_factory.mktemp("server")) as node:
         yield node
 
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequence[Node]]:
-    """The same as three nodes of a cluster."""
+    """Return the three nodes of one cluster for all tests that leave it running."""
     with clustered(tmp_path_factory.mktemp("cluster")) as nodes:
         yield nodes
 

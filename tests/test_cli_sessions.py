@@ -1,4 +1,7 @@
-"""``tokenwheel sessions``: an operator looks after the sessions of a service while it runs, without its keys."""
+"""``tokenwheel sessions``: an operator looks after the sessions of a running service.
+
+It needs none of the service's keys.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def service(path: Path) -> Iterator[SessionManager]:
-    """A worker of the service, which runs all the time."""
+    """Run a worker of the service all the time."""
     storage = SqliteStorage(path)
     with SessionManager(
         SECRET,
@@ -64,7 +67,7 @@ def test_list_shows_the_sessions_of_one_subject_the_oldest_first(
     assert "Pixel (phone)" in lines[0]
     assert run(path, "list", "ann", "--json") == 0
     listed = json.loads(capsys.readouterr().out)
-    assert [one["id"] for one in listed] == [first.session_id, second.session_id]
+    assert [session["id"] for session in listed] == [first.session_id, second.session_id]
     assert listed[0]["device"] == {"name": "Pixel", "type": "phone", "extra": {}}
     assert listed[0]["location"] == "Chișinău"
     assert run(path, "list", "nobody") == 0

@@ -1,4 +1,7 @@
-"""``tokenwheel sessions`` on a Redis or Valkey server and on a cluster, given by URL, while the service runs."""
+"""``tokenwheel sessions`` on a Redis or Valkey server and on a cluster, each named by its URL.
+
+The service runs meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -38,8 +41,8 @@ def over(client: Any, **options: Any) -> SessionManager:
 
 @pytest.fixture(params=["server", "cluster"])
 def url(request: pytest.FixtureRequest) -> str:
-    found: Node | Sequence[Node] = request.getfixturevalue(request.param)
-    nodes = [found] if isinstance(found, Node) else found
+    servers: Node | Sequence[Node] = request.getfixturevalue(request.param)
+    nodes = [servers] if isinstance(servers, Node) else servers
     empty(*nodes)
     return nodes[0].url
 
@@ -76,7 +79,7 @@ def test_the_sessions_of_a_running_service_are_listed_ended_and_counted(
     )
     other = service.create(subject="bob")
     assert run(url, "list", hostile, "--json") == 0
-    assert [one["id"] for one in json.loads(capsys.readouterr().out)] == [
+    assert [session["id"] for session in json.loads(capsys.readouterr().out)] == [
         first.session_id,
         second.session_id,
     ]

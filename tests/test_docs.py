@@ -61,7 +61,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def shown(name: str) -> Any:
-    """A class as docs/storage.md shows it."""
+    """Return a class as docs/storage.md shows it."""
     page = (ROOT / "docs" / "storage.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     names: dict[str, Any] = {"__name__": "shown"}
@@ -93,9 +93,9 @@ def test_the_figures_of_the_readme_are_those_of_the_report() -> None:
     report = ROOT / "benchmarks" / "report" / "README.md"
     if not report.exists():
         pytest.skip("a wheel is tested without the benchmarks beside it")
-    told = report.read_text(encoding="utf-8").partition("## For the README\n")[2].strip()
-    assert told
-    assert told in (ROOT / "README.md").read_text(encoding="utf-8")
+    figures = report.read_text(encoding="utf-8").partition("## For the README\n")[2].strip()
+    assert figures
+    assert figures in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -115,7 +115,7 @@ def test_every_test_that_is_named_exists(page: Path) -> None:
     assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
-def told(path: Path) -> str:
+def words_of(path: Path) -> str:
     """Return what a file says in words: of Python its comments and docstrings, else all of it."""
     text = path.read_text(encoding="utf-8")
     if path.suffix not in {".py", ".pyi"}:
@@ -161,7 +161,7 @@ def is_there(name: str, tree: set[str]) -> bool:
 def test_every_file_and_module_that_is_named_exists(path: Path, tree: set[str]) -> None:
     if path.relative_to(ROOT).as_posix() in STALE:
         pytest.skip("it is known to name what is no longer there")
-    words = told(path)
+    words = words_of(path)
     files = {re.sub(r"^(\.\./)+", "", name) for name in FILE.findall(words)} - OF_READERS
     folders = {name.rstrip("/") for name in FOLDER.findall(words) if not name.startswith(BUILT)}
     modules = set(IN_TOKENWHEEL.findall(words))

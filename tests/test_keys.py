@@ -41,22 +41,26 @@ RFC_7515_A1 = {
 }
 RFC_7515_A1_TOKEN = (
     "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9"
-    ".eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
+    ".eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0c"
+    "nVlfQ"
     ".dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 )
 RFC_7515_A2 = {
     "kty": "RSA",
-    "n": "ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOW"
-    "vG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9k"
-    "G4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ",
+    "n": "ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP"
+    "1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHS"
+    "XndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5I"
+    "hlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ",
     "e": "AQAB",
 }
 RFC_7515_A2_TOKEN = (
     "eyJhbGciOiJSUzI1NiJ9"
-    ".eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
-    ".cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh-0Qc_lF5YKt_O8W2Fp5jujGbds9uJdbF9CUAr7t1dnZcAcQjbKBYNX4"
-    "BAynRFdiuB--f_nZLgrnbyTyWzO75vRK5h6xBArLIARNPvkSjtQBMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_dO--xi12jzDwusC-eOkHWEsqtFZESc6BfI7noOPqv"
-    "hJ1phCnvWh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN_IoypGlUPQGe77Rw"
+    ".eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0c"
+    "nVlfQ"
+    ".cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh-0Qc_lF5YKt_O8W2"
+    "Fp5jujGbds9uJdbF9CUAr7t1dnZcAcQjbKBYNX4BAynRFdiuB--f_nZLgrnbyTyWzO75vRK5h6xBArLIARNPvkSjtQ"
+    "BMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_dO--xi12jzDwusC-eOkHWEsqtFZESc6BfI7noOPqvhJ1phCnvWh6Ie"
+    "YI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN_IoypGlUPQGe77Rw"
 )
 RFC_7515_A3 = {
     "kty": "EC",
@@ -66,7 +70,8 @@ RFC_7515_A3 = {
 }
 RFC_7515_A3_TOKEN = (
     "eyJhbGciOiJFUzI1NiJ9"
-    ".eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
+    ".eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0c"
+    "nVlfQ"
     ".DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q"
 )
 RFC_7515_A4 = {
@@ -78,8 +83,8 @@ RFC_7515_A4 = {
 RFC_7515_A4_TOKEN = (
     "eyJhbGciOiJFUzUxMiJ9"
     ".UGF5bG9hZA"
-    ".AdwMgeerwtHoh-l192l60hp9wAHZFVJbLfD_UxMi70cwnZOYaRI1bKPWROc-mZZqwqT2SI-KGDKB34XO0aw_7XdtAG8GaSwFKdCAPZgoXD2YBJZCPEX3xKpRwcdOO8Kp"
-    "EHwJjyqOgzDO7iKvU8vcnwNrmxYbSW9ERBXukOXolLzeO_Jn"
+    ".AdwMgeerwtHoh-l192l60hp9wAHZFVJbLfD_UxMi70cwnZOYaRI1bKPWROc-mZZqwqT2SI-KGDKB34XO0aw_7XdtA"
+    "G8GaSwFKdCAPZgoXD2YBJZCPEX3xKpRwcdOO8KpEHwJjyqOgzDO7iKvU8vcnwNrmxYbSW9ERBXukOXolLzeO_Jn"
 )
 RFC_8037 = {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
 RFC_8037_PRIVATE = {**RFC_8037, "d": "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"}
@@ -175,18 +180,18 @@ def test_a_key_pair_goes_through_pem_and_jwk_and_back(
         Key.from_jwk(key.to_jwk()),
         key.public(),
     ]
-    for one in private:
-        assert one.can_sign
-        assert key.verify(b"message", one.sign(b"message"))
-    for one in public:
-        assert not one.can_sign
-        assert one.verify(b"message", signature)
+    for twin in private:
+        assert twin.can_sign
+        assert key.verify(b"message", twin.sign(b"message"))
+    for twin in public:
+        assert not twin.can_sign
+        assert twin.verify(b"message", signature)
         with pytest.raises(ConfigurationError, match="a public key signs nothing"):
-            one.sign(b"message")
+            twin.sign(b"message")
         with pytest.raises(ConfigurationError, match="a public key has no private part"):
-            one.to_jwk(private=True)
+            twin.to_jwk(private=True)
         with pytest.raises(ConfigurationError, match="has no such part in PEM form"):
-            one.to_pem(private=True)
+            twin.to_pem(private=True)
     assert private[1].kid == public[1].kid == public[2].kid == algorithm
     assert private[0].kid == public[0].kid
     assert set(key.to_jwk()) - {"crv", "e", "n", "x", "y"} == {"kty", "kid", "alg", "use"}
@@ -239,9 +244,9 @@ def test_a_key_cannot_be_changed_pickled_or_made_by_hand() -> None:
         key.algorithm = "none"
     with pytest.raises(AttributeError, match="a Key cannot be changed"):
         del key.kid
-    for one in (key, KeySet(key)):
+    for secret_holder in (key, KeySet(key)):
         with pytest.raises(TypeError, match="do not belong where pickles go"):
-            pickle.dumps(one)
+            pickle.dumps(secret_holder)
     assert copy.copy(key) is copy.deepcopy(key) is key
     with pytest.raises(ConfigurationError, match="a Key is made by from_secret"):
         Key()
@@ -286,12 +291,12 @@ def test_jwks_gives_the_public_keys_and_nothing_private() -> None:
         Key.generate("ES256", kid="a"), Key.from_secret("s" * 32), Key.generate("EdDSA", kid="b")
     )
     published = keys.jwks()
-    assert [(one["kid"], one["alg"], one["use"]) for one in published["keys"]] == [
+    assert [(jwk["kid"], jwk["alg"], jwk["use"]) for jwk in published["keys"]] == [
         ("a", "ES256", "sig"),
         ("b", "EdDSA", "sig"),
     ]
     assert not {"d", "p", "q", "dp", "dq", "qi", "k"} & {
-        name for one in published["keys"] for name in one
+        name for jwk in published["keys"] for name in jwk
     }
     verifying = KeySet.from_jwks(json.dumps(published))
     assert verifying.signing is None
@@ -305,7 +310,7 @@ def test_the_constructors_of_a_set_make_one_key() -> None:
         KeySet.from_pem(key.to_pem(private=True), "ES256"),
         KeySet.from_jwk(key.to_jwk(private=True)),
     ):
-        assert [one.kid for one in keys] == [key.kid]
+        assert [member.kid for member in keys] == [key.kid]
 
 
 def test_a_set_changes_while_in_use_and_tells_its_subscribers() -> None:
@@ -331,25 +336,25 @@ def test_a_set_changes_while_in_use_and_tells_its_subscribers() -> None:
 
 
 def test_a_subscriber_may_change_the_set_and_subscribe_others() -> None:
-    keys, told = KeySet(Key.generate("ES256", kid="a")), []
+    keys, calls = KeySet(Key.generate("ES256", kid="a")), []
     spare = Key.generate("ES256", kid="b")
 
     def second() -> None:
-        told.append("second")
+        calls.append("second")
 
     def first() -> None:
-        told.append("first")
+        calls.append("first")
         if "b" not in keys:
             keys.subscribe(second)
             keys.add(spare)
 
     keys.subscribe(first)
     keys.sign_with("a")
-    assert told == ["first", "first", "second"]
-    told.clear()
+    assert calls == ["first", "first", "second"]
+    calls.clear()
     keys.remove("b")
     assert "b" in keys
-    assert set(told) == {"first", "second"}
+    assert set(calls) == {"first", "second"}
 
 
 def test_a_change_that_makes_no_sense_is_refused_and_changes_nothing() -> None:

@@ -75,7 +75,10 @@ def test_the_quickstart_runs_and_says_what_it_did() -> None:
     assert ran.stdout.splitlines() == [
         "Access token of John is valid.",
         "User with id 'uid1' has 1 active sessions.",
-        "Session of user with id 'uid1' was invalidated. Other processes learn of it from the revocation feed.",
+        (
+            "Session of user with id 'uid1' was invalidated. "
+            "Other processes learn of it from the revocation feed."
+        ),
         "All 0 sessions of user with id 'uid1' were invalidated.",
         "Deleted 0 active sessions of user with id 'uid1'.",
     ]

@@ -1,4 +1,7 @@
-"""The order of steps, with no storage and no loop: what a flow asks for, and what is left when any one step fails."""
+"""The order of steps, with no storage and no loop.
+
+Shown is what a flow asks for, and what is left when any one step fails.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import FakeClock
+from tests.support import SECRET, FakeClock
 from tokenwheel import (
     AccessTokenRevoked,
     ContextMismatch,
@@ -42,8 +45,6 @@ from tokenwheel.session.steps import (
     Step,
 )
 
-SECRET = "a shared secret of at least 32 bytes, made up for these tests"
-
 
 class NoFeed:
     """A feed that nobody listens to."""
@@ -77,7 +78,7 @@ class PublishingMemory:
 
 
 class Bench:
-    """A flow, and a driver that writes down each step and can fail or interfere at any one of them."""
+    """A flow, and a driver that writes down each step and can fail or interfere at any of them."""
 
     def __init__(self, *, at_once: bool = False, **options: Any) -> None:
         self.clock = FakeClock(1_700_000_000.25)
@@ -89,8 +90,9 @@ class Bench:
         self.after: Callable[[int, type], None] = lambda number, kind: None
         lifecycle = check_lifecycle(
             **{
-                "access_ttl": 900, "refresh_ttl": 10_000, "idle_ttl": None, "refresh_token_length": 24, "rotate_refresh_tokens": True,
-                "reuse_grace": 10, "max_sessions": None, "when_full": "reject", "leeway": 0, **options,
+                "access_ttl": 900, "refresh_ttl": 10_000, "idle_ttl": None, "leeway": 0,
+                "refresh_token_length": 24, "rotate_refresh_tokens": True, "reuse_grace": 10,
+                "max_sessions": None, "when_full": "reject", **options,
             }
         )  # fmt: skip
         self.tokens = AccessTokens(
@@ -209,7 +211,7 @@ def test_where_it_can_be_done_at_once_to_revoke_and_to_change_is_one_step() -> N
     assert bench.steps == [ReadAll, RevokeAndReplace, RevokeAndReplace]
     assert bench.run(bench.flow.delete_all("uid1")) == 2
     assert bench.steps == [ReadAll, RevokeAndDelete, Notify]
-    assert not any(bench.accepts(one) or bench.knows(one) for one in sessions)
+    assert not any(bench.accepts(tokens) or bench.knows(tokens) for tokens in sessions)
 
 
 def test_an_event_nobody_hears_is_no_step() -> None:
@@ -222,7 +224,7 @@ def test_an_event_nobody_hears_is_no_step() -> None:
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("call", ["delete_one", "delete_all"])
 @pytest.mark.parametrize("step", range(3))
-def test_a_deletion_that_fails_anywhere_leaves_no_session_gone_with_its_tokens_alive_and_can_be_repeated(
+def test_a_deletion_that_fails_anywhere_leaves_no_token_of_a_gone_session_alive_and_can_be_repeated(
     when: str, call: str, step: int
 ) -> None:
     bench = Bench()

@@ -116,7 +116,10 @@ def test_memory_is_flat_over_ten_million_operations(
 
 
 def grew_by(kind: Callable[[], Callable[[], Any]], times: int) -> None:
-    """Runs a third to warm up, then checks that the rest left nothing behind: less than a byte an operation and 4 MiB of noise."""
+    """Run a third of the times to warm up, then check that the rest left nothing behind.
+
+    Nothing means less than a byte an operation and 4 MiB of noise.
+    """
     once = kind()
     for _ in range(times // 3):
         once()

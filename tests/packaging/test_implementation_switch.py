@@ -14,17 +14,20 @@ import pytest
 import tokenwheel
 
 NATIVE_IS_BUILT = importlib.util.find_spec("tokenwheel._native.verifier") is not None
-CHOICE = "import tokenwheel; print(tokenwheel.implementation, tokenwheel.ExpiringCache.__module__, tokenwheel.new_token.__module__)"
+CHOICE = (
+    "import tokenwheel; print(tokenwheel.implementation, "
+    "tokenwheel.ExpiringCache.__module__, tokenwheel.new_token.__module__)"
+)
 PURE = ["pure", "tokenwheel._pure.cache", "tokenwheel._pure.tokens"]
 NATIVE = ["native", "tokenwheel._native.cache", "tokenwheel._native.tokens"]
 
 
 def ask(
-    script: str, wanted: str | None, *, path: Path | None = None
+    script: str, choice: str | None, *, path: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if name != "TOKENWHEEL_IMPL"}
-    if wanted is not None:
-        environment["TOKENWHEEL_IMPL"] = wanted
+    if choice is not None:
+        environment["TOKENWHEEL_IMPL"] = choice
     package = path or Path(tokenwheel.__file__).parent.parent
     script = f"import sys; sys.path.insert(0, {str(package)!r}); {script}"
     return subprocess.run(
@@ -33,7 +36,7 @@ def ask(
 
 
 def without_extensions(folder: Path) -> Path:
-    """A copy of the package as a pure install lays it out."""
+    """Copy the package into a folder as a pure install lays it out. Return where it is."""
     source = Path(tokenwheel.__file__).parent
     for path in source.rglob("*.py"):
         target = folder / "tokenwheel" / path.relative_to(source)
@@ -80,11 +83,11 @@ def test_an_extension_that_cannot_be_loaded_is_an_error_and_never_a_silent_fallb
     assert (answer.returncode, answer.stdout) == (1, "")
 
 
-@pytest.mark.parametrize("wanted", ["Native", "c", "pure ", "1"])
-def test_any_other_choice_is_refused_by_name(wanted: str) -> None:
-    answer = ask(CHOICE, wanted)
+@pytest.mark.parametrize("choice", ["Native", "c", "pure ", "1"])
+def test_any_other_choice_is_refused_by_name(choice: str) -> None:
+    answer = ask(CHOICE, choice)
     assert answer.returncode == 1
     assert (
-        "ConfigurationError: the environment variable TOKENWHEEL_IMPL must be 'native', 'pure' or unset"
-        in answer.stderr
-    )
+        "ConfigurationError: the environment variable TOKENWHEEL_IMPL "
+        "must be 'native', 'pure' or unset"
+    ) in answer.stderr

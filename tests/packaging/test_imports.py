@@ -1,4 +1,7 @@
-"""Who imports whom, as far as the import linter can't see it: what is imported at run time, and names of modules that are compiled."""
+"""Who imports whom, as far as the import linter can't see it.
+
+That is what is imported at run time, and the names of modules that are compiled.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,10 @@ OPTIONAL = ["django", "fastapi", "flask", "prometheus_client", "redis", "starlet
 
 
 def imported_names(path: Path) -> set[str]:
-    """The absolute names of the modules that a module of the package imports, each name imported from one being possibly a module too."""
+    """Return the absolute names of the modules that a module of the package imports.
+
+    Each name that is imported from a module counts too, since it may be a module itself.
+    """
     package = ("tokenwheel", *path.relative_to(PACKAGE).parts[:-1])
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -65,7 +71,10 @@ def test_the_session_flow_does_no_input_or_output_and_reads_no_clock(module: str
 
 
 def test_importing_tokenwheel_imports_no_optional_dependency() -> None:
-    script = f"import sys, tokenwheel; print(*sorted({{name.partition('.')[0] for name in sys.modules}} & set({OPTIONAL!r})))"
+    script = (
+        "import sys, tokenwheel; packages = {name.partition('.')[0] for name in sys.modules}; "
+        f"print(*sorted(packages & set({OPTIONAL!r})))"
+    )
     assert (
         subprocess.run(
             [sys.executable, "-c", script], check=True, capture_output=True, text=True

@@ -1,4 +1,7 @@
-"""A process whose calls to files fail as told: ``faults.c``, compiled here and preloaded there, and the orders it gets."""
+"""A process whose calls to files fail as it is told to let them.
+
+``faults.c`` is compiled here and preloaded there. The orders that the process gets are here too.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +67,7 @@ def compile_faults(folder: Path) -> Path:
 
 
 class Victim:
-    """The process: a manager over one file, or none yet. Its calls fail within :meth:`suffering`."""
+    """A process with a manager over one file, or none yet. Its calls fail within `suffering`."""
 
     def __init__(self, library: Path, folder: Path) -> None:
         control = folder.parent / f"{folder.name}-{id(self)}-control"
@@ -89,7 +92,7 @@ class Victim:
         theirs.close()
 
     def call(self, name: str, *arguments: Any, **options: Any) -> tuple[Any, str]:
-        """What the call returned, and the name of the error that it raised, or nothing."""
+        """Return what the call returned, and the name of the error that it raised or ``""``."""
         self._connection.send((name, arguments, options))
         answer, error = self._connection.recv()
         return answer, "" if error is None else error[0].__name__
@@ -98,7 +101,7 @@ class Victim:
         return self.call("open", path, **options)[1]
 
     def leave(self) -> str:
-        """Closes what was opened."""
+        """Close what was opened, and return the name of the error that this raised or ``""``."""
         return self.call("leave")[1]
 
     @contextmanager
@@ -117,7 +120,7 @@ class Victim:
 
     @property
     def has_suffered(self) -> bool:
-        """Whether a call failed, the last time that some were to."""
+        """Tell whether a call failed, the last time that some were to."""
         return self._control[4] > 0
 
     def close(self) -> None:
@@ -126,7 +129,7 @@ class Victim:
 
 
 def obey(descriptor: int) -> None:
-    """What the process runs: opens managers as it is told, and does with each what :func:`serve` does."""
+    """Run as the process: open managers as it is told, and do with each what `serve` does."""
     connection = Connection(descriptor)
     while True:
         try:

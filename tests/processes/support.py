@@ -1,5 +1,7 @@
-"""What the tests with several processes share: managers over one file or one server, workers that do as they are told, and memory they
-all see.
+"""What the tests with several processes share.
+
+These are managers over one file or one server, workers that do as they are told, and memory that
+all of them see.
 
 A process is forked only from one that was started for it. Pytest's own has a thread, which waits in
 C to say where every thread stands when a test hangs, and Python warns of a fork beside it.
@@ -33,20 +35,21 @@ from tokenwheel import (
     StorageUnavailable,
 )
 
+# NORMAL loses nothing where a process is killed and the machine has power.
 OPTIONS: dict[str, Any] = {
     "timeout": 60.0,
     "synchronous": "NORMAL",
-}  # which loses nothing where a process is killed and the machine has power
+}
 
 
 def make_manager(path: Path, **options: Any) -> SessionManager:
-    """A manager whose sessions and revocations are in one file, for as long as the process lives."""
+    """Return a manager over one file of sessions and revocations, open while the process lives."""
     return _over(SqliteStorage(path, **{**OPTIONS, **options}), path, options)
 
 
 @contextmanager
 def managed(path: Path, **options: Any) -> Iterator[SessionManager]:
-    """The same for a while: as when a service is started anew."""
+    """Make a manager over one file for a while, as when a service is started and stopped."""
     storage = SqliteStorage(path, **{**OPTIONS, **options})
     try:
         with _over(storage, path, options) as manager:
@@ -67,7 +70,10 @@ def _over(storage: SqliteStorage, path: Path, options: dict[str, Any]) -> Sessio
 
 
 def make_server_manager(client: Any, clock: Callable[[], float] = time.time, **options: Any) -> Any:
-    """A manager whose sessions and revocations are on the server that the client leads to; async where the client is."""
+    """Return a manager whose sessions and revocations are on the client's server.
+
+    The manager is an async one where the client is asyncio's.
+    """
     storage, revocations = (
         RedisStorage(client),
         RevocationList(RedisFeed(client, clock=clock), clock=clock),
@@ -87,7 +93,7 @@ def make_server_manager(client: Any, clock: Callable[[], float] = time.time, **o
 class Service:
     """Managers over one server as its machines would have them, each with a client of its own.
 
-    Over asyncio's clients all live on one loop, and their methods are called like those of the others.
+    Over asyncio's clients all live on one loop, and their methods are called like those of others.
 
     Args:
         connect: makes a client.
@@ -106,11 +112,11 @@ class Service:
         self._stack.close()
 
     def close_later(self, client: Any) -> None:
-        """Closes the client when all is over."""
+        """Close the client when all is over."""
         self._stack.callback(lambda: self._wait(getattr(client, "aclose", client.close)()))
 
     def join(self, **options: Any) -> Any:
-        """One more machine."""
+        """Return the manager of one more machine."""
         client = self._connect()
         self.close_later(client)
         manager = make_server_manager(client, **options)
@@ -121,7 +127,7 @@ class Service:
         return Driven(manager, self._wait)
 
     def insist(self, call: Callable[[], Any]) -> Any:
-        """Makes the call again until it succeeds, as its contract says that one can; what it returned."""
+        """Make the call until it succeeds, as its contract allows. Return what it returned."""
         answers: list[Any] = []
 
         def succeeds() -> bool:
@@ -199,7 +205,7 @@ class Board:
 
 
 def run_apart(target: Callable[..., None], *arguments: Any) -> None:
-    """Calls it in a fresh process, which may fork, and sees that all went well there."""
+    """Call the target in a fresh process, which may fork, and check that all went well there."""
     process = multiprocessing.get_context("spawn").Process(target=target, args=arguments)
     process.start()
     process.join()
@@ -213,7 +219,10 @@ def run_together(
     *arguments: Any,
     give_up: Callable[[], None],
 ) -> None:
-    """Runs so many processes, told their number first, until all have ended well; gives up when one has not."""
+    """Run many processes, each told its number first, until all have ended well.
+
+    Fail when any of them has not.
+    """
     context: Any = multiprocessing.get_context(method)
     processes = {process.sentinel: process for process in start(context, count, target, *arguments)}
     failed = []
@@ -237,7 +246,10 @@ def start(context: Any, count: int, target: Callable[..., None], *arguments: Any
 
 
 def serve(manager: SessionManager, connection: Connection) -> None:
-    """Calls the manager's methods as told, until the other side hangs up or says so; answers with what each returned or raised."""
+    """Call the manager's methods as told. Answer each with what it returned or raised.
+
+    It ends once the other side hangs up or says so.
+    """
     while True:
         try:
             name, arguments, options = connection.recv()
@@ -273,7 +285,10 @@ class Worker:
 
 @contextmanager
 def employed(target: Callable[..., None], *arguments: Any, method: str = "spawn") -> Iterator[Any]:
-    """A worker in a process of its own that calls this, with the other end of the connection at last; it is killed in the end."""
+    """Run the target in a worker process, whose last argument is the other end of a connection.
+
+    The worker is killed in the end.
+    """
     context: Any = multiprocessing.get_context(method)
     ours, theirs = context.Pipe()
     process = context.Process(target=target, args=(*arguments, theirs), daemon=True)

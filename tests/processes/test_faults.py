@@ -1,6 +1,7 @@
-"""The file system fails at every call in turn: the operation fails as a whole or takes effect as a whole, and can be made again.
+"""The file system fails at every call in turn, and an operation fails or takes effect as a whole.
 
-What is left is looked at by a worker whose own file system is well, and by one that starts then.
+It can be made again then. What is left is looked at by a worker whose own file system is well, and
+by another that starts then.
 """
 
 from __future__ import annotations
@@ -38,9 +39,8 @@ pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "not skippe
 AMID = [NO_SPACE, NO_SPACE_ONCE, WRITE_ERROR, DISK_ERROR, READ_ERROR, BUSY, BUSY_ONCE]
 NUMBERS = itertools.count()
 AT_START = [NO_SPACE, DISK_ERROR, NOT_OPENED, READ_ONLY]
-SLOW = [
-    fault for fault in AMID if fault not in AT_START
-]  # SQLite asks again and again before it gives up, or a publication waits.
+# With these SQLite asks again and again before it gives up, or a publication waits.
+SLOW = [fault for fault in AMID if fault not in AT_START]
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +87,8 @@ def test_an_operation_fails_as_a_whole_and_can_be_made_again(
             assert error == "" or victim.has_suffered
             check_file(path)
             with managed(path) as anew:
-                for one in (other, anew):
-                    LOOK_AT[name](one, before, answer, error == "")
+                for manager in (other, anew):
+                    LOOK_AT[name](manager, before, answer, error == "")
             if error and name != "update":
                 answer, error = victim.call(name, *arguments, **options)
                 assert error == ""
@@ -152,7 +152,10 @@ LOOK_AT: dict[str, Any] = {
 def test_a_life_from_making_the_file_to_closing_it_keeps_what_it_answered(
     victim: Victim, place: Path, fault: Fault
 ) -> None:
-    """Every call that is met by an error may be refused; what was answered is so, and the file can be used by who comes then."""
+    """Every call that is met by an error may be refused.
+
+    What was answered is so, and the file can be used by a worker that starts then.
+    """
     for at in itertools.count(1):
         path = place / f"{next(NUMBERS)}.db"
         opened: list[SessionTokens] = []
@@ -219,7 +222,10 @@ def test_a_service_cannot_start_in_a_folder_that_is_read_only(victim: Victim, pa
 
 
 def test_workers_serve_on_a_file_system_where_nothing_can_be_mapped(tmp_path: Path) -> None:
-    """SQLite then has no write-ahead log and the doorbell rings for nobody: each read asks the table, and a logout holds all the same."""
+    """SQLite has no write-ahead log there, and the doorbell rings for nobody.
+
+    Each read asks the table, and a logout holds all the same.
+    """
     folder = tmp_path / "unmapped"
     folder.mkdir()
     library = compile_faults(tmp_path)
@@ -232,11 +238,11 @@ def test_workers_serve_on_a_file_system_where_nothing_can_be_mapped(tmp_path: Pa
         for worker in workers:
             assert worker.open(folder / "sessions.db", timeout=60) == ""
         for turn in range(20):
-            one, other = workers[turn % 2], workers[(turn + 1) % 2]
-            tokens, _ = one.call("create", subject="ann")
-            assert other.call("read", tokens.access_token)[1] == ""
-            assert other.call("delete_one", "ann", tokens.session_id) == (True, "")
-            assert one.call("read", tokens.access_token)[1] == "AccessTokenRevoked"
+            first, second = workers[turn % 2], workers[(turn + 1) % 2]
+            tokens, _ = first.call("create", subject="ann")
+            assert second.call("read", tokens.access_token)[1] == ""
+            assert second.call("delete_one", "ann", tokens.session_id) == (True, "")
+            assert first.call("read", tokens.access_token)[1] == "AccessTokenRevoked"
         assert all(worker.has_suffered for worker in workers)
         for worker in workers:
             assert worker.leave() == ""

@@ -1,4 +1,7 @@
-"""The file is locked, gone, replaced, damaged, another's or of a later version: a clear error, and the file is left as it was."""
+"""The file is locked, gone, replaced, damaged, another's or of a later version.
+
+What follows is a clear error, and the file is left as it was.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +89,7 @@ def test_who_has_a_file_open_that_is_deleted_or_replaced_says_so_and_makes_none(
 
 @pytest.fixture
 def whole(path: Path) -> bytes:
-    """A file of this library, closed, with something on each of its pages."""
+    """Make a file of this library, closed, with rows on each of its pages. Return its bytes."""
     with managed(path) as manager:
         for number in range(60):
             tokens = manager.create(subject=f"uid{number % 7}")
@@ -96,7 +99,7 @@ def whole(path: Path) -> bytes:
 
 
 def look_at(path: Path) -> None:
-    """Opens and reads all there is, as a worker that starts, without a change."""
+    """Open the file and read all there is, as a worker that starts, without a change."""
     with managed(path, timeout=0) as manager:
         for number in range(7):
             manager.read_all(f"uid{number}")
@@ -116,9 +119,8 @@ def test_a_damaged_file_is_refused_or_read_and_never_touched(
             damaged[chance.choice([chance.randrange(100), chance.randrange(len(whole))])] ^= (
                 1 << chance.randrange(8)
             )
-        damaged[18:20] = whole[
-            18:20
-        ]  # These say that there is a write-ahead log, which is set again where it is not so.
+        # These two bytes say that there is a write-ahead log, and are set again where they don't.
+        damaged[18:20] = whole[18:20]
         path.write_bytes(damaged)
         try:
             look_at(path)

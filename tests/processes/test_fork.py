@@ -1,4 +1,7 @@
-"""What a parent opened before a fork harms no child, and what a child does outlives the parent's hold on the file."""
+"""What a parent opened before a fork harms no child.
+
+What a child does outlives the parent's hold on the file.
+"""
 
 from __future__ import annotations
 
@@ -45,12 +48,12 @@ def test_the_parent_goes_on_after_a_fork(tmp_path: Path) -> None:
 def go_on_in_both(path: Path) -> None:
     manager = make_manager(path)
     worker, process = fork(manager)
-    for one, other in ((manager, worker), (worker, manager)):
-        tokens = one.create(subject="ann")
-        assert other.read(tokens.access_token)["sid"] == tokens.session_id
-        one.delete_one("ann", tokens.session_id)
+    for opener, ender in ((manager, worker), (worker, manager)):
+        tokens = opener.create(subject="ann")
+        assert ender.read(tokens.access_token)["sid"] == tokens.session_id
+        opener.delete_one("ann", tokens.session_id)
         with pytest.raises(AccessTokenRevoked):
-            other.read(tokens.access_token)
+            ender.read(tokens.access_token)
     process.kill()
 
 

@@ -1,7 +1,8 @@
-"""A process that creates, refreshes, restricts and ends sessions is killed at a random moment: what it had answered holds afterwards.
+"""A process that creates, refreshes, restricts and ends sessions is killed at a random moment.
 
-Each answer goes into a pipe once the call has returned, as a server writes to its client. What is being done is told before, since a call
-that was cut off may have taken effect or not, but never by half.
+What it had answered holds afterwards. Each answer goes into a pipe once the call has returned, as a
+server writes to its client. What is being done is told before, since a call that was cut off may
+have taken effect or not, but never by half.
 """
 
 from __future__ import annotations
@@ -58,14 +59,17 @@ def live_and_die(folder: Path, seed: int, files: int) -> None:
         path = folder / f"{number}.db"
         sessions: dict[str, Known] = {}
         for life in range(LIVES):
-            told = watch_until_killed(path, chance)
-            for line in told:
+            lines = watch_until_killed(path, chance)
+            for line in lines:
                 learn(sessions, *json.loads(line))
             check(path, sessions, f"file {number}, life {life}")
 
 
 def watch_until_killed(path: Path, chance: random.Random) -> list[str]:
-    """Starts the process, kills it after a random time, from before its first call; what it told until then."""
+    """Start the process, and kill it after a random time. Return the lines that it had written.
+
+    The time may be over before the process makes its first call.
+    """
     reading, writing = os.pipe()
     seed, delay = chance.random(), chance.random() * LONGEST_LIFE
     child = os.fork()
@@ -79,22 +83,20 @@ def watch_until_killed(path: Path, chance: random.Random) -> list[str]:
     time.sleep(delay)  # The moment is what this test is about.
     os.kill(child, signal.SIGKILL)
     with os.fdopen(reading, encoding="utf-8") as pipe:
-        told = pipe.read().splitlines()
+        lines = pipe.read().splitlines()
     _, status = os.waitpid(child, 0)
     assert os.WIFSIGNALED(status), "the process ended by itself"
-    return told
+    return lines
 
 
 def work_on(path: Path, chance: random.Random, pipe: int) -> None:
     def tell(*words: Any) -> None:
-        os.write(
-            pipe, json.dumps(words).encode() + b"\n"
-        )  # in one piece, as long as a pipe takes 4096 bytes at once
+        # In one piece, as long as a pipe takes 4096 bytes at once.
+        os.write(pipe, json.dumps(words).encode() + b"\n")
 
     manager = make_manager(path)
-    life = chance.getrandbits(
-        32
-    )  # Subjects of its own, so that delete_all ends none but those it knows.
+    # Subjects of its own, so that delete_all ends none but those it knows.
+    life = chance.getrandbits(32)
     mine: list[tuple[str, str, str]] = []  # subject, session, refresh token
     while True:
         kind = chance.choice(
@@ -119,7 +121,7 @@ def work_on(path: Path, chance: random.Random, pipe: int) -> None:
         ended = [session_id]
         if kind == "delete_all":
             ended += [other for owner, other, _ in mine if owner == subject]
-            mine = [one for one in mine if one[0] != subject]
+            mine = [entry for entry in mine if entry[0] != subject]
         tell("begun", subject, kind, ended)
         if kind == "update":
             tokens = manager.update(refresh_token)
@@ -143,67 +145,67 @@ def learn(sessions: dict[str, Known], what: str, subject: str, about: Any, *more
         return
     if what == "ended":
         for session_id in about:
-            one = sessions[session_id]
-            one.has_ended, one.cut_off = True, ""
-            one.refused += one.good
-            one.good = []
+            known = sessions[session_id]
+            known.has_ended, known.cut_off = True, ""
+            known.refused += known.good
+            known.good = []
         return
     if what == "created":
         sessions[about] = Known(subject, more[1])
-    one = sessions[about]
-    one.cut_off = ""
+    known = sessions[about]
+    known.cut_off = ""
     if what == "restricted":
-        one.refused += one.good
-        one.good = []
+        known.refused += known.good
+        known.good = []
     else:
-        one.good.append(more[0])
-        one.refresh_token = more[1]
+        known.good.append(more[0])
+        known.refresh_token = more[1]
 
 
 def check(path: Path, sessions: dict[str, Known], when: str) -> None:
-    """Looks as a worker that starts after the kill does."""
+    """Check what a worker finds that starts after the kill."""
     if not path.exists():
         assert not sessions
         return
     check_file(path)
     with managed(path) as manager:
-        for session_id, one in sessions.items():
-            check_one(manager, session_id, one, when)
+        for session_id, known in sessions.items():
+            check_one(manager, session_id, known, when)
 
 
-def check_one(manager: SessionManager, session_id: str, one: Known, when: str) -> None:
-    for token in one.refused:
-        assert refuses(manager, token), f"{when}: a token is accepted after {one} had been revoked"
-    is_there = session_id in manager.read_all(one.subject)
-    if one.has_ended:
+def check_one(manager: SessionManager, session_id: str, known: Known, when: str) -> None:
+    for token in known.refused:
+        assert refuses(manager, token), (
+            f"{when}: a token is accepted after {known} had been revoked"
+        )
+    is_there = session_id in manager.read_all(known.subject)
+    if known.has_ended:
         assert not is_there, f"{when}: a session that was ended is there again"
-    elif one.cut_off not in ("delete_one", "delete_all"):
-        assert is_there, f"{when}: a session was lost while it was in {one.cut_off or 'use'}"
+    elif known.cut_off not in ("delete_one", "delete_all"):
+        assert is_there, f"{when}: a session was lost while it was in {known.cut_off or 'use'}"
     if not is_there:
-        assert all(refuses(manager, token) for token in one.good), (
+        assert all(refuses(manager, token) for token in known.good), (
             f"{when}: a session is gone and its tokens live"
         )
         with pytest.raises(SessionNotFound, match="no session is open"):
-            manager.update(one.refresh_token)
-        one.has_ended = True
+            manager.update(known.refresh_token)
+        known.has_ended = True
         return
-    if one.cut_off in ("", "update"):
-        assert not any(refuses(manager, token) for token in one.good), (
+    if known.cut_off in ("", "update"):
+        assert not any(refuses(manager, token) for token in known.good), (
             f"{when}: a token is refused that nobody revoked"
         )
-    elif (
-        one.cut_off == "restrict_one"
-    ):  # Cut off, it may leave tokens refused; called again, it is whole.
-        manager.restrict_one({"sub": one.subject, "sid": session_id})
-        one.refused, one.good = one.refused + one.good, []
+    elif known.cut_off == "restrict_one":
+        # Cut off, it may leave tokens refused; called again, it is whole.
+        manager.restrict_one({"sub": known.subject, "sid": session_id})
+        known.refused, known.good = known.refused + known.good, []
     else:
-        assert manager.delete_one(one.subject, session_id) is True
-        one.refused, one.good, one.has_ended = one.refused + one.good, [], True
-        assert all(refuses(manager, token) for token in one.refused)
+        assert manager.delete_one(known.subject, session_id) is True
+        known.refused, known.good, known.has_ended = known.refused + known.good, [], True
+        assert all(refuses(manager, token) for token in known.refused)
         return
-    tokens = manager.update(
-        one.refresh_token
-    )  # Where an update was cut off it may be the one before the current, within its grace.
+    # Where an update was cut off it may be the one before the current, within its grace.
+    tokens = manager.update(known.refresh_token)
     assert not refuses(manager, tokens.access_token), f"{when}: a token is not good at once"
-    one.good.append(tokens.access_token)
-    one.refresh_token, one.cut_off = tokens.refresh_token, ""
+    known.good.append(tokens.access_token)
+    known.refresh_token, known.cut_off = tokens.refresh_token, ""

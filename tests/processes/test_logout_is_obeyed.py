@@ -1,7 +1,8 @@
-"""A logout in one worker is obeyed by the very next `read` in every other, however the workers were started.
+"""A logout in one worker is obeyed by the very next `read` in every other worker.
 
-One stale acceptance fails. That a call had returned is told by a number in shared memory: who ends a session sets it afterwards, and who
-reads looks at it before the read that is judged.
+It is so however the workers were started. One stale acceptance fails. That a call had returned is
+told by a number in shared memory: who ends a session sets it afterwards, and who reads looks at it
+before the read that is judged.
 """
 
 from __future__ import annotations
@@ -28,9 +29,8 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has
 STARTED = [
     "spawned",
     pytest.param("forked", marks=needs_fork),
-    pytest.param(
-        "preloaded", marks=needs_fork
-    ),  # The manager was there before the fork, as with `gunicorn --preload`.
+    # The manager was there before the fork, as with `gunicorn --preload`.
+    pytest.param("preloaded", marks=needs_fork),
 ]
 
 
@@ -59,7 +59,7 @@ def read_and_end(started: str, folder: Path, sessions: int) -> None:
     manager = make_manager(path)
     opened = [manager.create(subject="ann") for _ in range(sessions)]
     (folder / "sessions.json").write_text(
-        json.dumps([(one.session_id, one.access_token) for one in opened])
+        json.dumps([(tokens.session_id, tokens.access_token) for tokens in opened])
     )
     board = Board(folder / "board")
     preloaded = manager if started == "preloaded" else None
@@ -73,7 +73,11 @@ def read_and_end(started: str, folder: Path, sessions: int) -> None:
 
 
 def read_or_end(number: int, folder: Path, preloaded: SessionManager | None) -> None:
-    """Each session in turn is ended by one of the workers, once all have accepted its token, and read by the others until it is refused."""
+    """Take part as one worker: end every session that is this worker's turn, and read the others.
+
+    A session is ended once all workers have accepted its token. The others then read it until it is
+    refused.
+    """
     manager = preloaded or make_manager(folder / "sessions.db")
     board = Board(folder / "board")
     sessions: list[tuple[str, str]] = json.loads((folder / "sessions.json").read_text())
@@ -81,7 +85,7 @@ def read_or_end(number: int, folder: Path, preloaded: SessionManager | None) -> 
         if turn % WORKERS == number:
             manager.read(token)
             board[SEEN + number] = turn
-            while any(board[SEEN + one] < turn for one in range(WORKERS)) and not board[STOP]:
+            while any(board[SEEN + worker] < turn for worker in range(WORKERS)) and not board[STOP]:
                 pass
             assert manager.delete_one("ann", session_id) is True
             board[ENDED] = turn
@@ -94,7 +98,8 @@ def read_or_end(number: int, folder: Path, preloaded: SessionManager | None) -> 
                     break
             else:
                 assert ended < turn, (
-                    f"worker {number} accepted the token of session {turn} after its logout had returned"
+                    f"worker {number} accepted the token of session {turn} "
+                    "after its logout had returned"
                 )
                 board[SEEN + number] = turn
 
@@ -115,24 +120,26 @@ def end_and_issue(started: str, folder: Path, rounds: int) -> None:
         workers.append(Worker(ours))
         processes.append(process)
     for turn in range(rounds):
-        one, other, third, fourth = (workers[(turn + place) % WORKERS] for place in range(WORKERS))
-        before = one.create(subject="ann")
-        one.read(before.access_token)
-        other.restrict_all("ann")
+        first, second, third, fourth = (
+            workers[(turn + place) % WORKERS] for place in range(WORKERS)
+        )
+        before = first.create(subject="ann")
+        first.read(before.access_token)
+        second.restrict_all("ann")
         refreshed = third.update(before.refresh_token)
         for worker in workers:
             assert worker.read(refreshed.access_token)["sid"] == before.session_id
             with pytest.raises(AccessTokenRevoked):
                 worker.read(before.access_token)
         assert fourth.delete_all("ann") == 1
-        anew = one.create(subject="ann")
+        anew = first.create(subject="ann")
         for worker in workers:
             assert worker.read(anew.access_token)["sid"] == anew.session_id
             with pytest.raises(AccessTokenRevoked):
                 worker.read(refreshed.access_token)
         with pytest.raises(SessionNotFound, match="no session is open"):
             third.update(refreshed.refresh_token)
-        assert other.delete_one("ann", anew.session_id) is True
+        assert second.delete_one("ann", anew.session_id) is True
 
 
 def obey(folder: Path, preloaded: SessionManager | None, connection: Connection) -> None:

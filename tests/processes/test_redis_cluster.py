@@ -1,5 +1,8 @@
-"""A service on a cluster: the whole life of sessions of many subjects, heard by every node; slots that move to another server meanwhile;
-and servers that are started again."""
+"""A service on a cluster.
+
+Every node hears of the whole life of the sessions of many subjects. Slots move to another server
+meanwhile, and servers are started again.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,7 @@ pytestmark = needs_server
 
 @pytest.fixture(scope="module")
 def moved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequence[Node]]:
-    """A cluster whose slots may lie anywhere, and which keeps what it was told."""
+    """Start a cluster whose slots may lie anywhere, and which keeps what it was told."""
     with clustered(
         tmp_path_factory.mktemp("moved"), "--appendonly", "yes", "--appendfsync", "always"
     ) as nodes:
@@ -80,10 +83,13 @@ def test_the_sessions_of_many_subjects_live_and_end_on_every_node(
         assert not any(refuses(late, token) for token in good)
 
 
-def live_and_end(subject: str, one: Any, other: Any, third: Any) -> tuple[list[str], Any]:
-    """All that can become of sessions, each step on another node; the tokens that are refused in the end, and what is left."""
-    stolen, restricted, kept = (one.create({"n": 1}, subject=subject) for _ in range(3))
-    for node in (one, other, third):
+def live_and_end(subject: str, here: Any, there: Any, elsewhere: Any) -> tuple[list[str], Any]:
+    """Do to sessions all that can be done, each step on another node.
+
+    Return the tokens that are refused in the end, and the tokens of the session that is left.
+    """
+    stolen, restricted, kept = (here.create({"n": 1}, subject=subject) for _ in range(3))
+    for node in (here, there, elsewhere):
         assert [
             node.read(tokens.access_token).subject for tokens in (stolen, restricted, kept)
         ] == [subject] * 3
@@ -91,28 +97,28 @@ def live_and_end(subject: str, one: Any, other: Any, third: Any) -> tuple[list[s
             tokens.session_id for tokens in (stolen, restricted, kept)
         }
 
-    second = other.update(stolen.refresh_token)
-    retried = third.update(stolen.refresh_token, subject=subject)
+    second = there.update(stolen.refresh_token)
+    retried = elsewhere.update(stolen.refresh_token, subject=subject)
     assert retried.refresh_token == second.refresh_token
-    fourth = one.update(retried.refresh_token)
+    fourth = here.update(retried.refresh_token)
     with pytest.raises(RefreshTokenReused):
-        third.update(stolen.refresh_token)
+        elsewhere.update(stolen.refresh_token)
     with pytest.raises(SessionNotFound, match="no session is open"):
-        other.update(fourth.refresh_token)
+        there.update(fourth.refresh_token)
     refused = [tokens.access_token for tokens in (stolen, second, retried, fourth)]
 
-    other.restrict_one(one.read(restricted.access_token))
-    refreshed = third.update(restricted.refresh_token)
-    assert [node.read(refreshed.access_token).session_id for node in (one, other, third)] == [
+    there.restrict_one(here.read(restricted.access_token))
+    refreshed = elsewhere.update(restricted.refresh_token)
+    assert [node.read(refreshed.access_token).session_id for node in (here, there, elsewhere)] == [
         restricted.session_id
     ] * 3
-    one.restrict_all(subject)
-    anew = third.update(kept.refresh_token)
-    assert third.delete_one(subject, restricted.session_id) is True
-    assert other.delete_one(subject, restricted.session_id) is False
-    assert other.delete_all(subject) == 1
+    here.restrict_all(subject)
+    anew = elsewhere.update(kept.refresh_token)
+    assert elsewhere.delete_one(subject, restricted.session_id) is True
+    assert there.delete_one(subject, restricted.session_id) is False
+    assert there.delete_all(subject) == 1
     refused += [tokens.access_token for tokens in (restricted, refreshed, kept, anew)]
-    return refused, one.create(subject=subject)
+    return refused, here.create(subject=subject)
 
 
 @pytest.mark.parametrize("first", ["index", "session"])
@@ -120,18 +126,17 @@ def test_no_session_is_overlooked_while_a_slot_moves(
     library: Any, first: str, moved: Sequence[Node]
 ) -> None:
     with over(library, moved) as service:
-        one, other, third = (service.join() for _ in range(3))
+        here, there, elsewhere = (service.join() for _ in range(3))
         opened = {
-            tokens.session_id: tokens for tokens in (one.create(subject="ann") for _ in range(4))
+            tokens.session_id: tokens for tokens in (here.create(subject="ann") for _ in range(4))
         }
         with moving(moved, slot_of_subject("ann"), early=first_key(first, opened)):
-            assert ids_or_failure(other) in (opened.keys(), None)
-            for (
-                tokens
-            ) in opened.values():  # A session that may be here or there is found in either place.
-                assert third.read(tokens.access_token).session_id == tokens.session_id
-        assert service.insist(lambda: third.read_all("ann")).keys() == opened.keys()
-        assert service.insist(lambda: one.delete_all("ann")) == len(opened)
+            assert ids_or_failure(there) in (opened.keys(), None)
+            # A session that may be here or there is found in either place.
+            for tokens in opened.values():
+                assert elsewhere.read(tokens.access_token).session_id == tokens.session_id
+        assert service.insist(lambda: elsewhere.read_all("ann")).keys() == opened.keys()
+        assert service.insist(lambda: here.delete_all("ann")) == len(opened)
 
 
 @pytest.mark.parametrize("first", ["index", "session"])
@@ -139,19 +144,19 @@ def test_a_logout_everywhere_ends_every_session_while_a_slot_moves(
     library: Any, first: str, moved: Sequence[Node]
 ) -> None:
     with over(library, moved) as service:
-        one, other, third = nodes = [service.join() for _ in range(3)]
+        here, there, elsewhere = nodes = [service.join() for _ in range(3)]
         opened = {
-            tokens.session_id: tokens for tokens in (one.create(subject="ann") for _ in range(4))
+            tokens.session_id: tokens for tokens in (here.create(subject="ann") for _ in range(4))
         }
         has_returned = False
         with (
             moving(moved, slot_of_subject("ann"), early=first_key(first, opened)),
             suppress(StorageUnavailable),
         ):
-            other.delete_all("ann")
+            there.delete_all("ann")
             has_returned = True
         if not has_returned:
-            service.insist(lambda: other.delete_all("ann"))
+            service.insist(lambda: there.delete_all("ann"))
         for node in nodes:
             service.wait_until(
                 lambda: all(refuses(node, tokens.access_token) for tokens in opened.values()),
@@ -159,7 +164,7 @@ def test_a_logout_everywhere_ends_every_session_while_a_slot_moves(
             )
         for tokens in opened.values():
             with pytest.raises(SessionNotFound, match="no session is open"):
-                service.insist(lambda: third.update(tokens.refresh_token))
+                service.insist(lambda: elsewhere.update(tokens.refresh_token))
 
 
 def test_logouts_are_heard_while_and_after_the_stream_moves(
@@ -236,7 +241,10 @@ def is_whole(server: Node) -> bool:
 
 @contextmanager
 def moving(servers: Sequence[Node], slot: int, *, early: bytes | None = None) -> Iterator[None]:
-    """What is done meanwhile finds the slot half moved: one of its keys is where it goes to, or all are, and it is not yet said to be."""
+    """Hold a slot half moved for a while.
+
+    One of its keys is where the slot goes, or all are, and the cluster does not say so yet.
+    """
     owner = owner_of(slot, servers)
     ordered = [owner, *(server for server in servers if server is not owner)]
     with ExitStack() as stack:

@@ -1,5 +1,8 @@
-"""The primary dies and its replica takes over, under Sentinel or by hand: what was revoked stays refused, also by nodes that come later,
-and also where the replica had not heard of it yet."""
+"""The primary dies and its replica takes over, under Sentinel or by hand.
+
+What was revoked stays refused, by nodes that come later as well, and where the replica had not
+heard of it yet.
+"""
 
 from __future__ import annotations
 
@@ -35,14 +38,14 @@ def test_a_logout_holds_before_and_after_a_failover_on_every_node(
         under_sentinel(library, sentinel) as service,
     ):
         nodes = [service.join() for _ in range(3)]
-        one, other, third = nodes
-        before, after, kept, restricted = (one.create(subject="ann") for _ in range(4))
+        first, second, third = nodes
+        before, after, kept, restricted = (first.create(subject="ann") for _ in range(4))
         for node in nodes:
             assert {
                 node.read(tokens.access_token)["sub"]
                 for tokens in (before, after, kept, restricted)
             } == {"ann"}
-        assert one.delete_one("ann", before.session_id) is True
+        assert first.delete_one("ann", before.session_id) is True
         wait_for_replica(primary)
         with replica.client() as client:
             assert not any(
@@ -54,7 +57,7 @@ def test_a_logout_holds_before_and_after_a_failover_on_every_node(
         primary.kill()
         for node in nodes:  # `read` needs no server.
             assert node.read(kept.access_token)["sid"] == kept.session_id
-        assert service.insist(lambda: other.delete_one("ann", after.session_id)) is True
+        assert service.insist(lambda: second.delete_one("ann", after.session_id)) is True
         service.insist(lambda: third.restrict_one({"sub": "ann", "sid": restricted.session_id}))
         refused = [tokens.access_token for tokens in (before, after, restricted)]
         for node in nodes:
@@ -64,8 +67,8 @@ def test_a_logout_holds_before_and_after_a_failover_on_every_node(
         good = [
             service.insist(call)
             for call in (
-                lambda: one.update(restricted.refresh_token),
-                lambda: one.create(subject="ann"),
+                lambda: first.update(restricted.refresh_token),
+                lambda: first.create(subject="ann"),
             )
         ]
         nodes.append(service.join())
@@ -74,7 +77,7 @@ def test_a_logout_holds_before_and_after_a_failover_on_every_node(
             assert [node.read(tokens.access_token)["sid"] for tokens in good] == [
                 tokens.session_id for tokens in good
             ]
-        assert service.insist(lambda: other.read_all("ann")).keys() == {
+        assert service.insist(lambda: second.read_all("ann")).keys() == {
             tokens.session_id for tokens in (kept, *good)
         }
 
@@ -82,14 +85,14 @@ def test_a_logout_holds_before_and_after_a_failover_on_every_node(
 def test_nodes_put_back_what_the_new_primary_never_got(library: Any, tmp_path: Path) -> None:
     with two_servers(tmp_path) as (primary, replica, proxy), over(library, proxy) as service:
         nodes = [service.join() for _ in range(2)]
-        kept, told, lost = (nodes[0].create(subject="ann") for _ in range(3))
+        kept, ended, lost = (nodes[0].create(subject="ann") for _ in range(3))
         for node in nodes:
-            assert not any(refuses(node, tokens.access_token) for tokens in (kept, told, lost))
-        nodes[0].delete_one("ann", told.session_id)
+            assert not any(refuses(node, tokens.access_token) for tokens in (kept, ended, lost))
+        nodes[0].delete_one("ann", ended.session_id)
         with falling_behind(primary, replica, proxy):
             nodes[1].delete_one("ann", lost.session_id)
             nodes[1].restrict_one({"sub": "ann", "sid": kept.session_id})
-            refused = [tokens.access_token for tokens in (told, lost, kept)]
+            refused = [tokens.access_token for tokens in (ended, lost, kept)]
             for node in nodes:
                 service.wait_until(
                     lambda: all(refuses(node, token) for token in refused),
@@ -137,7 +140,7 @@ def over(library: Any, proxy: Proxy) -> Service:
 
 @contextmanager
 def two_servers(folder: Path) -> Iterator[tuple[Node, Node, Proxy]]:
-    """A primary, its replica, and the way to whichever is in charge."""
+    """Start a primary, its replica, and the way to whichever is in charge."""
     with (
         serving(folder / "primary", "--repl-diskless-sync-delay", "0") as primary,
         serving(folder / "replica", "--replicaof", f"127.0.0.1 {primary.port}") as replica,
@@ -149,7 +152,10 @@ def two_servers(folder: Path) -> Iterator[tuple[Node, Node, Proxy]]:
 
 @contextmanager
 def falling_behind(primary: Node, replica: Node, proxy: Proxy) -> Iterator[None]:
-    """What is done meanwhile only the primary knows; then it dies, and the replica takes over with what it had before."""
+    """Let only the primary know what is done meanwhile, then kill it.
+
+    The replica takes over with what it had before.
+    """
     wait_for_replica(primary)
     with replica.client() as client:
         client.save()

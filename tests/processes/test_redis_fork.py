@@ -1,4 +1,7 @@
-"""Managers over a server that were there before a fork, as with ``gunicorn --preload``: parent and children go on, each by itself."""
+"""Managers over a server that were there before a fork, as with ``gunicorn --preload``.
+
+Parent and children go on, each by itself.
+"""
 
 from __future__ import annotations
 
@@ -43,9 +46,9 @@ def fork_first(port: int) -> None:
             stack.enter_context(employed(serve, parent, method="fork")) for _ in range(CHILDREN)
         ]
         everyone = [parent, *children]
-        assert [one.threads() for one in everyone] == [1] * len(everyone)
+        assert [manager.threads() for manager in everyone] == [1] * len(everyone)
         see_that_all_obey(everyone)
-        assert [one.threads() for one in everyone] == [2] * len(everyone)
+        assert [manager.threads() for manager in everyone] == [2] * len(everyone)
         watch.see_connections(2 * len(everyone))
 
 
@@ -56,9 +59,9 @@ def test_a_parent_that_has_read_and_its_children_go_on_after_a_fork(server: Node
 
 def read_and_fork(port: int) -> None:
     with watching(port) as watch, made(port) as parent, ExitStack() as stack:
-        told, theirs, ours = (parent.create(subject="ann") for _ in range(3))
-        parent.delete_one("ann", told.session_id)
-        assert [refuses(parent, tokens.access_token) for tokens in (told, theirs, ours)] == [
+        ended, theirs, ours = (parent.create(subject="ann") for _ in range(3))
+        parent.delete_one("ann", ended.session_id)
+        assert [refuses(parent, tokens.access_token) for tokens in (ended, theirs, ours)] == [
             True,
             False,
             False,
@@ -68,12 +71,11 @@ def read_and_fork(port: int) -> None:
             stack.enter_context(employed(serve, parent, method="fork")) for _ in range(CHILDREN)
         ]
         assert children[0].delete_one("ann", theirs.session_id) is True
-        assert refuses(
-            parent, theirs.access_token
-        )  # The first read after the fork takes in what came meanwhile.
+        # The first read after the fork takes in what came meanwhile.
+        assert refuses(parent, theirs.access_token)
         assert parent.delete_one("ann", ours.session_id) is True
         for child in children[1:]:
-            assert all(refuses(child, tokens.access_token) for tokens in (told, theirs, ours))
+            assert all(refuses(child, tokens.access_token) for tokens in (ended, theirs, ours))
         see_that_all_obey([parent, *children])
         watch.see_connections(2 * (1 + CHILDREN))
 
@@ -86,19 +88,21 @@ def test_a_fork_while_other_threads_read_and_news_comes_in_leaves_a_child_that_w
 
 
 def fork_amid_reads(port: int) -> None:
-    """The threads leave the client alone: redis-py 8.1 has locks of its own that a child may find taken, such as that of its events."""
-    sys.setswitchinterval(
-        1e-6
-    )  # seconds: so that a fork finds a thread anywhere, and not only where it waits
+    """Fork while threads read.
+
+    The threads leave the client alone: redis-py 8.1 has locks of its own that a child may find
+    taken, such as that of its events.
+    """
+    # So many seconds let a fork find a thread anywhere, and not only where it waits.
+    sys.setswitchinterval(1e-6)
     stop = threading.Event()
     with made(port, verified_cache_size=4) as parent, employed(end_sessions, parent, method="fork"):
         good = [parent.create(subject="bob").access_token for _ in range(16)]
 
         def work() -> None:
             while not stop.is_set():
-                for (
-                    token
-                ) in good:  # Each has to be verified, since four others were remembered in between.
+                # Each has to be verified, since four others were remembered in between.
+                for token in good:
                     parent.read(token)
 
         threads = [threading.Thread(target=work, daemon=True) for _ in range(2)]
@@ -154,13 +158,13 @@ def serve_on_loop(manager: AsyncSessionManager, connection: Connection) -> None:
 
 
 def see_that_all_obey(everyone: list[Any]) -> None:
-    """Each in turn opens a session and ends it; the others accept the token before and refuse it after."""
-    for one in everyone:
-        tokens = one.create(subject="ann")
+    """Check that each can open a session that all accept, and end it so that none does."""
+    for manager in everyone:
+        tokens = manager.create(subject="ann")
         for node in everyone:
             assert node.read(tokens.access_token)["sid"] == tokens.session_id
-        assert one.delete_one("ann", tokens.session_id) is True
-        assert refuses(one, tokens.access_token)
+        assert manager.delete_one("ann", tokens.session_id) is True
+        assert refuses(manager, tokens.access_token)
         for node in everyone:
             until(lambda: refuses(node, tokens.access_token), "that every process has heard")
 
@@ -180,7 +184,7 @@ class Preloaded:
 
 @contextmanager
 def made(port: int, **options: Any) -> Iterator[Any]:
-    """One whose client has a connection already."""
+    """Make a manager whose client has a connection already."""
     with redis.Redis(port=port) as client:
         client.ping()
         with make_server_manager(client, **options) as manager:
@@ -192,14 +196,24 @@ class Watch:
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
-        self._before = {one["id"] for one in client.client_list()}
+        self._before = {connection["id"] for connection in client.client_list()}
 
     def see_connections(self, count: int) -> None:
-        """There are so many, half of which follow the stream: no process uses one of another's."""
+        """Check that there are so many connections, half of which follow the stream.
+
+        No process then uses the connection of another.
+        """
 
         def are_so_many() -> bool:
-            new = [one for one in self._client.client_list() if one["id"] not in self._before]
-            return (len(new), sum(one["cmd"] == "xread" for one in new)) == (count, count // 2)
+            new = [
+                connection
+                for connection in self._client.client_list()
+                if connection["id"] not in self._before
+            ]
+            return (len(new), sum(connection["cmd"] == "xread" for connection in new)) == (
+                count,
+                count // 2,
+            )
 
         until(are_so_many, f"{count} connections, half of which follow the stream")
 

@@ -1,4 +1,7 @@
-"""A hundred logins of one subject at once, from eight processes: ``max_sessions`` holds, on a server alone and on a cluster."""
+"""A hundred logins of one subject at once, from eight processes.
+
+``max_sessions`` holds, on a server alone and on a cluster.
+"""
 
 from __future__ import annotations
 
@@ -59,9 +62,9 @@ def log_in_and_watch(place: tuple[str, int], when_full: str, folder: Path) -> No
             assert len(manager.read_all(SUBJECT)) <= MOST
         assert [process.exitcode for process in processes] == [0] * PROCESSES
         opened = dict(
-            one
+            session
             for number in range(PROCESSES)
-            for one in json.loads((folder / str(number)).read_text())
+            for session in json.loads((folder / str(number)).read_text())
         )
         live = manager.read_all(SUBJECT)
         assert len(live) == MOST
@@ -80,7 +83,7 @@ def log_in_and_watch(place: tuple[str, int], when_full: str, folder: Path) -> No
 def log_in(
     number: int, place: tuple[str, int], when_full: str, folder: Path, gate: threading.Barrier
 ) -> None:
-    """This process's share of the logins, each in a thread; what each opened goes into a file."""
+    """Log in this process's share of times, each in a thread. Write what was opened into a file."""
     share = range(number, LOGINS, PROCESSES)
     with connect(place) as client, make_manager(client, when_full) as manager:
 

@@ -1,8 +1,9 @@
-"""Of many revocations none is lost, whatever becomes of nodes, of the network and of the server meanwhile.
+"""Of many revocations none is lost, whatever becomes of nodes, network and server meanwhile.
 
-Several processes publish at once, others listen: some from the start and undisturbed, some cut off for a while, each in another way, some
-that join late. In the middle the server is killed, and comes back with what it had kept, or with nothing. In the end every process refuses
-all that was published.
+Several processes publish at once and others listen. Some listen from the start and undisturbed,
+some are cut off for a while, each in another way, and some join late. In the middle the server is
+killed, and comes back with what it had kept, or with nothing. In the end every process refuses all
+that was published.
 """
 
 from __future__ import annotations
@@ -119,7 +120,7 @@ def give_trouble(dropped: Proxy, severed: Proxy, delayed: Proxy, truncated: Prox
 
 
 def joined(port: int) -> AbstractContextManager[Any]:
-    """A node in a process of its own, which begins to listen with the first question."""
+    """Start a node in a process of its own, which begins to listen with the first question."""
     return employed(listen, port)
 
 

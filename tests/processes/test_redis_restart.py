@@ -1,4 +1,7 @@
-"""All processes of a service are gone and it is started anew: what was revoked stays refused from the first read, and sessions go on."""
+"""All processes of a service are gone and it is started anew.
+
+What was revoked stays refused from the first read, and sessions go on.
+"""
 
 from __future__ import annotations
 
@@ -39,21 +42,21 @@ def test_a_service_that_is_started_anew_refuses_what_was_revoked_from_its_first_
 ) -> None:
     with serving(tmp_path, "--appendonly", "yes", "--appendfsync", "always") as server:
         with ExitStack() as stack:
-            one, other, third = (
+            first, second, third = (
                 stack.enter_context(employed(work, server.port)) for _ in range(WORKERS)
             )
             deleted, ended, restricted, kept = (
-                one.create(subject=subject) for subject in ("ann", "bob", "cid", "dan")
+                first.create(subject=subject) for subject in ("ann", "bob", "cid", "dan")
             )
-            assert one.delete_one("ann", deleted.session_id) is True
-            assert other.delete_all("bob") == 1
+            assert first.delete_one("ann", deleted.session_id) is True
+            assert second.delete_all("bob") == 1
             third.restrict_one({"sub": "cid", "sid": restricted.session_id})
-            refreshed = other.update(restricted.refresh_token)
+            refreshed = second.update(restricted.refresh_token)
         if restarts_server:  # The workers were killed; so is it.
             server.kill()
             server.start()
         refused, good = (
-            [one.access_token for one in (deleted, ended, restricted)],
+            [tokens.access_token for tokens in (deleted, ended, restricted)],
             [refreshed, kept],
         )
         with ExitStack() as stack:

@@ -1,4 +1,7 @@
-"""The README's application under the README's commands: real servers, each with four workers, of which any may get the next request."""
+"""The README's application under the README's commands.
+
+The servers are real, each with four workers, of which any may get the next request.
+"""
 
 from __future__ import annotations
 
@@ -41,12 +44,15 @@ def shown(language: str, containing: str) -> str:
     blocks = re.findall(
         rf"^```{language}\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
     )
-    (found,) = (block for block in blocks if containing in block)
-    return str(found)
+    (matching,) = (block for block in blocks if containing in block)
+    return str(matching)
 
 
 def application(over: str = "SqliteFeed(") -> str:
-    """The application of the README, with ``sessions`` made as its section on several workers, or on several machines, says."""
+    """Return the application of the README, with ``sessions`` made as another section says.
+
+    These are the sections on several workers and on several machines.
+    """
     program = replace_assignment(shown("python", "FastAPI()"), "sessions", shown("python", over))
     if over == "RedisFeed(":
         program = replace_assignment(program, "app", shown("python", "lifespan="))
@@ -54,7 +60,7 @@ def application(over: str = "SqliteFeed(") -> str:
 
 
 def replace_assignment(program: str, name: str, replacement: str) -> str:
-    """Return the program with the one statement that assigns to the name replaced, whatever lines it takes."""
+    """Return the program with the one statement that assigns to the name replaced as a whole."""
     (statement,) = (
         statement
         for statement in ast.parse(program).body
@@ -126,7 +132,7 @@ def answers(server: subprocess.Popen[bytes], port: int, log: Path) -> bool:
 
 
 def prepare(program: str, text: str, folder: Path) -> str:
-    """Writes the application and its key; the command that serves it."""
+    """Write the application and its key into a folder. Return the command that serves it."""
     for name in (program, "fastapi"):
         if importlib.util.find_spec(name) is None:
             pytest.skip(f"{name} is not installed")
@@ -138,7 +144,7 @@ def prepare(program: str, text: str, folder: Path) -> str:
 
 @needs_server
 @pytest.mark.parametrize("program", ["uvicorn", "gunicorn"])
-def test_the_readmes_workers_over_a_server_all_obey_a_logout_and_those_that_start_from_their_first_request(
+def test_workers_over_a_server_obey_a_logout_and_those_that_start_later_from_their_first_request(
     program: str, server: Node, tmp_path: Path
 ) -> None:
     empty(server)

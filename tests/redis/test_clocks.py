@@ -1,6 +1,6 @@
-"""Two nodes of a service whose clocks are five minutes apart, either way: the guarantees hold between them.
+"""The guarantees hold between two nodes whose clocks are five minutes apart, either way.
 
-Each has a manager, a list and a feed that go by its own clock; the server's clock is the real one.
+Each has a manager, a list and a feed that go by its own clock. The server's clock is real.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ pytestmark = needs_server
 
 
 class Pair:
-    """``here`` and ``there``; of these two ``slow`` is the one whose clock is behind, ``fast`` the other."""
+    """Two nodes, ``here`` and ``there``, called ``slow`` and ``fast`` after their clocks."""
 
     def __init__(self, service: Service, apart: int) -> None:
         self._service = service
@@ -39,14 +39,14 @@ class Pair:
         )
 
     def join_both(self, **options: Any) -> list[Any]:
-        """Two more, whose clocks are as far apart."""
+        """Return two more nodes, whose clocks are as far apart."""
         return [self.join(0, **options), self.join(self._apart, **options)]
 
     def set(self, passed: float) -> None:
         self._now.now = NOW + passed
 
     def are_refused(self, *tokens: str) -> bool:
-        """Once they have heard of each other's doings."""
+        """Check that both nodes refuse the tokens, once they have heard of each other's doings."""
         what = "that both have heard"
         return all(
             self._service.wait_until(lambda: refuses(node, token), what)
@@ -68,7 +68,7 @@ def pair(request: pytest.FixtureRequest, service: Service) -> Pair:
 
 
 class Way(NamedTuple):
-    """Of refusing all tokens of Ann's one session."""
+    """A way of refusing all tokens of Ann's only session."""
 
     call: Callable[[Any, str], Any]
     ends: bool
@@ -116,13 +116,12 @@ def test_guarantee_3_a_revocation_lives_until_no_clock_can_find_the_token_unexpi
     pair: Pair, way: Way
 ) -> None:
     tokens = [node.create(subject="ann") for node in pair.both]
-    for one, node in zip(tokens, pair.both[::-1], strict=True):
-        way.call(node, one.session_id)
-    texts = [one.access_token for one in tokens]
+    for opened, node in zip(tokens, pair.both[::-1], strict=True):
+        way.call(node, opened.session_id)
+    texts = [opened.access_token for opened in tokens]
     assert pair.are_refused(*texts)
-    ends = [
-        TTL + place * APART for place in range(-1, 4)
-    ]  # of either token by either clock, with leeway and without
+    # The ends of either token by either clock, with leeway and without.
+    ends = [TTL + place * APART for place in range(-1, 4)]
     for passed in sorted({0, *(end + around for end in ends for around in (-1, -0.25, 0, 1))}):
         pair.set(passed)
         for node in (*pair.both, *pair.join_both()):
@@ -179,10 +178,10 @@ def test_a_refresh_that_is_retried_on_the_other_node_gets_the_very_same_successo
 
 
 def test_max_sessions_holds_between_the_two(pair: Pair) -> None:
-    one, other = pair.join_both(max_sessions=3)
-    for node in (one, other, one):
+    first, second = pair.join_both(max_sessions=3)
+    for node in (first, second, first):
         node.create(subject="ann")
-    for node in (one, other):
+    for node in (first, second):
         with pytest.raises(TooManySessions):
             node.create(subject="ann")
     evicting = pair.join_both(max_sessions=3, when_full="evict_oldest")

@@ -1,4 +1,7 @@
-"""A node that is cut off from its stream: how long it goes on, what it says, and that it finds back; and asyncio's side of a feed."""
+"""A node that is cut off from its stream: how long it goes on, what it says, that it finds back.
+
+Besides, asyncio's side of a feed.
+"""
 
 from __future__ import annotations
 
@@ -31,9 +34,9 @@ ONE = "A" * 16
 
 @pytest.fixture
 def node(tmp_path: Any) -> Iterator[Node]:
-    """A server that a test may stop."""
-    with serving(tmp_path) as one:
-        yield one
+    """Start a server that a test may stop."""
+    with serving(tmp_path) as node:
+        yield node
 
 
 def manager_over(client: Any, clock: FakeClock, timer: FakeClock, **options: Any) -> SessionManager:
@@ -57,11 +60,11 @@ def test_past_max_staleness_a_node_goes_on_or_refuses_every_token_as_was_chosen(
         manager.read(tokens.access_token)
         getattr(node, fault)()
         manager.read(tokens.access_token)
-        for one in (clock, timer):
-            one.advance(9.0)
+        for fake in (clock, timer):
+            fake.advance(9.0)
         manager.read(tokens.access_token)
-        for one in (clock, timer):
-            one.advance(3.0)
+        for fake in (clock, timer):
+            fake.advance(3.0)
         if when_stale == "accept":
             manager.read(tokens.access_token)
         else:
@@ -88,20 +91,20 @@ def test_a_node_that_is_connected_again_has_missed_nothing(
 ) -> None:
     caplog.set_level(logging.WARNING, "tokenwheel")
     with node.client(retry=None) as client:
-        one, other = (RevocationList(RedisFeed(client)) for _ in range(2))
-        for revocations in (one, other):
+        first, second = (RevocationList(RedisFeed(client)) for _ in range(2))
+        for revocations in (first, second):
             assert not revocations.is_revoked(ONE)
         node.stop()
         until(lambda: sum("cut off" in message for message in caplog.messages) == 2)
         with pytest.raises(StorageUnavailable, match="the revocation feed could not be reached"):
-            one.revoke(ONE, 900)
-        assert one.is_revoked(ONE)
-        assert not other.is_revoked(ONE)
+            first.revoke(ONE, 900)
+        assert first.is_revoked(ONE)
+        assert not second.is_revoked(ONE)
         node.start()
-        one.revoke(ONE, 900)
-        until(lambda: other.is_revoked(ONE))
+        first.revoke(ONE, 900)
+        until(lambda: second.is_revoked(ONE))
         until(lambda: sum("connected again" in message for message in caplog.messages) == 2)
-        for revocations in (one, other):
+        for revocations in (first, second):
             revocations.close()
     assert sum("cut off" in message for message in caplog.messages) == 2
 
@@ -114,8 +117,8 @@ def test_a_closed_feed_that_refuses_when_stale_does_so_still(node: Node) -> None
         manager.read(tokens.access_token)
         manager.close()
         manager.read(tokens.access_token)
-        for one in (clock, timer):
-            one.advance(12.0)
+        for fake in (clock, timer):
+            fake.advance(12.0)
         with pytest.raises(StorageUnavailable, match="max_staleness"):
             manager.read(tokens.access_token)
 
@@ -160,7 +163,7 @@ def async_manager(client: Any, **options: Any) -> AsyncSessionManager:
 
 
 async def reading_refuses(manager: AsyncSessionManager, token: str) -> None:
-    """Until it does; the loop runs meanwhile."""
+    """Wait until the manager refuses the token. The loop runs meanwhile."""
     while True:
         try:
             manager.read(token)
@@ -174,25 +177,25 @@ def test_an_async_node_answers_no_read_before_it_has_taken_in_what_lives(server:
 
     async def main() -> None:
         async with redis.asyncio.Redis(port=server.port) as client:
-            one, other, late = (async_manager(client) for _ in range(3))
-            async with one:
-                tokens = await one.create(subject="ann")
-                await other.read_all("ann")
-                other.read(tokens.access_token)
-                await one.delete_one("ann", tokens.session_id)
+            first, second, late = (async_manager(client) for _ in range(3))
+            async with first:
+                tokens = await first.create(subject="ann")
+                await second.read_all("ann")
+                second.read(tokens.access_token)
+                await first.delete_one("ann", tokens.session_id)
                 with pytest.raises(AccessTokenRevoked):
-                    one.read(tokens.access_token)
-                await reading_refuses(other, tokens.access_token)
+                    first.read(tokens.access_token)
+                await reading_refuses(second, tokens.access_token)
                 with pytest.raises(StorageUnavailable, match="async with"):
                     late.read(tokens.access_token)
                 async with late:
                     with pytest.raises(AccessTokenRevoked):
                         late.read(tokens.access_token)
-            await other.close()
-            await other.close()
+            await second.close()
+            await second.close()
             assert [task for task in asyncio.all_tasks() if "tokenwheel" in task.get_name()] == []
             with pytest.raises(AccessTokenRevoked):
-                other.read(tokens.access_token)
+                second.read(tokens.access_token)
 
     asyncio.run(main())
     with server.client() as client:
@@ -253,24 +256,24 @@ def test_an_async_manager_says_so_where_the_server_is_not_there() -> None:
 def test_an_async_node_that_is_cut_off_finds_back(node: Node) -> None:
     async def main() -> None:
         async with redis.asyncio.Redis(port=node.port) as client:
-            one, other = (
+            first, second = (
                 async_manager(client, max_staleness=1),
                 async_manager(client, when_stale="refuse", max_staleness=1),
             )
-            async with one, other:
-                tokens = await one.create(subject="ann")
-                other.read(tokens.access_token)
+            async with first, second:
+                tokens = await first.create(subject="ann")
+                second.read(tokens.access_token)
                 node.freeze()
                 while True:  # a second passes
                     try:
-                        other.read(tokens.access_token)
+                        second.read(tokens.access_token)
                     except StorageUnavailable:
                         break
                     await asyncio.sleep(0.01)
-                one.read(tokens.access_token)
+                first.read(tokens.access_token)
                 node.thaw()
-                await one.delete_one("ann", tokens.session_id)
-                await reading_refuses_again(other, tokens.access_token)
+                await first.delete_one("ann", tokens.session_id)
+                await reading_refuses_again(second, tokens.access_token)
 
     async def reading_refuses_again(manager: AsyncSessionManager, token: str) -> None:
         while True:
@@ -287,11 +290,11 @@ def test_an_async_node_that_is_cut_off_finds_back(node: Node) -> None:
 def test_an_async_manager_takes_a_blocking_client_too(server: Node) -> None:
     async def main() -> None:
         with redis.Redis(port=server.port) as client:
-            async with async_manager(client) as one, async_manager(client) as other:
-                tokens = await one.create(subject="ann")
-                other.read(tokens.access_token)
-                fresh = await other.update(tokens.refresh_token)
-                await one.delete_one("ann", tokens.session_id)
-                await reading_refuses(other, fresh.access_token)
+            async with async_manager(client) as first, async_manager(client) as second:
+                tokens = await first.create(subject="ann")
+                second.read(tokens.access_token)
+                fresh = await second.update(tokens.refresh_token)
+                await first.delete_one("ann", tokens.session_id)
+                await reading_refuses(second, fresh.access_token)
 
     asyncio.run(main())

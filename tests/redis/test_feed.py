@@ -16,8 +16,8 @@ class TestOverEachClient(OverEachClient, FeedContract):
     def make_feeds(self) -> tuple[RedisFeed, RedisFeed]:
         empty(*self.nodes)
         self.clients = [self.make_client() for _ in range(2)]
-        one, other = map(RedisFeed, self.clients)
-        return one, other
+        first, second = map(RedisFeed, self.clients)
+        return first, second
 
     def teardown_method(self) -> None:
         for feed, client in zip((self.one, self.other), self.clients, strict=True):

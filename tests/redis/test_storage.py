@@ -1,5 +1,4 @@
-"""RedisStorage: the contract on real servers, blocking and async, alone and as a cluster; one round trip a call; and what it leaves
-behind."""
+"""RedisStorage on real servers: the contract, blocking and async, alone and as a cluster."""
 
 from __future__ import annotations
 

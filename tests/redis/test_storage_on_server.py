@@ -1,4 +1,8 @@
-"""What RedisStorage does to its server: how often it asks, what it leaves there and for how long, and what it makes of what it finds."""
+"""What RedisStorage does to its server.
+
+That is how often it asks, what it leaves there and for how long, and what it makes of what it
+finds.
+"""
 
 from __future__ import annotations
 
@@ -36,8 +40,8 @@ STREAM = "tokenwheel:revocations"
 @pytest.fixture
 def client(server: Node) -> Iterator[redis.Redis]:
     empty(server)
-    with server.client() as one:
-        yield one
+    with server.client() as client:
+        yield client
 
 
 def over(client: Any, **options: Any) -> SessionManager:
@@ -60,7 +64,10 @@ def sessions_and_indexes(client: Any) -> tuple[list[bytes], list[bytes]]:
 
 
 class Counting(redis.Redis):
-    """A client that counts what it asks; each command waits for its answer, so each is one round trip."""
+    """A client that counts what it asks.
+
+    Each command waits for its answer, so each is one round trip.
+    """
 
     asked = 0
 
@@ -105,9 +112,9 @@ def test_revoking_and_changing_the_storage_is_one_round_trip_besides_the_reading
         counting.takes(2, manager.restrict_one, manager.read(tokens[1].access_token))
         assert counting.takes(2, manager.delete_one, "ann", tokens[2].session_id) is True
         assert counting.takes(2, manager.delete_all, "ann") == 3
-        for one in tokens:
+        for opened in tokens:
             with pytest.raises(AccessTokenRevoked):
-                counting.takes(0, manager.read, one.access_token)
+                counting.takes(0, manager.read, opened.access_token)
         assert client.xlen(STREAM) >= 4
 
 
@@ -125,7 +132,7 @@ def test_what_cannot_be_published_is_not_deleted_and_the_call_can_be_made_again(
                 StorageUnavailable, match="the session storage could not be reached"
             ):
                 call()
-        assert [one.generation for one in manager.read_all("ann").values()] == [0]
+        assert [session.generation for session in manager.read_all("ann").values()] == [0]
         client.delete(STREAM)
         assert manager.delete_one("ann", tokens.session_id) is True
         assert client.xlen(STREAM) == 1
@@ -238,7 +245,7 @@ def test_on_a_cluster_too_a_session_that_was_lost_takes_nobodys_place(
         client.delete(storage._names.session(record(1).id))
         assert storage.insert(record(3), 2, NOW) is True
         client.delete(storage._names.session(record(2).id))
-        assert [one.id for one in storage.read_all("uid1", NOW)] == [record(3).id]
+        assert [kept.id for kept in storage.read_all("uid1", NOW)] == [record(3).id]
         assert client.zcard(storage._names.index("uid1")) == 1
 
 
@@ -269,7 +276,7 @@ def test_every_key_of_a_subject_is_in_the_slot_that_its_sessions_ids_name(
         for subject in ("ann", "b}{o*b:", "{x}", "Zoë 😀", "}"):
             tokens = [manager.create(subject=subject) for _ in range(2)]
             sessions, indexes = sessions_and_indexes(client)
-            named = {slot_of_id(one.session_id) for one in tokens}
+            named = {slot_of_id(opened.session_id) for opened in tokens}
             assert named == {slot_of_subject(subject)}
             assert {name.split(b"{")[1][:3].decode() for name in sessions + indexes} == {
                 tags()[slot_of_subject(subject)]
@@ -291,8 +298,10 @@ def test_a_hash_tag_falls_into_its_slot(cluster: Any) -> None:
 def test_session_ids_keep_eighty_random_bits(client: redis.Redis) -> None:
     with over(client) as manager:
         ids = {manager.create(subject="ann").session_id for _ in range(200)}
-    assert len({one[:2] for one in ids}) == 1  # twelve of the sixteen bits that the subject decides
-    assert all(len({one[place] for one in ids}) > 30 for place in range(3, 16))
+    assert (
+        len({session_id[:2] for session_id in ids}) == 1
+    )  # twelve of the sixteen bits that the subject decides
+    assert all(len({session_id[place] for session_id in ids}) > 30 for place in range(3, 16))
 
 
 def test_no_secret_and_no_token_is_on_the_server(client: redis.Redis) -> None:

@@ -1,4 +1,7 @@
-"""What RedisFeed makes of its stream: how it is kept short, what is none of ours there, and how a loss is noticed and made good."""
+"""What RedisFeed makes of its stream.
+
+How it is kept short, which entries are none of ours, and how a loss is noticed and made good.
+"""
 
 from __future__ import annotations
 
@@ -27,13 +30,13 @@ Join = Callable[[], RevocationList]
 @pytest.fixture
 def client(server: Node) -> Iterator[redis.Redis]:
     empty(server)
-    with server.client() as one:
-        yield one
+    with server.client() as client:
+        yield client
 
 
 @pytest.fixture
 def join(client: redis.Redis) -> Iterator[Join]:
-    """Makes another node of the service, which has looked something up already, and so follows the stream."""
+    """Return what makes nodes that have looked something up already, and so follow the stream."""
     lists: list[RevocationList] = []
 
     def make() -> RevocationList:
@@ -42,8 +45,8 @@ def join(client: redis.Redis) -> Iterator[Join]:
         return lists[-1]
 
     yield make
-    for one in lists:
-        one.close()
+    for revocations in lists:
+        revocations.close()
 
 
 def feed_of(node: RevocationList) -> RedisFeed:
@@ -58,10 +61,10 @@ def entry(*revocations: Revocation, ends: int = 2**45) -> dict[Any, Any]:
 def test_what_one_node_revokes_all_refuse_and_one_that_joins_late_from_its_first_lookup(
     join: Join,
 ) -> None:
-    one, other = join(), join()
-    one.revoke(ONE, 900, before=3)
-    until(lambda: other.is_revoked(ONE, 2))
-    assert not other.is_revoked(ONE, 3)
+    first, second = join(), join()
+    first.revoke(ONE, 900, before=3)
+    until(lambda: second.is_revoked(ONE, 2))
+    assert not second.is_revoked(ONE, 3)
     assert join().is_revoked(ONE, 2)
 
 
@@ -73,25 +76,25 @@ def test_a_feed_serves_one_list(client: redis.Redis) -> None:
 
 
 def test_its_stats_tell_how_it_stands(client: redis.Redis, join: Join) -> None:
-    one, other = join(), join()
+    first, second = join(), join()
     for number in range(5):
-        one.revoke(f"{number:016d}", 900)
-    until(lambda: feed_of(other).stats().entries == 5)
-    stats = feed_of(other).stats()
+        first.revoke(f"{number:016d}", 900)
+    until(lambda: feed_of(second).stats().entries == 5)
+    stats = feed_of(second).stats()
     assert (stats.lag, stats.reconnects, stats.skipped, stats.replays) == (0, 0, 0, 0)
     assert stats.last_id == client.xinfo_stream(STREAM)["last-generated-id"].decode()
     assert 0 <= stats.staleness < 60
     client.client_kill_filter(_type="normal", skipme=True)
-    until(lambda: feed_of(other).stats().reconnects == 1)
-    one.revoke(ONE, 900)
-    until(lambda: other.is_revoked(ONE))
+    until(lambda: feed_of(second).stats().reconnects == 1)
+    first.revoke(ONE, 900)
+    until(lambda: second.is_revoked(ONE))
 
 
 def test_many_at_once_take_few_entries_and_few_round_trips(client: redis.Redis, join: Join) -> None:
-    one, other = join(), join()
-    feed_of(one).publish([Revocation(f"{number:016d}", FAR, None) for number in range(1_000)])
+    first, second = join(), join()
+    feed_of(first).publish([Revocation(f"{number:016d}", FAR, None) for number in range(1_000)])
     assert client.xlen(STREAM) == 4
-    until(lambda: len(other) == 1_000)
+    until(lambda: len(second) == 1_000)
 
 
 def test_what_is_over_is_trimmed_beside_what_comes(client: redis.Redis, join: Join) -> None:
@@ -101,9 +104,9 @@ def test_what_is_over_is_trimmed_beside_what_comes(client: redis.Redis, join: Jo
             entry(Revocation(ONE, FAR, None), ends=1_000),
             id=f"1-{number}" if number else "0-1",
         )
-    one = join()
+    node = join()
     for number in range(4):
-        one.revoke(f"{number:016d}", 900)
+        node.revoke(f"{number:016d}", 900)
     assert client.xlen(STREAM) == 4
 
 
@@ -113,25 +116,25 @@ def test_one_that_lives_long_is_not_trimmed_and_keeps_no_others(
     client.xadd(STREAM, entry(Revocation(TWO, FAR, None)), id="1-1")
     for number in range(2, 20):
         client.xadd(STREAM, entry(Revocation(THREE, FAR, None), ends=1_000), id=f"1-{number}")
-    one = join()
-    one.revoke(ONE, 900)
+    node = join()
+    node.revoke(ONE, 900)
     assert client.xlen(STREAM) == 2
     late = join()
     assert late.is_revoked(TWO)
-    until(lambda: one.is_revoked(TWO))
-    assert (feed_of(one).stats().replays, feed_of(late).stats().replays) == (0, 0)
+    until(lambda: node.is_revoked(TWO))
+    assert (feed_of(node).stats().replays, feed_of(late).stats().replays) == (0, 0)
 
 
 def test_the_stream_of_a_service_that_is_no_more_goes_by_itself(
     client: redis.Redis, join: Join
 ) -> None:
-    one = join()
-    one.revoke(ONE, 900)
+    node = join()
+    node.revoke(ONE, 900)
     short = client.pttl(STREAM)
     assert 86_400_000 < short < 90_000_000
-    one.revoke(TWO, 90_000)
+    node.revoke(TWO, 90_000)
     assert client.pttl(STREAM) > 170_000_000
-    one.revoke(THREE, 60)
+    node.revoke(THREE, 60)
     assert client.pttl(STREAM) > 170_000_000
 
 
@@ -161,7 +164,7 @@ def test_what_is_none_of_ours_is_passed_over_counted_and_said_once(
     until(lambda: feed_of(node).stats().skipped == len(STRANGE))
     assert node.is_revoked(ONE)
     assert not node.is_revoked(TWO)
-    assert len([one for one in caplog.messages if "none" in one]) == 1
+    assert len([message for message in caplog.messages if "none" in message]) == 1
     late = join()
     assert late.is_revoked(ONE)
     assert not late.is_revoked(TWO)
@@ -173,62 +176,61 @@ def test_what_is_none_of_ours_is_passed_over_counted_and_said_once(
 def test_a_stream_that_is_lost_is_noticed_and_made_good_by_those_who_knew(
     client: redis.Redis, join: Join, caplog: pytest.LogCaptureFixture
 ) -> None:
-    one, other = join(), join()
+    first, second = join(), join()
     for number in range(600):
-        (one, other)[number % 2].revoke(f"{number:016d}", 900)
-    until(lambda: len(one) == len(other) == 600)
+        (first, second)[number % 2].revoke(f"{number:016d}", 900)
+    until(lambda: len(first) == len(second) == 600)
     client.flushall()
     until(lambda: client.exists(STREAM))
     until(lambda: len(_joining(client)) == 600)
-    assert feed_of(one).stats().replays + feed_of(other).stats().replays >= 1
-    assert any("put back" in one for one in caplog.messages)
+    assert feed_of(first).stats().replays + feed_of(second).stats().replays >= 1
+    assert any("put back" in message for message in caplog.messages)
 
 
 def test_a_stream_that_was_replaced_by_another_is_read_from_its_start(
     client: redis.Redis, join: Join
 ) -> None:
-    one = join()
-    one.revoke(ONE, 900)
-    until(lambda: feed_of(one).stats().entries == 1)
+    node = join()
+    node.revoke(ONE, 900)
+    until(lambda: feed_of(node).stats().entries == 1)
     client.delete(STREAM)
-    client.xadd(
-        STREAM, entry(Revocation(TWO, FAR, None)), id="1-1"
-    )  # of an earlier time, as on a server whose clock is behind
-    until(lambda: one.is_revoked(TWO))
+    # The entry is of an earlier time, as on a server whose clock is behind.
+    client.xadd(STREAM, entry(Revocation(TWO, FAR, None)), id="1-1")
+    until(lambda: node.is_revoked(TWO))
     until(lambda: _joining(client).is_revoked(ONE))
 
 
 def test_a_stream_rolled_back_and_written_on_is_read_from_its_start(
     client: redis.Redis, join: Join
 ) -> None:
-    """As by a failover to a replica that lacked the last entry: the next one takes its very place."""
-    one = join()
-    one.revoke(ONE, 900)
-    one.revoke(TWO, 900)
-    until(lambda: feed_of(one).stats().entries == 2)
+    """As by a failover to a replica that lacked the last entry: the next takes its very place."""
+    node = join()
+    node.revoke(ONE, 900)
+    node.revoke(TWO, 900)
+    until(lambda: feed_of(node).stats().entries == 2)
     (first, last) = client.xrange(STREAM)
     with_lock = client.pipeline()
     with_lock.delete(STREAM)
     with_lock.xadd(STREAM, first[1], id=first[0])
     with_lock.xadd(STREAM, entry(Revocation(THREE, FAR, None)), id=last[0])
     with_lock.execute()
-    until(lambda: one.is_revoked(THREE))
+    until(lambda: node.is_revoked(THREE))
     until(lambda: _joining(client).is_revoked(TWO))
 
 
 def test_what_was_trimmed_before_a_node_had_heard_it_makes_it_read_all_there_is(
     client: redis.Redis, join: Join
 ) -> None:
-    one = join()
-    one.revoke(ONE, 900)
-    until(lambda: feed_of(one).stats().entries == 1)
+    node = join()
+    node.revoke(ONE, 900)
+    until(lambda: feed_of(node).stats().entries == 1)
     with client.pipeline() as at_once:
         at_once.xadd(STREAM, entry(Revocation(TWO, FAR, None)))
         at_once.xadd(STREAM, entry(Revocation(THREE, FAR, None)))
         at_once.xtrim(STREAM, maxlen=1, approximate=False)
         at_once.execute()
-    until(lambda: one.is_revoked(THREE))
-    until(lambda: feed_of(one).stats().replays >= 1)
+    until(lambda: node.is_revoked(THREE))
+    until(lambda: feed_of(node).stats().replays >= 1)
     until(lambda: _joining(client).is_revoked(ONE))
 
 
@@ -255,10 +257,10 @@ def test_a_list_without_room_loses_nothing(
     is_full = [True]
 
     def apply(revocations: Any) -> None:
-        found = list(revocations)
-        if is_full[0] and found:
+        batch = list(revocations)
+        if is_full[0] and batch:
             raise MemoryError("no memory for another revocation")
-        heard.extend(found)
+        heard.extend(batch)
 
     feed = RedisFeed(client)
     feed.start(apply)
@@ -313,7 +315,7 @@ def test_closing_leaves_no_thread_and_no_connection(client: redis.Redis) -> None
 
 
 def _joining(client: redis.Redis) -> RevocationList:
-    """A node that has just joined, and what it knows by then."""
+    """Return the list of a node that joined, took in what the stream knows, and left at once."""
     node = RevocationList(RedisFeed(client))
     node.feed.close()  # type: ignore[union-attr]
     return node

@@ -1,5 +1,7 @@
-"""How a node reads the stream, with no server: what it asks, what it makes of each answer, and up to when it is sure to have missed
-nothing."""
+"""How a node reads the stream, with no server.
+
+What it asks, what it makes of each answer, and up to when it is sure to have missed nothing.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ def entry(entry_id: bytes, *revocations: Revocation) -> list[Any]:
 
 
 class Node:
-    """A reader and what it has heard; the test is its server."""
+    """A reader and what it has heard. The test is its server."""
 
     def __init__(self) -> None:
         self.timer = FakeClock(100.0)
@@ -135,7 +137,12 @@ def test_a_feed_that_may_have_to_refuse_soon_is_asked_at_each_lookup() -> None:
 
     timer = FakeClock(100.0)
     for when_stale in ("accept", "refuse"):
-        feed = RedisFeed(Client(), max_staleness=10, when_stale=when_stale, timer=timer)  # type: ignore[arg-type]
+        feed = RedisFeed(
+            Client(),
+            max_staleness=10,
+            when_stale=when_stale,  # type: ignore[arg-type]
+            timer=timer,
+        )
         feed._reader.fresh_at = timer.now - 4.0
         assert feed.doorbell is feed.doorbell is not None
         feed._reader.fresh_at = timer.now - 6.0
@@ -144,10 +151,10 @@ def test_a_feed_that_may_have_to_refuse_soon_is_asked_at_each_lookup() -> None:
 
 def test_what_was_sent_and_not_heard_by_the_second_look_is_put_back() -> None:
     node = Node()
-    first, second = (Revocation(one, FAR, None) for one in (ONE, TWO))
+    first, second = (Revocation(session_id, FAR, None) for session_id in (ONE, TWO))
 
     def look(answer: list[Any]) -> list[Any]:
-        """One look, and what the reader publishes after it."""
+        """Look once, and return what the reader publishes after it."""
         talk = node.reader.catch_up()
         next(talk)
         published = []

@@ -1,4 +1,7 @@
-"""RevocationList with a feed: what one process revokes the others refuse; and the bytes in which they tell each other."""
+"""RevocationList with a feed: what one process revokes the others refuse.
+
+Besides, the bytes in which they tell each other.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,7 @@ class LogFeed:
     def publish(self, revocations: Sequence[Revocation]) -> Any:
         if self.broken:
             raise ConnectionError("no route to host")
-        self.log.messages += [pack(one) for one in revocations]
+        self.log.messages += [pack(revocation) for revocation in revocations]
 
     def poll(self) -> None:
         if self.read < len(self.log.messages):
@@ -102,14 +105,14 @@ def test_a_logout_in_one_process_is_refused_by_the_next_read_in_another_and_in_o
             SECRET, issuer="i", audience="a", storage=storage, revocations=revocations, clock=clock
         )
 
-    one, other = process(), process()
-    deleted, restricted = one.create(subject="uid1"), one.create(subject="uid2")
+    first, second = process(), process()
+    deleted, restricted = first.create(subject="uid1"), first.create(subject="uid2")
     for tokens in (deleted, restricted):
-        other.read(tokens.access_token)
-    one.delete_all("uid1")
-    one.restrict_all("uid2")
-    fresh = one.update(restricted.refresh_token)
-    for manager in (one, other, process()):
+        second.read(tokens.access_token)
+    first.delete_all("uid1")
+    first.restrict_all("uid2")
+    fresh = first.update(restricted.refresh_token)
+    for manager in (first, second, process()):
         for tokens in (deleted, restricted):
             with pytest.raises(AccessTokenRevoked):
                 manager.read(tokens.access_token)
@@ -158,13 +161,13 @@ def test_an_async_manager_awaits_its_feed(clock: FakeClock) -> None:
 
 def test_a_list_used_alone_publishes_what_it_revokes(clock: FakeClock) -> None:
     log = Log()
-    one, other = (RevocationList(LogFeed(log), clock=clock) for _ in range(2))
-    one.revoke(ONE, 60, before=2)
-    assert other.is_revoked(ONE, 1)
-    assert not other.is_revoked(ONE, 2)
+    first, second = (RevocationList(LogFeed(log), clock=clock) for _ in range(2))
+    first.revoke(ONE, 60, before=2)
+    assert second.is_revoked(ONE, 1)
+    assert not second.is_revoked(ONE, 2)
     assert [unpack(message) for message in log.messages] == [Revocation(ONE, clock.now + 60, 2)]
-    assert other.stats().entries == 1
-    assert other.stats().nbytes > 0
+    assert second.stats().entries == 1
+    assert second.stats().nbytes > 0
 
 
 def test_a_feed_that_cannot_replay_or_must_be_awaited_is_said_clearly(clock: FakeClock) -> None:

@@ -1,4 +1,4 @@
-"""RevocationList by itself: what it does with a feed that fails, that has to be awaited, or that isn't there."""
+"""RevocationList by itself, with a feed that fails, that has to be awaited, or that isn't there."""
 
 from __future__ import annotations
 

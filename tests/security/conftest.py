@@ -21,7 +21,10 @@ ED = Key.generate("EdDSA", kid="ed")
 
 
 class Service:
-    """What reads the tokens: it has a key of every kind, all known to the attacker but for their private parts."""
+    """What reads the tokens.
+
+    It has a key of every kind, all known to the attacker but for their private parts.
+    """
 
     def __init__(self, implementation: str, *keys: Key) -> None:
         verifier, table = (
@@ -30,7 +33,8 @@ class Service:
         )
         self.revocations = table.RevocationTable()
         self.read = verifier.Verifier(
-            keys or [HMAC, NAMED, RSA.public(), EC.public(), ED.public()], issuer="i", audience=("a",), leeway=0, largest_leeway=60,
+            keys or [HMAC, NAMED, RSA.public(), EC.public(), ED.public()],
+            issuer="i", audience=("a",), leeway=0, largest_leeway=60,
             cache_size=100, clock=time.time, revocations=self.revocations,
         ).verify  # fmt: skip
 

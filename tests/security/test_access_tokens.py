@@ -1,6 +1,7 @@
-"""Attacks on access tokens (RFC 8725, RFC 7515, advisories of peers), each named after what is tried and with the forged token in it.
+"""Attacks on access tokens (RFC 8725, RFC 7515, advisories of peers).
 
-Every one must end in InvalidAccessToken: no crash, no other error, and nothing of the token in what the error carries.
+Each is named after what is tried and has the forged token in it. Each must end in
+InvalidAccessToken: no crash, no other error, and nothing of the token in what the error carries.
 """
 
 from __future__ import annotations
@@ -90,7 +91,8 @@ def test_the_algorithm_is_the_keys_and_is_refused_before_any_cryptography() -> N
 
 
 def test_a_signature_of_the_same_key_by_another_algorithm(read: Callable[..., Any]) -> None:
-    signed = f"{base64url(json.dumps({'alg': 'RS256', 'typ': 'at+jwt', 'kid': 'rsa'}))}.{base64url(json.dumps(CLAIMS))}"
+    header = {"alg": "RS256", "typ": "at+jwt", "kid": "rsa"}
+    signed = ".".join(base64url(json.dumps(part)) for part in (header, CLAIMS))
     for scheme, digest in (
         (padding.PKCS1v15(), hashes.SHA512()),
         (padding.PSS(padding.MGF1(hashes.SHA256()), 32), hashes.SHA256()),
@@ -490,7 +492,10 @@ def test_cve_2022_21449_psychic_signatures(read: Callable[..., Any]) -> None:
 def test_the_payload_is_not_parsed_before_its_signature_was_verified(
     read: Callable[..., Any],
 ) -> None:
-    """Garbage signed by nobody is refused for its signature; the same garbage signed by us for being garbage."""
+    """Garbage signed by nobody is refused for its signature.
+
+    The same garbage signed by us is refused for being garbage.
+    """
     garbage = "[" * 5000
     signed_by_us = forge(garbage)
     header, payload, _ = signed_by_us.split(".")

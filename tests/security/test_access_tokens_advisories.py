@@ -1,5 +1,7 @@
-"""Advisories of peers on how tokens are read, each with the forged token it was about. Those on keys alone are in ``test_keys.py``,
-those on remembered tokens in ``test_verified_cache.py``.
+"""Advisories of peers on how tokens are read, each with the forged token it was about.
+
+Those on keys alone are in ``test_keys.py``, those on remembered tokens in
+``test_verified_cache.py``.
 """
 
 from __future__ import annotations
@@ -22,7 +24,10 @@ from .conftest import EC, ED, NAMED, RSA, Service
 def test_cve_2024_33663_an_openssh_or_der_public_key_as_the_hmac_secret(
     read: Callable[..., Any], key: Key
 ) -> None:
-    """python-jose: its guard knew PEM alone. Here the key named by ``kid`` has its own algorithm, and no form of it is a secret."""
+    """python-jose: its guard knew PEM alone.
+
+    Here the key named by ``kid`` has its own algorithm, and no form of it is a secret.
+    """
     public: Any = key._public
     forms = [
         public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH),
@@ -60,7 +65,10 @@ def test_cve_2022_23540_no_algorithm_no_signature_and_nothing_to_check(
 def test_ghsa_jq35_7prp_9v3f_an_accepted_algorithm_that_is_not_the_keys(
     read: Callable[..., Any], key: Key
 ) -> None:
-    """PyJWT: the header's ``alg`` was looked up in the list of allowed ones, and the signature checked by the key's own."""
+    """PyJWT: the header's ``alg`` was looked up in the list of allowed ones.
+
+    The signature was then checked by the key's own algorithm.
+    """
     for alg in {"HS256", "RS256", "ES256", "EdDSA"} - {key.algorithm}:
         refused(read, forge(key=key, alg=alg), "'alg' is not that of its key")
 
@@ -131,7 +139,10 @@ def test_cve_2025_30144_a_list_of_issuers_with_the_right_one_in_it(
 def test_cve_2026_102269_another_spelling_of_a_revoked_tokens_signature(
     serve: Callable[..., Service], junk: str
 ) -> None:
-    """PyJWT: characters that its decoder skipped made the same token another text. Here the session is what is revoked."""
+    """PyJWT: characters that its decoder skipped made the same token another text.
+
+    Here the session is what is revoked.
+    """
     service = serve()
     token = forge(key=EC)
     assert service.read(token).subject == "uid1"
@@ -150,10 +161,16 @@ def test_cve_2026_102269_another_spelling_of_a_revoked_tokens_signature(
 def test_cve_2022_39227_compact_and_json_serialisations_in_one_text(
     read: Callable[..., Any],
 ) -> None:
-    """python-jwt: one parser took the forged payload between the dots, the other verified the honest one beside it."""
+    """python-jwt: one parser took the forged payload between the dots.
+
+    The other verified the honest payload beside it.
+    """
     header, payload, signature = forge().split(".")
     forged = base64url(json.dumps(with_claims(sub="root")))
-    spliced = f'{{"  {header}.{forged}.":"","protected":"{header}","payload":"{payload}","signature":"{signature}"}}'
+    spliced = (
+        f'{{"  {header}.{forged}.":"","protected":"{header}",'
+        f'"payload":"{payload}","signature":"{signature}"}}'
+    )
     flattened = {"protected": header, "payload": payload, "signature": signature}
     general = {"payload": payload, "signatures": [{"protected": header, "signature": signature}]}
     refused(read, spliced, "not canonical base64url")
@@ -164,7 +181,10 @@ def test_cve_2022_39227_compact_and_json_serialisations_in_one_text(
 def test_cve_2024_33664_a_compressed_encrypted_token_is_never_opened(
     read: Callable[..., Any],
 ) -> None:
-    """python-jose: 250 KiB of JWE grew to gigabytes. Only a JWS has three parts, and nothing here is ever decompressed."""
+    """python-jose: 250 KiB of JWE grew to gigabytes.
+
+    Only a JWS has three parts, and nothing here is ever decompressed.
+    """
     header = base64url(json.dumps({"alg": "dir", "enc": "A256GCM", "zip": "DEF", "typ": "at+jwt"}))
     encrypted = f"{header}..{base64url(bytes(12))}.{base64url(bytes(6000))}.{base64url(bytes(16))}"
     refused(read, encrypted, "has three parts")

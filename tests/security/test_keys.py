@@ -1,4 +1,7 @@
-"""Keys that must be refused before they are used, and what must never be seen of a key (RFC 7518, RFC 8725, advisories of peers)."""
+"""Keys that must be refused before they are used, and what must never be seen of a key.
+
+See RFC 7518, RFC 8725 and the advisories of peers.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Attacks on refresh tokens and sessions (RFC 9700, section 4.14; OWASP Session Management), each named after what is tried."""
+"""Attacks on refresh tokens and sessions, each named after what is tried.
+
+See RFC 9700, section 4.14, and OWASP Session Management.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,10 @@ def make(clock: FakeClock, storage: MemoryStorage, **options: Any) -> SessionMan
 def test_theft_and_two_rotations_by_the_thief_before_the_owner_comes_back(
     manager: SessionManager,
 ) -> None:
-    """Lists of one used token miss this: the owner's token is no longer the previous one, but an ancestor."""
+    """Lists of one used token miss this.
+
+    The owner's token is no longer the previous token, but an ancestor.
+    """
     owner = manager.create(subject="uid1")
     thief = manager.update(manager.update(owner.refresh_token).refresh_token)
     with pytest.raises(RefreshTokenReused):
@@ -82,7 +88,10 @@ def test_retrying_over_and_over_never_extends_the_grace(
 def test_denial_of_service_by_guessing_tokens_for_a_known_session_id(
     manager: SessionManager,
 ) -> None:
-    """The session id is public; whoever knows no more than that must not be able to log its owner out."""
+    """The session id is public.
+
+    Whoever knows no more than that must not be able to log its owner out.
+    """
     tokens = manager.create(subject="uid1")
     manager.update(tokens.refresh_token)
     for number in range(200):
@@ -133,7 +142,7 @@ def test_secrets_have_at_least_120_random_bits_and_session_ids_80(manager: Sessi
     raw = [decode(manager.create(subject="uid1").refresh_token) for _ in range(64)]
     assert len(raw[0]) == 12 + 15 + 24
     for byte in range(len(raw[0])):
-        assert len({one[byte] for one in raw}) > 32
+        assert len({token[byte] for token in raw}) > 32
 
 
 def test_an_answer_lost_in_a_crash_is_retried_after_the_restart(

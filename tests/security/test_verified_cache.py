@@ -1,5 +1,6 @@
-"""Attacks on the memory of verified tokens (fast-jwt has had two advisories on its cache): nothing gets in that did not verify, and
-everything that can change is checked again at each read.
+"""Attacks on the memory of verified tokens (fast-jwt has had two advisories on its cache).
+
+Nothing gets in that did not verify, and what can change is checked again at each read.
 """
 
 from __future__ import annotations
@@ -174,7 +175,10 @@ class Credulous:
 
 
 def alike(number: int) -> str:
-    """Tokens that differ in nothing but one claim: the same header, the same signature, the same length."""
+    """Return a token that differs from its like in one claim only.
+
+    All have the same header, the same signature and the same length.
+    """
     return forge(with_claims(sub=f"uid{number:06d}"), Credulous())
 
 
@@ -198,7 +202,10 @@ def test_cve_2026_35039_tokens_that_fall_on_one_place_are_not_taken_for_each_oth
 def test_cve_2026_107719_no_token_outlives_its_exp_in_memory_and_none_without_iat_gets_there(
     make: Callable[..., Bench],
 ) -> None:
-    """fast-jwt: the end of a remembered token was taken from its ``exp`` only where it had an ``iat``, which is optional there."""
+    """fast-jwt: it took the end of a remembered token from ``exp`` only where there was an ``iat``.
+
+    ``iat`` is optional there.
+    """
     bench = make()
     claims = {"iss": "i", "aud": "a", "sub": "u", "sid": "A" * 16, "exp": int(bench.clock.now) + 60}
     without = jwt.encode(claims, SECRET, headers={"typ": "at+jwt"})
@@ -216,7 +223,10 @@ def test_cve_2026_107719_no_token_outlives_its_exp_in_memory_and_none_without_ia
 def test_cve_2026_48524_unknown_keys_in_any_number_drive_nothing_out(
     make: Callable[..., Bench],
 ) -> None:
-    """PyJWT: tokens that name keys nobody has emptied the cache of keys. Here only tokens that verified ever get in."""
+    """PyJWT: tokens that name keys nobody has emptied the cache of keys.
+
+    Here only tokens that verified ever get in.
+    """
     verified: list[bytes] = []
 
     class Counting(Credulous):
@@ -272,7 +282,8 @@ def test_memory_does_not_grow_with_the_tokens_that_come_and_go(make: Callable[..
     finally:
         tracemalloc.stop()
     assert grown < 30_000, (
-        "a word for each of 4,000 tokens that came and went would be 32,000 bytes; those remembered take 8,000"
+        "a word for each of 4,000 tokens that came and went would be 32,000 bytes; "
+        "those remembered take 8,000"
     )
     assert bench.verifier.remembered == 4
 
@@ -326,8 +337,8 @@ def test_tokens_asked_for_over_and_over_outlive_those_seen_once(make: Callable[.
 
     popular = [token(number) for number in range(5)]
     for number in range(100):
-        for one in popular:
-            bench.read(one)
+        for remembered in popular:
+            bench.read(remembered)
         bench.read(token(1000 + number))
     assert len(verified) <= 100 + 5 + 5
 
@@ -388,4 +399,8 @@ def test_a_verifier_is_released_with_all_it_remembers(make: Callable[..., Bench]
     kind = type(bench.verifier)
     del bench
     gc.collect()
-    assert not [one for one in gc.get_objects() if type(one) is kind and one.remembered == 50]
+    assert not [
+        tracked
+        for tracked in gc.get_objects()
+        if type(tracked) is kind and tracked.remembered == 50
+    ]

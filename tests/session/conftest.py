@@ -1,4 +1,7 @@
-"""Managers over a clock that the test moves. Every test here runs over the blocking and over the async manager."""
+"""Managers over a clock that the test moves.
+
+Every test here runs over the blocking and over the async manager.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,10 @@ from tokenwheel import AsyncSessionManager, SessionManager
 
 
 class Driven:
-    """An AsyncSessionManager whose coroutines are run to their end, so that one test can speak to both managers."""
+    """An AsyncSessionManager whose coroutines are run to their end.
+
+    So one test can speak to both managers.
+    """
 
     def __init__(self, manager: AsyncSessionManager, loop: asyncio.AbstractEventLoop) -> None:
         self.manager = manager
@@ -45,7 +51,7 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 def make(
     request: pytest.FixtureRequest, clock: FakeClock, loop: asyncio.AbstractEventLoop
 ) -> Callable[..., Any]:
-    """Makes a manager with the usual options, but for those given."""
+    """Return what makes a manager with the usual options, where no others are passed."""
 
     def make_manager(keys: Any = SECRET, **options: Any) -> Any:
         options = {

@@ -1,4 +1,7 @@
-"""What is given to a manager is looked at when the manager is made: a mistake is told then, with the right way."""
+"""What is passed to a manager is looked at when the manager is made.
+
+A mistake is told then, with the right way.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import pytest
 import redis
 import redis.asyncio
 
+from tests.support import SECRET
 from tokenwheel import (
     AsyncSessionManager,
     ConfigurationError,
@@ -21,7 +25,6 @@ from tokenwheel import (
 )
 from tokenwheel.session.abilities import abilities_of
 
-SECRET = "a shared secret of at least 32 bytes, made up for these tests"
 MANAGERS = [SessionManager, AsyncSessionManager]
 
 
@@ -94,9 +97,9 @@ def test_a_storage_that_says_it_publishes_must_take_revocations(kind: Any) -> No
 
 @pytest.mark.parametrize("kind", MANAGERS)
 def test_revocations_are_an_instance(kind: Any) -> None:
-    for given in (RevocationList, Feed(), Feed):
+    for unfit in (RevocationList, Feed(), Feed):
         with pytest.raises(ConfigurationError, match="revocations must be a RevocationList"):
-            make(kind, revocations=given)
+            make(kind, revocations=unfit)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""What only an event loop can do to a manager: many calls at once, and calls that are cancelled half-way."""
+"""What only an event loop can do to a manager.
+
+That is many calls at once, and calls that are cancelled half-way.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,10 @@ from tokenwheel import (
 
 
 class AwaitedStorage:
-    """An async storage that gives way to others before and after each call, and can be told to stop in one."""
+    """An async storage that gives way to others before and after each call.
+
+    It can be told to stop in a call.
+    """
 
     def __init__(self) -> None:
         self._storage = MemoryStorage()

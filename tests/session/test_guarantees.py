@@ -79,7 +79,8 @@ def test_guarantee_1_a_second_manager_over_the_same_list_refuses_as_well(make: M
         resource.read(tokens.access_token)
 
 
-# 2. What is issued right after is good at once; what was issued before stays refused. No clock takes part.
+# 2. What is issued right after is good at once; what was issued before stays refused. No clock
+# takes part.
 
 
 def test_guarantee_2_a_login_in_the_same_instant_as_delete_all_is_accepted(manager: Any) -> None:
@@ -128,7 +129,8 @@ def test_guarantee_2_holds_when_the_clocks_of_two_nodes_differ_by_minutes(
             node.read(after.access_token)
 
 
-# 3. A revocation outlives everything it covers, and nothing more. (Restarts: with the durable feeds.)
+# 3. A revocation outlives everything it covers, and nothing more. (Restarts: with the durable
+# feeds.)
 
 
 def test_guarantee_3_a_revocation_lasts_until_the_longest_token_of_the_session_has_expired(
@@ -168,8 +170,8 @@ def test_guarantee_4_nobody_changes_the_claims_of_another_nested_values_included
     make: Make, cache: int
 ) -> None:
     manager = make(verified_cache_size=cache)
-    given = {"roles": ["user"], "tenant": {"id": 7, "flags": ["a"]}}
-    token = manager.create(given, subject="uid1").access_token
+    data = {"roles": ["user"], "tenant": {"id": 7, "flags": ["a"]}}
+    token = manager.create(data, subject="uid1").access_token
     mine = manager.read(token)
     mine["roles"].append("admin")
     mine["tenant"]["flags"].clear()
@@ -280,7 +282,7 @@ def test_guarantee_5_a_storage_sees_no_secret_and_a_dump_of_it_refreshes_nothing
 
 
 @pytest.mark.parametrize(
-    "one, other",
+    "subject, owner",
     [
         ("a", "a@b"),
         ("a:*", "a"),
@@ -293,17 +295,17 @@ def test_guarantee_5_a_storage_sees_no_secret_and_a_dump_of_it_refreshes_nothing
     ],
 )
 def test_guarantee_6_what_is_done_to_one_subject_never_reaches_another(
-    manager: Any, one: str, other: str
+    manager: Any, subject: str, owner: str
 ) -> None:
-    mine, theirs = manager.create(subject=one), manager.create(subject=other)
-    assert list(manager.read_all(one)) == [mine.session_id]
-    assert manager.delete_one(one, theirs.session_id) is False
+    mine, theirs = manager.create(subject=subject), manager.create(subject=owner)
+    assert list(manager.read_all(subject)) == [mine.session_id]
+    assert manager.delete_one(subject, theirs.session_id) is False
     with pytest.raises(SessionNotFound, match="no session is open"):
-        manager.update(theirs.refresh_token, subject=one)
-    manager.restrict_one({"sub": one, "sid": theirs.session_id})
-    assert manager.delete_all(one) == 1
-    assert manager.read(theirs.access_token).subject == other
-    assert manager.update(theirs.refresh_token, subject=other).session_id == theirs.session_id
+        manager.update(theirs.refresh_token, subject=subject)
+    manager.restrict_one({"sub": subject, "sid": theirs.session_id})
+    assert manager.delete_all(subject) == 1
+    assert manager.read(theirs.access_token).subject == owner
+    assert manager.update(theirs.refresh_token, subject=owner).session_id == theirs.session_id
 
 
 # 7. Only access tokens issued here are accepted.

@@ -78,8 +78,9 @@ def test_a_key_or_algorithm_that_cannot_be_used_is_refused(
 
 def test_the_largest_and_smallest_sensible_options_are_taken(make: Make) -> None:
     manager = make(
-        access_ttl=1, refresh_ttl=100 * 31_557_600, idle_ttl=1, refresh_token_length=15, reuse_grace=0.5, max_sessions=1, leeway=0.5,
-        verified_cache_size=0, audience=("a",), accept_audience="a",
+        access_ttl=1, refresh_ttl=100 * 31_557_600, idle_ttl=1, refresh_token_length=15,
+        reuse_grace=0.5, max_sessions=1, leeway=0.5, verified_cache_size=0, audience=("a",),
+        accept_audience="a",
     )  # fmt: skip
     assert manager.read(manager.create(subject="uid1").access_token, leeway=5).subject == "uid1"
 

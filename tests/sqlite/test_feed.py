@@ -1,4 +1,7 @@
-"""SqliteFeed: the contract of every feed, and what is its own: the doorbell that is never trusted, the replay, and rows that go."""
+"""SqliteFeed: the contract of every feed, and what is its own.
+
+That is the doorbell that is never trusted, the replay, and rows that go.
+"""
 
 from __future__ import annotations
 
@@ -46,9 +49,8 @@ class TestContractWithoutMapping(TestContract):
 
 
 def refuse_to_map(*arguments: Any) -> mmap.mmap:
-    raise OSError(
-        19, "No such device"
-    )  # ENODEV, as a file system answers that has no shared mappings
+    # ENODEV is what a file system answers that has no shared mappings.
+    raise OSError(19, "No such device")
 
 
 @pytest.fixture
@@ -63,7 +65,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def lists(path: Path, clock: FakeClock) -> Any:
-    """Makes a list as another process of the service would have it; all of them share the clock."""
+    """Return what makes a list as another process of the service has it. All share the clock."""
     made: list[RevocationList] = []
 
     def make(**options: Any) -> RevocationList:
@@ -75,8 +77,8 @@ def lists(path: Path, clock: FakeClock) -> Any:
         return made[-1]
 
     yield make
-    for one in made:
-        one.close()
+    for revocations in made:
+        revocations.close()
 
 
 Lists = Callable[..., RevocationList]
@@ -85,35 +87,35 @@ Lists = Callable[..., RevocationList]
 def test_a_lookup_fetches_only_where_the_bell_rang(
     lists: Lists, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, other = lists(), lists()
+    first, second = lists(), lists()
     fetched: list[int] = []
     fetch = SqliteFeed._fetch
     monkeypatch.setattr(SqliteFeed, "_fetch", lambda self: (fetched.append(1), fetch(self))[1])
-    assert not other.is_revoked(ONE)
+    assert not second.is_revoked(ONE)
     fetched.clear()
     for _ in range(1000):
-        assert not other.is_revoked(ONE)
+        assert not second.is_revoked(ONE)
     assert fetched == []
-    one.revoke(ONE, 60)
-    assert other.is_revoked(ONE)
+    first.revoke(ONE, 60)
+    assert second.is_revoked(ONE)
     assert len(fetched) == 1
 
 
 def test_a_generation_travels_with_its_revocation(lists: Lists) -> None:
-    one, other = lists(), lists()
-    one.revoke(ONE, 60, before=3)
-    assert [other.is_revoked(ONE, generation) for generation in (2, 3)] == [True, False]
-    one.revoke(ONE, 60)
-    assert other.is_revoked(ONE, 4_000_000_000)
+    first, second = lists(), lists()
+    first.revoke(ONE, 60, before=3)
+    assert [second.is_revoked(ONE, generation) for generation in (2, 3)] == [True, False]
+    first.revoke(ONE, 60)
+    assert second.is_revoked(ONE, 4_000_000_000)
 
 
 def test_a_new_process_knows_all_that_lives_before_its_first_lookup(
     lists: Lists, clock: FakeClock
 ) -> None:
-    one = lists()
+    publisher = lists()
     ids = [f"{number:016d}" for number in range(2_500)]  # more than are fetched at once
-    one.publish([Revocation(session_id, NOW + 60, None) for session_id in ids], NOW)
-    one.close()
+    publisher.publish([Revocation(session_id, NOW + 60, None) for session_id in ids], NOW)
+    publisher.close()
     anew = lists()
     assert len(anew) == 2_500
     clock.now += 60
@@ -123,16 +125,16 @@ def test_a_new_process_knows_all_that_lives_before_its_first_lookup(
 def test_the_table_is_looked_at_once_a_second_whatever_the_bell_says(
     lists: Lists, path: Path, clock: FakeClock
 ) -> None:
-    one, other = lists(), lists()
-    assert not other.is_revoked(ONE)
+    first, second = lists(), lists()
+    assert not second.is_revoked(ONE)
     with bell(path).open("r+b") as file:
         before = file.read()
-        one.revoke(ONE, 60)
+        first.revoke(ONE, 60)
         file.seek(0)
         file.write(before)  # Somebody put back the number that the other has heard.
         file.flush()
     clock.now += 1
-    assert other.is_revoked(ONE)
+    assert second.is_revoked(ONE)
 
 
 def bell(path: Path) -> Path:
@@ -177,15 +179,18 @@ def replace(file: Path, content: bytes) -> None:
 def test_a_doorbell_is_never_trusted(
     lists: Lists, path: Path, clock: FakeClock, spoil: Callable[[Path], None]
 ) -> None:
-    """Whatever became of the file, who publishes has told everybody once it returns: the others look again each second of their time."""
-    one, other = lists(), lists()
-    assert not other.is_revoked(ONE)
+    """Whatever became of the file, who publishes has told everybody once it returns.
+
+    The others look again each second of their time.
+    """
+    first, second = lists(), lists()
+    assert not second.is_revoked(ONE)
     spoil(bell(path))
-    one.revoke(ONE, 60)
+    first.revoke(ONE, 60)
     clock.now += 1.1  # which publish has waited out
-    assert other.is_revoked(ONE)
-    other.revoke(OTHER, 60)
-    assert one.is_revoked(OTHER)
+    assert second.is_revoked(ONE)
+    second.revoke(OTHER, 60)
+    assert first.is_revoked(OTHER)
     assert bell(path).stat().st_size == 24
     assert lists().is_revoked(OTHER)
 
@@ -197,15 +202,15 @@ def test_a_doorbell_is_never_trusted(
 def test_who_publishes_waits_while_somebody_may_listen_to_a_doorbell_that_is_gone(
     lists: Lists, path: Path
 ) -> None:
-    one, _ = lists(), lists()
+    publisher, _ = lists(), lists()
     bell(path).unlink()
     start = time.monotonic()
-    one.revoke(ONE, 60)
+    publisher.revoke(ONE, 60)
     assert time.monotonic() - start >= 1.0
     # And a process that found the new one there already waits as well.
     late = lists()
     bell(path).unlink()
-    one.is_revoked(ONE)
+    publisher.is_revoked(ONE)
     lists()
     start = time.monotonic()
     late.revoke(OTHER, 60)
@@ -215,45 +220,48 @@ def test_who_publishes_waits_while_somebody_may_listen_to_a_doorbell_that_is_gon
 def test_without_mapping_each_lookup_asks_and_the_log_says_so_once(
     lists: Lists, path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    one = lists()
+    publisher = lists()
     monkeypatch.setattr("tokenwheel.sqlite.doorbell.mmap.mmap", refuse_to_map)
     with caplog.at_level(logging.WARNING, logger="tokenwheel"):
         other = lists()
         for number in range(5):
             session_id = f"{number:016d}"
             assert not other.is_revoked(session_id)
-            one.revoke(session_id, 60)
+            publisher.revoke(session_id, 60)
             assert other.is_revoked(session_id)
             other.revoke(session_id[::-1], 60)
-            assert one.is_revoked(session_id[::-1])
+            assert publisher.is_revoked(session_id[::-1])
     (record,) = caplog.records
     assert "each read asks SQLite" in record.getMessage()
 
 
 def test_rows_that_are_over_go_as_others_come(lists: Lists, path: Path, clock: FakeClock) -> None:
-    one = lists()
+    publisher = lists()
     for number in range(500):
-        one.revoke(f"{number:016d}", 10)
+        publisher.revoke(f"{number:016d}", 10)
         clock.now += 0.1
     connection = sqlite3.connect(path)
     (rows,) = connection.execute("SELECT count(*) FROM revocations").fetchone()
     connection.close()
     assert rows <= 110
-    assert len(lists()) == len(one)
+    assert len(lists()) == len(publisher)
 
 
 def test_positions_are_never_given_twice(lists: Lists, path: Path, clock: FakeClock) -> None:
-    """Else one that has seen the old row would take the new one for it: also where all rows had gone in between."""
-    one, other = lists(), lists()
-    one.revoke(ONE, 5)
-    assert other.is_revoked(ONE)
+    """A process that has seen the old row would otherwise take the new row for it.
+
+    That holds also where all rows had gone in between.
+    """
+    first, second = lists(), lists()
+    first.revoke(ONE, 5)
+    assert second.is_revoked(ONE)
     clock.now += 10
     connection = sqlite3.connect(path)
     connection.execute("DELETE FROM revocations")
     connection.commit()
     connection.close()
-    one.revoke(OTHER, 60)
-    assert other.is_revoked(OTHER)
+    first.revoke(OTHER, 60)
+    assert second.is_revoked(OTHER)
 
 
 @pytest.mark.parametrize(
@@ -283,7 +291,8 @@ def test_a_row_that_nobody_can_have_made_is_said_to_be_damage(lists: Lists, path
     lists()
     connection = sqlite3.connect(path)
     connection.execute(
-        "INSERT INTO revocations (session_id, expires_at, before) VALUES ('0123456789abcd??', 4e9, NULL)"
+        "INSERT INTO revocations (session_id, expires_at, before) "
+        "VALUES ('0123456789abcd??', 4e9, NULL)"
     )
     connection.commit()
     connection.close()
@@ -294,20 +303,20 @@ def test_a_row_that_nobody_can_have_made_is_said_to_be_damage(lists: Lists, path
 
 
 def test_after_close_lookups_go_by_what_was_known(lists: Lists) -> None:
-    one, other = lists(), lists()
-    one.revoke(ONE, 60)
-    assert other.is_revoked(ONE)
-    other.close()
-    other.close()
-    one.revoke(OTHER, 60)
-    assert other.is_revoked(ONE)
-    assert not other.is_revoked(OTHER)
+    first, second = lists(), lists()
+    first.revoke(ONE, 60)
+    assert second.is_revoked(ONE)
+    second.close()
+    second.close()
+    first.revoke(OTHER, 60)
+    assert second.is_revoked(ONE)
+    assert not second.is_revoked(OTHER)
     with pytest.raises(StorageUnavailable, match="the database file was closed"):
-        other.revoke(ONE, 60)
+        second.revoke(ONE, 60)
 
 
 def test_threads_that_publish_and_look_up_lose_nothing(lists: Lists) -> None:
-    one, other = lists(timeout=60), lists(timeout=60)
+    first, second = lists(timeout=60), lists(timeout=60)
     wrong: list[str] = []
 
     def work(publisher: RevocationList, listener: RevocationList, letter: str) -> None:
@@ -317,14 +326,14 @@ def test_threads_that_publish_and_look_up_lose_nothing(lists: Lists) -> None:
             if not listener.is_revoked(session_id):
                 wrong.append(session_id)
 
-    pairs = [(one, other, "a"), (other, one, "b"), (one, one, "c"), (other, other, "d")]
+    pairs = [(first, second, "a"), (second, first, "b"), (first, first, "c"), (second, second, "d")]
     threads = [threading.Thread(target=work, args=pair) for pair in pairs]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert wrong == []
-    for listener in (one, other):
+    for listener in (first, second):
         assert not listener.is_revoked("x" * 16)  # which takes in whatever is new
         assert len(listener) == 400
 
@@ -336,7 +345,7 @@ def test_a_list_and_its_feed_that_nobody_uses_any_more_are_collected(path: Path)
     gone = weakref.ref(revocations), weakref.ref(feed)
     del revocations, feed
     gc.collect()
-    assert [one() for one in gone] == [None, None]
+    assert [reference() for reference in gone] == [None, None]
 
 
 def test_its_repr_shows_the_file_and_no_session(path: Path) -> None:

@@ -1,4 +1,7 @@
-"""SqliteStorage: the contract of every storage, step by step what MemoryStorage does, and what is a file's own."""
+"""SqliteStorage: the contract of every storage, and what is a file's own.
+
+Step by step it does what MemoryStorage does.
+"""
 
 from __future__ import annotations
 
@@ -91,9 +94,9 @@ def test_what_it_makes_can_be_read_by_its_owner_alone(path: Path) -> None:
         storage, feed = SqliteStorage(path), SqliteFeed(path)
         storage.insert(make_record(), None, NOW)
         feed.start(lambda revocations: None)
-        made = sorted(one.name for one in path.parent.iterdir())
+        made = sorted(file.name for file in path.parent.iterdir())
         assert made == ["sessions.db", "sessions.db-doorbell", "sessions.db-shm", "sessions.db-wal"]
-        assert {stat.S_IMODE(one.stat().st_mode) for one in path.parent.iterdir()} == {0o600}
+        assert {stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()} == {0o600}
     finally:
         os.umask(before)
     feed.close()
@@ -116,12 +119,12 @@ def test_sessions_are_there_after_a_restart(path: Path) -> None:
 def test_no_file_of_it_holds_a_secret_or_a_token(path: Path) -> None:
     storage = SqliteStorage(path)
     manager = SessionManager(SECRET, issuer="i", audience="a", storage=storage)
-    given = [manager.create({"note": "claims are not kept"}, subject="ann")]
-    given += [manager.update(given[0].refresh_token)]
-    kept = b"".join(one.read_bytes() for one in path.parent.iterdir())
+    issued = [manager.create({"note": "claims are not kept"}, subject="ann")]
+    issued += [manager.update(issued[0].refresh_token)]
+    kept = b"".join(file.read_bytes() for file in path.parent.iterdir())
     storage.close()
     kept += path.read_bytes()
-    for tokens in given:
+    for tokens in issued:
         assert tokens.session_id.encode() in kept  # so that what is looked for would be found
         secrets = tokens.refresh_token[16:]
         for place in range(0, len(secrets) - 12, 4):
@@ -163,9 +166,8 @@ def test_the_file_stops_growing_where_sessions_come_and_go(path: Path) -> None:
     with sqlite3.connect(path) as connection:
         (rows,) = connection.execute("SELECT count(*) FROM sessions").fetchone()
     connection.close()
-    assert (
-        storage.count(clock.now) <= rows <= storage.count(clock.now) + 4
-    )  # those that live, and a step's worth
+    # There are those that live, and a step's worth.
+    assert storage.count(clock.now) <= rows <= storage.count(clock.now) + 4
     storage.close()
 
 
@@ -225,10 +227,10 @@ def test_many_that_come_first_at_once_make_one_file(path: Path) -> None:
         thread.join()
     assert len(made) == 8
     made[0].insert(make_record(), None, NOW)
-    assert all(one.read(make_record().id, NOW) == make_record() for one in made)
-    for one in made:
-        one.close()
-    assert [one.name for one in path.parent.iterdir()] == [path.name]
+    assert all(storage.read(make_record().id, NOW) == make_record() for storage in made)
+    for storage in made:
+        storage.close()
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
 def test_it_is_made_on_a_file_system_without_links(
@@ -241,7 +243,7 @@ def test_it_is_made_on_a_file_system_without_links(
     storage = SqliteStorage(path)
     storage.insert(make_record(), None, NOW)
     storage.close()
-    assert [one.name for one in path.parent.iterdir()] == [path.name]
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
     if os.name == "posix":
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
@@ -258,7 +260,10 @@ def test_a_file_of_an_earlier_version_is_brought_up_to_date(path: Path) -> None:
 
 
 def test_an_event_loop_goes_on_while_the_file_is_locked(path: Path) -> None:
-    """Every operation waits in a worker thread: other tasks take hundreds of turns meanwhile, and reads are answered."""
+    """Every operation waits in a worker thread.
+
+    Other tasks take hundreds of turns meanwhile, and reads are answered.
+    """
 
     async def serve() -> int:
         storage = SqliteStorage(path, timeout=60)
@@ -267,8 +272,8 @@ def test_an_event_loop_goes_on_while_the_file_is_locked(path: Path) -> None:
         holder = sqlite3.connect(path, isolation_level=None)
         holder.execute("BEGIN IMMEDIATE")
         calls = [
-            asyncio.ensure_future(one)
-            for one in (
+            asyncio.ensure_future(call)
+            for call in (
                 manager.create(subject="ann"),
                 manager.update(tokens.refresh_token),
                 manager.restrict_all("ann"),
@@ -300,7 +305,10 @@ def test_a_session_is_never_written_where_nobody_finds_it(path: Path) -> None:
 
 
 def test_time_to_wait_is_what_was_asked_for(path: Path) -> None:
-    """A write that finds the file locked gives up after ``timeout``, neither at once nor after SQLite's own five seconds."""
+    """A write that finds the file locked gives up after ``timeout``.
+
+    It does so neither at once nor after SQLite's own five seconds.
+    """
     storage = SqliteStorage(path, timeout=0.2)
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")

@@ -35,7 +35,7 @@ class AwaitableStorage:
 
 
 class TestAsyncStorage(StorageContract):
-    """The same suite over an async storage: it serves both colours."""
+    """Runs the same suite over an async storage, since it serves both colours."""
 
     def make_storage(self) -> AwaitableStorage:
         return AwaitableStorage()
@@ -70,9 +70,9 @@ class Model(RuleBasedStateMachine):
 
     def live(self, subject: str) -> list[str]:
         return sorted(
-            one.id
-            for one in self.records.values()
-            if one.subject == subject and one.ends_at > self.now
+            record.id
+            for record in self.records.values()
+            if record.subject == subject and record.ends_at > self.now
         )
 
     @rule(
@@ -103,11 +103,11 @@ class Model(RuleBasedStateMachine):
     @rule(records=st.lists(known, max_size=4, unique_by=lambda record: record.id))
     def delete(self, records: list[SessionRecord]) -> None:
         expected = [
-            one.id
-            for one in records
-            if one.id in self.records
-            and self.records[one.id].ends_at > self.now
-            and self.records[one.id].version == one.version
+            record.id
+            for record in records
+            if record.id in self.records
+            and self.records[record.id].ends_at > self.now
+            and self.records[record.id].version == record.version
         ]
         assert sorted(self.storage.delete(records, self.now)) == sorted(expected)
         for session_id in expected:

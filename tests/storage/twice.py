@@ -13,7 +13,7 @@ from tokenwheel.testing import NOW, following, make_record
 
 
 class Twice(RuleBasedStateMachine):
-    """Whatever is done, in whichever of two processes' storages over one place, MemoryStorage answers the same.
+    """Two processes' storages over one place, which answer as MemoryStorage does.
 
     An end that has passed is the one freedom: a storage may forget such a session sooner or later.
     """
@@ -93,12 +93,12 @@ class Twice(RuleBasedStateMachine):
         of_now=st.booleans(),
     )
     def delete(self, records: list[SessionRecord], of_now: bool) -> None:
-        wanted = [
+        current = [
             self.memory.read(record.id, self.now) if of_now else record
             for record in records
             if not self.is_over(record)
         ]
-        there = [record for record in wanted if record is not None]
+        there = [record for record in current if record is not None]
         assert sorted(self.storage().delete(there, self.now)) == sorted(
             self.memory.delete(there, self.now)
         )
@@ -122,22 +122,22 @@ class Twice(RuleBasedStateMachine):
     @invariant()
     def lists_agree(self) -> None:
         for subject in ("a", "b", "a:b", "Zoë 😀"):
-            kept, wanted = (
+            kept, expected = (
                 sorted(
                     (
                         record
-                        for record in one.read_all(subject, self.now)
+                        for record in storage.read_all(subject, self.now)
                         if record.ends_at > self.now
                     ),
                     key=lambda record: record.id,
                 )
-                for one in (self.storage(), self.memory)
+                for storage in (self.storage(), self.memory)
             )
-            assert kept == wanted
+            assert kept == expected
         assert self.storage().count(self.now) == len(
-            [one for one in self.memory._records.values() if one.ends_at > self.now]
+            [record for record in self.memory._records.values() if record.ends_at > self.now]
         )
 
     def teardown(self) -> None:
-        for one in self.storages:
-            self.close(one)
+        for storage in self.storages:
+            self.close(storage)

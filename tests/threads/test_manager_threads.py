@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -30,7 +31,7 @@ def make(**options: Any) -> SessionManager:
 
 
 def at_once(*calls: Callable[[], Any]) -> list[Any]:
-    """What each call returned or raised, all of them started together."""
+    """Start all calls together. Return what each returned or raised."""
     gate = threading.Barrier(len(calls))
 
     def start(call: Callable[[], Any]) -> Any:
@@ -87,7 +88,8 @@ def test_of_a_refresh_racing_a_deletion_no_token_survives() -> None:
 def test_max_sessions_holds_under_parallel_logins(when_full: Any) -> None:
     manager = make(max_sessions=3, when_full=when_full)
     for turn in range(20):
-        answers = at_once(*[lambda turn=turn: manager.create(subject=str(turn))] * THREADS)  # type: ignore[list-item, misc]
+        log_in = partial(manager.create, subject=str(turn))
+        answers = at_once(*[log_in] * THREADS)
         live = manager.read_all(str(turn))
         assert len(live) == 3
         opened = {
@@ -104,7 +106,10 @@ def test_max_sessions_holds_under_parallel_logins(when_full: Any) -> None:
 
 
 def hammer(manager: SessionManager, seed: int, carry_on: Callable[[int], bool]) -> int:
-    """Random calls for subjects of its own and for one that all share; each answer is checked against what this thread knows."""
+    """Make random calls for subjects of this thread's own and for one that all threads share.
+
+    Each answer is checked against what this thread knows.
+    """
     choose = random.Random(seed)
     mine: dict[str, SessionTokens] = {}
     refused: list[str] = []
@@ -194,8 +199,8 @@ def test_a_replayed_ancestor_takes_the_session_down_once_under_parallel_replays(
 
 
 def test_managers_in_one_process_share_nothing() -> None:
-    one, other = make(storage=MemoryStorage()), make(storage=MemoryStorage())
-    tokens = one.create(subject="uid1")
-    one.delete_all("uid1")
-    assert other.read(tokens.access_token).subject == "uid1"
-    assert other.read_all("uid1") == {}
+    first, second = make(storage=MemoryStorage()), make(storage=MemoryStorage())
+    tokens = first.create(subject="uid1")
+    first.delete_all("uid1")
+    assert second.read(tokens.access_token).subject == "uid1"
+    assert second.read_all("uid1") == {}

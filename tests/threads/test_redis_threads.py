@@ -26,21 +26,20 @@ def over(client: redis.Redis) -> SessionManager:
     )
 
 
-def test_threads_that_read_first_all_at_once_begin_one_listener_and_none_is_answered_before_it_has_caught_up(
+def test_threads_that_read_at_once_begin_one_listener_and_get_no_answer_before_it_has_caught_up(
     server: Node,
 ) -> None:
     empty(server)
-    with server.client() as client, over(client) as one:
+    with server.client() as client, over(client) as first:
         for _ in range(10):
-            tokens = one.create(subject="ann")
-            with over(client) as other:
-                one.delete_one(
-                    "ann", tokens.session_id
-                )  # after the other had taken in all there was, before its first read
+            tokens = first.create(subject="ann")
+            with over(client) as second:
+                # The other has taken in all there was, and has not read yet.
+                first.delete_one("ann", tokens.session_id)
                 gate = threading.Barrier(THREADS)
 
                 def read(
-                    manager: SessionManager = other,
+                    manager: SessionManager = second,
                     token: str = tokens.access_token,
                     gate: threading.Barrier = gate,
                 ) -> bool:
@@ -63,10 +62,10 @@ def test_threads_open_refresh_and_end_sessions_of_one_subject_and_every_logout_i
     server: Node,
 ) -> None:
     empty(server)
-    with server.client() as client, over(client) as one, over(client) as other:
+    with server.client() as client, over(client) as first, over(client) as second:
 
         def live(number: int) -> list[str]:
-            manager, ended = (one, other)[number % 2], []
+            manager, ended = (first, second)[number % 2], []
             for turn in range(20):
                 tokens = manager.create(subject="ann")
                 fresh = manager.update(tokens.refresh_token)
@@ -78,11 +77,15 @@ def test_threads_open_refresh_and_end_sessions_of_one_subject_and_every_logout_i
 
         with ThreadPoolExecutor(THREADS) as pool:
             ended = [token for tokens in pool.map(live, range(THREADS)) for token in tokens]
-        assert len(one.read_all("ann")) == THREADS * 7
-        for manager in (one, other):
-            until(lambda manager=manager: all(_is_refused(manager, token) for token in ended))  # type: ignore[misc]
-        assert one.delete_all("ann") == THREADS * 7
-        assert other.read_all("ann") == {}
+        assert len(first.read_all("ann")) == THREADS * 7
+        for manager in (first, second):
+            until(
+                lambda manager=manager: all(  # type: ignore[misc]
+                    _is_refused(manager, token) for token in ended
+                )
+            )
+        assert first.delete_all("ann") == THREADS * 7
+        assert second.read_all("ann") == {}
 
 
 def _is_refused(manager: SessionManager, token: str) -> bool:

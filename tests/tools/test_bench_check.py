@@ -1,4 +1,7 @@
-"""The judgement of ``make bench-check``, over ratios made up for it, and that its cases call what is there."""
+"""The judgement of ``make bench-check``, over ratios made up for it.
+
+Besides, the benchmark's cases call what is there.
+"""
 
 from __future__ import annotations
 
@@ -33,11 +36,11 @@ def test_a_tenth_slower_is_found_when_starts_differ_by_a_few_hundredths(seed: in
 
 
 def test_no_change_is_seldom_taken_for_a_slowdown() -> None:
-    found = [
+    slowdowns = [
         compared(ratios(1.0, 0.03, seed), ratios(1.0, 0.03, seed + 1_000)).is_slower
         for seed in range(200)
     ]
-    assert sum(found) <= 4
+    assert sum(slowdowns) <= 4
 
 
 @pytest.mark.parametrize("middle", [0.5, 0.9, 0.99])
@@ -52,16 +55,16 @@ def test_noise_hides_a_slowdown_smaller_than_itself() -> None:
 
 @pytest.mark.parametrize("luck", [0.93, 1.07])
 def test_what_another_alignment_alone_changes_is_noise_either_way(luck: float) -> None:
-    one = compared([1.06] * 10, [luck] * 10)
-    assert one.noise == pytest.approx(0.07, abs=0.01)
-    assert not one.is_slower
+    comparison = compared([1.06] * 10, [luck] * 10)
+    assert comparison.noise == pytest.approx(0.07, abs=0.01)
+    assert not comparison.is_slower
     assert compared([1.2] * 10, [luck] * 10).is_slower
 
 
 def test_a_case_that_one_build_lacks_is_named_and_is_no_slowdown() -> None:
-    one = compared([math.nan] * 4, [1.0] * 4)
-    assert not one.is_slower
-    assert "lacks" in bench_check.verdict("cache.get", one)
+    comparison = compared([math.nan] * 4, [1.0] * 4)
+    assert not comparison.is_slower
+    assert "lacks" in bench_check.verdict("cache.get", comparison)
 
 
 def test_the_interval_of_a_median_holds_it_and_narrows_with_more_rounds() -> None:
@@ -88,7 +91,7 @@ def test_each_case_calls_what_is_there(name: str) -> None:
 
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A repository with two commits on main; called, it runs git there."""
+    """Make a repository with two commits on main. Return what runs git there."""
 
     def git(*arguments: str) -> str:
         identity = ["-c", "user.name=tests", "-c", "user.email=tests@example.org"]

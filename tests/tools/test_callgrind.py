@@ -1,4 +1,4 @@
-"""That the page on instructions reads valgrind's file rightly, and splits a cost into parts that add up."""
+"""The page on instructions reads valgrind's file rightly and splits a cost into its parts."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ pytest.importorskip(
 
 from benchmarks.callgrind_file import CALLING_NAME, Function, Profile, function_name, parse, split
 
-# The interpreter calls `verify`: 10 for itself, 5 in code inlined from a .pxd, 7 in `recall`, 30 in memcmp, and 100 in the clock, which
-# it reaches by way of the interpreter, for 4. The clock's 100 are 60 of its own and 40 for memory.
+# The interpreter calls `verify`: 10 for itself, 5 in code inlined from a .pxd, 7 in `recall`, 30 in
+# memcmp, and 100 in the clock, which it reaches by way of the interpreter, for 4. The clock's 100
+# are 60 of its own and 40 for memory.
 FILE = """
 fl=ceval.c
 ob=/usr/lib/libpython3.13.so.1.0

@@ -1,4 +1,7 @@
-"""The module under test comes as a fixture, so that no test knows which twin it runs. A missing extension fails; it is never skipped."""
+"""The module under test comes as a fixture, so that no test knows which twin it runs.
+
+A missing extension fails the tests and never skips them.
+"""
 
 from __future__ import annotations
 
@@ -20,5 +23,5 @@ def implementation(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def load(implementation: str) -> Callable[[str], ModuleType]:
-    """Imports a module of the implementation under test."""
+    """Return what imports a module of the implementation under test."""
     return lambda name: importlib.import_module(f"tokenwheel._{implementation}.{name}")

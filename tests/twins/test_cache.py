@@ -421,8 +421,8 @@ def test_it_equals_any_mapping_with_the_same_live_entries(
     cls: Any, cache: Any, clock: FakeClock
 ) -> None:
     other = cls(5, clock=clock)
-    for one in (cache, other):
-        one.set("a", 1, 10)
+    for each in (cache, other):
+        each.set("a", 1, 10)
     cache.set("b", 2, 1)
     clock.advance(1)
     assert cache == other

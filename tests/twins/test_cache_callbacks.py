@@ -1,4 +1,7 @@
-"""on_remove: called outside of everything, told of every removal once, free to do anything. Both twins."""
+"""``on_remove`` of both twins.
+
+It is called outside of everything, told of every removal once, and free to do anything.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +34,8 @@ def clock() -> FakeClock:
 
 
 def test_each_removal_is_told_once_with_its_reason(cls: Any, clock: FakeClock) -> None:
-    told: list[Any] = []
-    cache = cls(2, on_remove=lambda *removal: told.append(removal), clock=clock)
+    removals: list[Any] = []
+    cache = cls(2, on_remove=lambda *removal: removals.append(removal), clock=clock)
     cache.set("a", 1, 10)
     cache.set("a", 2, 10)
     cache.set("b", 3, 20)
@@ -48,7 +51,7 @@ def test_each_removal_is_told_once_with_its_reason(cls: Any, clock: FakeClock) -
     cache.set("g", 8, 1)
     clock.advance(5)
     cache.clear()
-    assert told[:-2] == [
+    assert removals[:-2] == [
         ("a", 1, REPLACED),
         ("a", 2, EVICTED),
         ("b", 3, DELETED),
@@ -56,45 +59,45 @@ def test_each_removal_is_told_once_with_its_reason(cls: Any, clock: FakeClock) -
         ("d", 5, DELETED),
         ("e", 6, DELETED),
     ]
-    assert sorted(told[-2:]) == [("f", 7, DELETED), ("g", 8, EXPIRED)]
+    assert sorted(removals[-2:]) == [("f", 7, DELETED), ("g", 8, EXPIRED)]
 
 
 def test_an_expired_entry_that_is_set_or_deleted_again_is_told_as_expired(
     cls: Any, clock: FakeClock
 ) -> None:
-    told: list[Any] = []
-    cache = cls(on_remove=lambda *removal: told.append(removal), clock=clock)
+    removals: list[Any] = []
+    cache = cls(on_remove=lambda *removal: removals.append(removal), clock=clock)
     for again in (lambda: cache.set("a", 2, 10), lambda: cache.pop("a", None)):
         cache.set("a", 1, 10)
         clock.advance(10)
         again()
         cache.clear()
-    assert [removal for removal in told if removal[1] == 1] == [("a", 1, EXPIRED)] * 2
+    assert [removal for removal in removals if removal[1] == 1] == [("a", 1, EXPIRED)] * 2
 
 
 def test_touch_and_reads_tell_of_nothing(cls: Any, clock: FakeClock) -> None:
-    told: list[Any] = []
-    cache = cls(on_remove=lambda *removal: told.append(removal), clock=clock)
+    removals: list[Any] = []
+    cache = cls(on_remove=lambda *removal: removals.append(removal), clock=clock)
     cache.set("a", 1, 10)
     cache.touch("a", 20)
     assert cache["a"] == cache.get("a") == cache.setdefault("a", 9) == 1
-    assert told == []
+    assert removals == []
 
 
 def test_a_callback_may_use_the_cache_in_any_way(cls: Any, clock: FakeClock) -> None:
-    told: list[Any] = []
+    removals: list[Any] = []
 
     def on_remove(key: Any, value: Any, reason: RemovalReason) -> None:
-        told.append((key, reason))
+        removals.append((key, reason))
         if reason is REPLACED:
             return
         cache._check()
         cache.get(key)
-        cache.set(("again", len(told)), value, 1)
+        cache.set(("again", len(removals)), value, 1)
         cache.pop("x", None)
         list(cache.items())
         len(cache)
-        if len(told) == 5:
+        if len(removals) == 5:
             cache.clear()
 
     cache = cls(50, on_remove=on_remove, clock=clock)
@@ -103,18 +106,18 @@ def test_a_callback_may_use_the_cache_in_any_way(cls: Any, clock: FakeClock) -> 
     cache.set("x", 1)
     clock.advance(10.5)
     cache.expire()
-    assert {key for key, reason in told if reason is EXPIRED} == set(range(40))
-    assert ("x", DELETED) in told
+    assert {key for key, reason in removals if reason is EXPIRED} == set(range(40))
+    assert ("x", DELETED) in removals
     cache._check()
 
 
 def test_a_callback_may_clear_the_cache_while_everything_expires(
     cls: Any, clock: FakeClock
 ) -> None:
-    told: list[Any] = []
+    removed: list[Any] = []
 
     def on_remove(key: Any, value: Any, reason: RemovalReason) -> None:
-        told.append(key)
+        removed.append(key)
         cache.clear()
 
     cache = cls(on_remove=on_remove, clock=clock)
@@ -122,17 +125,17 @@ def test_a_callback_may_clear_the_cache_while_everything_expires(
         cache.set(number, number, 1 + number % 7)
     clock.advance(3.5)
     cache.expire()
-    assert sorted(told) == list(range(1000))
+    assert sorted(removed) == list(range(1000))
     assert len(cache) == 0
 
 
 def test_a_callback_that_raises_is_logged_and_no_removal_is_lost(
     cls: Any, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    told: list[Any] = []
+    removed: list[Any] = []
 
     def on_remove(key: Any, value: Any, reason: RemovalReason) -> None:
-        told.append(key)
+        removed.append(key)
         raise RuntimeError("a callback's own trouble")
 
     cache = cls(on_remove=on_remove, clock=clock)
@@ -140,7 +143,7 @@ def test_a_callback_that_raises_is_logged_and_no_removal_is_lost(
         cache.set(("secret key", number), "secret value", 10)
     with caplog.at_level(logging.ERROR, "tokenwheel"):
         cache.clear()
-    assert len(told) == 10
+    assert len(removed) == 10
     assert [record.name for record in caplog.records] == ["tokenwheel"] * 10
     assert "secret" not in "".join(record.getMessage() for record in caplog.records)
 
@@ -148,11 +151,11 @@ def test_a_callback_that_raises_is_logged_and_no_removal_is_lost(
 def test_an_interrupt_in_a_callback_passes_through_and_the_rest_is_told_with_the_next_operation(
     cls: Any, clock: FakeClock
 ) -> None:
-    told: list[Any] = []
+    removed: list[Any] = []
 
     def on_remove(key: Any, value: Any, reason: RemovalReason) -> None:
-        told.append(key)
-        if len(told) == 3:
+        removed.append(key)
+        if len(removed) == 3:
             raise KeyboardInterrupt
 
     cache = cls(on_remove=on_remove, clock=clock)
@@ -160,9 +163,9 @@ def test_an_interrupt_in_a_callback_passes_through_and_the_rest_is_told_with_the
         cache.set(number, number, 10)
     with pytest.raises(KeyboardInterrupt):
         cache.clear()
-    assert len(told) == 3
+    assert len(removed) == 3
     cache.get("whatever")
-    assert sorted(told) == list(range(10))
+    assert sorted(removed) == list(range(10))
 
 
 def test_removals_within_a_callback_wait_for_it_to_end(cls: Any, clock: FakeClock) -> None:

@@ -43,9 +43,9 @@ class Hostile:
         return self.hashed
 
     def __eq__(self, other: object) -> bool:
-        for one in (self, other):
-            if isinstance(one, Hostile) and one.on_eq is not None:
-                one.on_eq()
+        for key in (self, other):
+            if isinstance(key, Hostile) and key.on_eq is not None:
+                key.on_eq()
         return isinstance(other, Hostile) and self.number == other.number
 
 
@@ -160,12 +160,12 @@ def test_an_equality_that_changes_the_cache_in_mid_lookup_does_no_harm(
 
         for key in keys:
             key.on_eq = act
-        given = Hostile(13)
+        probe = Hostile(13)
         calls: dict[str, Callable[[], Any]] = {
-            "get": lambda cache=cache, given=given: cache.get(given),
-            "set": lambda cache=cache, given=given: cache.set(given, "set", 10),
-            "pop": lambda cache=cache, given=given: cache.pop(given, None),
-            "touch": lambda cache=cache, given=given: cache.touch(given, 10),
+            "get": lambda cache=cache, probe=probe: cache.get(probe),
+            "set": lambda cache=cache, probe=probe: cache.set(probe, "set", 10),
+            "pop": lambda cache=cache, probe=probe: cache.pop(probe, None),
+            "touch": lambda cache=cache, probe=probe: cache.touch(probe, 10),
         }
         calls[operation]()
         cache._check()
@@ -285,7 +285,9 @@ def test_values_are_released_once_and_at_once(cls: Any, clock: FakeClock) -> Non
     cache.set("f", 1, 50)
     cache.set("g", 1, 50)
     cache.clear()
-    assert [one() for one in (deleted, replaced, expired, cleared, evicted)] == [None] * 5
+    assert [reference() for reference in (deleted, replaced, expired, cleared, evicted)] == [
+        None
+    ] * 5
     shared = Value()
     before = sys.getrefcount(shared)
     for number in range(100):
@@ -296,8 +298,8 @@ def test_values_are_released_once_and_at_once(cls: Any, clock: FakeClock) -> Non
 
 
 def test_threads_may_share_a_cache(cls: Any) -> None:
-    told: list[Any] = []
-    cache = cls(500, ttl=0.005, on_remove=lambda *removal: told.append(removal))
+    removals: list[Any] = []
+    cache = cls(500, ttl=0.005, on_remove=lambda *removal: removals.append(removal))
     gate = threading.Barrier(8)
     set_by: list[int] = []
 
@@ -317,7 +319,7 @@ def test_threads_may_share_a_cache(cls: Any) -> None:
         list(pool.map(work, range(8)))
     cache.clear()
     cache._check()
-    assert len(told) == sum(set_by), "each value set is told of once"
+    assert len(removals) == sum(set_by), "each value set is told of once"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")

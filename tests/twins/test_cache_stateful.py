@@ -1,4 +1,7 @@
-"""ExpiringCache does, step by step, what a plain dict of values and ends does; its invariants are checked after each step."""
+"""ExpiringCache does, step by step, what a plain dict of values and ends does.
+
+Its invariants are checked after each step.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,7 @@ class CacheModel(RuleBasedStateMachine):
         self.forget_expired()
         self.set_values += 1
         if key not in self.model and self.maxsize is not None and len(self.model) >= self.maxsize:
-            del self.model[min(self.model, key=lambda one: self.model[one][1:])]
+            del self.model[min(self.model, key=lambda known: self.model[known][1:])]
         self.cache.set(key, self.set_values, ttl)
         self.model[key] = (
             self.set_values,
@@ -126,9 +129,9 @@ class CacheModel(RuleBasedStateMachine):
     @invariant()
     def every_value_is_live_or_told_of_once(self) -> None:
         if hasattr(self, "cache"):
-            told = [value for _, value, _ in self.removed]
-            assert len(told) == len(set(told))
-            assert not set(told) & set(self.live().values())
+            removed = [value for _, value, _ in self.removed]
+            assert len(removed) == len(set(removed))
+            assert not set(removed) & set(self.live().values())
 
     def teardown(self) -> None:
         if hasattr(self, "cache"):

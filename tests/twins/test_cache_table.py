@@ -1,4 +1,7 @@
-"""What the table behind the cache promises as it grows, shrinks and runs short: memory, eviction, keys of every kind. Both twins."""
+"""The table behind the cache as it grows, shrinks and runs short. Both twins.
+
+It is about memory, eviction, and keys of every kind.
+"""
 
 from __future__ import annotations
 

@@ -112,12 +112,12 @@ def test_nothing_changes_it(claims: Any) -> None:
 
 
 def test_what_it_was_made_of_is_not_shared(cls: Any) -> None:
-    given = json.loads(TEXT)
-    claims = cls(given)
-    given["deep"]["d"]["e"].append(3)
-    given["roles"][1]["b"].append(2)
-    given["roles"].clear()
-    given["sub"] = "root"
+    members = json.loads(TEXT)
+    claims = cls(members)
+    members["deep"]["d"]["e"].append(3)
+    members["roles"][1]["b"].append(2)
+    members["roles"].clear()
+    members["sub"] = "root"
     assert claims == GIVEN
 
 
@@ -157,9 +157,9 @@ def test_one_that_was_never_filled_fails_without_harm(cls: Any) -> None:
         len,
         list,
         repr,
-        lambda one: one["sub"],
-        lambda one: one.subject,
-        lambda one: one.get("sub"),
+        lambda claims: claims["sub"],
+        lambda claims: claims.subject,
+        lambda claims: claims.get("sub"),
     ):
         with pytest.raises((TypeError, AttributeError)):
             use(empty)
@@ -192,7 +192,7 @@ def test_claims_made_by_hand_need_what_an_access_token_has(cls: Any, name: str, 
     with pytest.raises(InvalidArgument, match=name):
         cls({**GIVEN, name: value})
     with pytest.raises(InvalidArgument, match=name):
-        cls({key: one for key, one in GIVEN.items() if key != name})
+        cls({key: member for key, member in GIVEN.items() if key != name})
 
 
 def test_comparing_it_hands_nothing_of_it_to_what_it_is_compared_with(claims: Any) -> None:

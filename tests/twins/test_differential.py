@@ -1,7 +1,8 @@
-"""The compiled verifier, its pure twin and PyJWT, over damaged, re-signed and hand-made hostile tokens.
+"""The compiled verifier, its pure twin and PyJWT, over damaged and hostile tokens.
 
-Invariant: what the compiled verifier accepts, PyJWT accepts with the same options and gives the same claims; and the twins
-agree on every token, on the claims of those they accept and on the kind of error for the others.
+Invariant: what the compiled verifier accepts, PyJWT accepts with the same options and gives the
+same claims; and the twins agree on every token, on the claims of those they accept and on the kind
+of error for the others.
 """
 
 from __future__ import annotations
@@ -36,7 +37,10 @@ LEEWAY = 5
 
 
 class StandingStill(datetime):
-    """What PyJWT takes for the time, so that every token is judged at one moment, its very last or first among them."""
+    """What PyJWT takes for the time, so that every token is judged at the same moment.
+
+    That moment may be the token's very first or last.
+    """
 
     @classmethod
     def now(cls, tz: tzinfo | None = None) -> StandingStill:
@@ -107,7 +111,10 @@ def b64(raw: bytes) -> str:
 
 @st.composite
 def tokens(draw: st.DrawFn) -> tuple[str, Key]:
-    """A good token, with something hostile done to at most three of its parts before it is signed, and to the whole afterwards."""
+    """Return a good token with something hostile done to it, and the key that signed it.
+
+    At most three of its parts are changed before it is signed, and the whole afterwards.
+    """
     wrong = draw(st.sets(st.sampled_from(DAMAGES), max_size=3))
     key = draw(st.sampled_from(KEYS))
     header: Any = {"alg": key.algorithm, "typ": "at+jwt", **({"kid": key.kid} if key.kid else {})}
@@ -148,7 +155,10 @@ def tokens(draw: st.DrawFn) -> tuple[str, Key]:
 
 @st.composite
 def damaged(draw: st.DrawFn, text: Any) -> Any:
-    """The text with a stretch of it taken out, repeated, or replaced by something that has a meaning there."""
+    """Return the text with a stretch of it taken out, repeated or replaced.
+
+    What replaces it has a meaning there.
+    """
     start = draw(st.integers(0, len(text)))
     end = draw(st.integers(start, min(len(text), start + 8)))
     pieces = [
@@ -188,7 +198,7 @@ def test_nothing_is_accepted_that_pyjwt_refuses_and_the_twins_agree(case: tuple[
     token, key = case
     first = [outcome(verifier, token) for verifier in VERIFIERS]
     again = [outcome(verifier, token) for verifier in VERIFIERS]
-    assert all(one == first[0] for one in first + again)
+    assert all(answer == first[0] for answer in first + again)
     event("accepted" if isinstance(first[0], dict) else first[0].__name__)
     if isinstance(first[0], dict):
         assert decoded_by_pyjwt(token, key) == first[0]
@@ -229,7 +239,10 @@ def test_the_tokens_tried_are_both_good_and_bad() -> None:
 
 
 def test_an_integer_beyond_64_bits_arrives_as_the_nearest_double() -> None:
-    """Where the JSON readers part: RFC 8259, section 6, promises no more, and no token issued here can hold one."""
+    """The JSON readers part here.
+
+    RFC 8259, section 6, promises no more, and no token issued here can hold such a number.
+    """
     claims = {
         "iss": "i",
         "aud": "a",
@@ -245,8 +258,8 @@ def test_an_integer_beyond_64_bits_arrives_as_the_nearest_double() -> None:
     token = f"{signed}.{b64(KEYS[0].sign(signed.encode()))}"
     for verifier in VERIFIERS:
         assert [
-            f"{one:.1f}" if isinstance(one, float) else str(one)
-            for one in verifier.verify(token)["n"]
+            f"{number:.1f}" if isinstance(number, float) else str(number)
+            for number in verifier.verify(token)["n"]
         ] == [
             "18446744073709551616.0",
             "18446744073709551615",

@@ -1,4 +1,7 @@
-"""The table of revoked sessions: merging, exact ends, hostile ids, memory; and step by step against a plain dict. Both twins."""
+"""The table of revoked sessions: merging, exact ends, hostile ids, memory. Both twins.
+
+A plain dict shows step by step what is right.
+"""
 
 from __future__ import annotations
 
@@ -296,7 +299,7 @@ def test_two_hundred_thousand_entries_take_48_bytes_each_at_most(
         table.revoke(encode(number.to_bytes(4, "big") + b"12345678"), 60 + number % 1000)
     assert table.nbytes <= 48 * 200_000
     assert gc.get_referents(table) == [] or not any(
-        isinstance(one, bytes | str) for one in gc.get_referents(table)
+        isinstance(referent, bytes | str) for referent in gc.get_referents(table)
     )
     assert len(table) == 200_000
     table._check()
@@ -331,8 +334,8 @@ def test_messages_in_any_order_and_however_often_end_in_the_same_state(
             clock.now = 1000.0 + seconds
             for session_id in (ONE, OTHER):
                 for generation in range(6):
-                    one, other = (table.is_revoked(session_id, generation) for table in tables)
-                    assert one is other
+                    first, second = (table.is_revoked(session_id, generation) for table in tables)
+                    assert first is second
 
 
 class TableModel(RuleBasedStateMachine):

@@ -1,4 +1,7 @@
-"""The table of revoked sessions under clocks that jump, memory that runs out, ids that collide, and threads. Both twins."""
+"""The table of revoked sessions under clocks that jump and memory that runs out. Both twins.
+
+Besides, ids that collide, and threads.
+"""
 
 from __future__ import annotations
 
@@ -84,7 +87,11 @@ def test_an_entry_that_comes_up_early_after_the_clock_ran_back_is_kept_to_its_en
     clock.now = start + 0.6 * unit
     assert not table.is_revoked(ONE)
     assert table.expire() == 1
-    assert [table.is_revoked(one) for one in (ONE, OTHER, THIRD)] == [False, False, True]
+    assert [table.is_revoked(session_id) for session_id in (ONE, OTHER, THIRD)] == [
+        False,
+        False,
+        True,
+    ]
 
 
 def test_what_is_revoked_after_the_clock_ran_back_is_reclaimed_on_time(

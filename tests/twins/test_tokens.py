@@ -86,7 +86,8 @@ for _ in range(5):
     child = fork()
     if child == 0:
         break
-os.write(1, "".join(tokens.new_token(16) + "\\n" for _ in range(20)).encode())  # at once: shorter than PIPE_BUF
+# Written at once: it is shorter than PIPE_BUF.
+os.write(1, "".join(tokens.new_token(16) + "\\n" for _ in range(20)).encode())
 if child == 0:
     os._exit(0)
 while True:
@@ -120,7 +121,8 @@ tokens = importlib.import_module("tokenwheel._%s.tokens")
 for _ in range(10):
     taken = tokens.random_bytes(200)
 memmem = ctypes.CDLL(None).memmem
-memmem.restype, memmem.argtypes = ctypes.c_void_p, [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t]
+memmem.restype = ctypes.c_void_p
+memmem.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t]
 found = []
 with open("/proc/self/maps") as maps:
     regions = [line.split() for line in maps]
@@ -167,7 +169,8 @@ try:
 except ImportError as error:
     print(error, flush=True)
 '''
-(interpreters.exec if hasattr(interpreters, "exec") else interpreters.run_string)(interpreters.create(), code)
+run = interpreters.exec if hasattr(interpreters, "exec") else interpreters.run_string
+run(interpreters.create(), code)
 """
 
 

@@ -1,4 +1,7 @@
-"""The verifier: what each read checks and in which order, on both twins. Attacks belong in ``tests/security``."""
+"""The verifier: what each read checks and in which order, on both twins.
+
+Attacks belong in ``tests/security``.
+"""
 
 from __future__ import annotations
 
@@ -89,15 +92,15 @@ def test_a_token_is_good_until_the_second_it_expires_and_no_longer(
     verifier = make(leeway=5)
     for exp in (NOW, NOW + 0.5):  # a fraction is left out, as PyJWT does
         clock.now = NOW
-        one = token(exp=exp)
-        assert verifier.verify(one, leeway=1).expires_at == NOW
+        text = token(exp=exp)
+        assert verifier.verify(text, leeway=1).expires_at == NOW
         with pytest.raises(AccessTokenExpired):
-            verifier.verify(one, leeway=0)
+            verifier.verify(text, leeway=0)
         clock.now = NOW + 4.999
-        assert verifier.verify(one).expires_at == NOW
+        assert verifier.verify(text).expires_at == NOW
         clock.now = NOW + 5
         with pytest.raises(AccessTokenExpired):
-            verifier.verify(one)
+            verifier.verify(text)
 
 
 @pytest.mark.parametrize("name", ["nbf", "iat"])
@@ -105,13 +108,13 @@ def test_a_token_is_good_from_its_nbf_and_its_iat_on_and_no_earlier(
     make: Make, clock: FakeClock, name: str
 ) -> None:
     verifier = make(leeway=5)
-    one = token(**{name: NOW + 10})
+    text = token(**{name: NOW + 10})
     for now, leeway in ((NOW + 10, 0), (NOW + 5, None), (NOW, 10)):
         clock.now = now
-        assert verifier.verify(one, leeway=leeway).subject == "uid1"
+        assert verifier.verify(text, leeway=leeway).subject == "uid1"
         clock.now = now - 0.001
         with pytest.raises(AccessTokenNotYetValid):
-            verifier.verify(one, leeway=leeway)
+            verifier.verify(text, leeway=leeway)
 
 
 def test_dates_may_be_whole_fractional_or_zero(make: Make) -> None:
@@ -135,15 +138,15 @@ def test_a_generation_is_refused_below_the_lowest_that_is_good(
 ) -> None:
     verifier = make()
     tokens = {gen: token(gen=gen) for gen in (0, 1, 7, 2**32 - 2)}
-    for gen, one in tokens.items():
-        assert verifier.verify(one)["gen"] == gen
+    for gen, text in tokens.items():
+        assert verifier.verify(text)["gen"] == gen
     revocations.revoke("A" * 16, 60, before=7)
-    for gen, one in tokens.items():
+    for gen, text in tokens.items():
         if gen < 7:
             with pytest.raises(AccessTokenRevoked):
-                verifier.verify(one)
+                verifier.verify(text)
         else:
-            assert verifier.verify(one)["gen"] == gen
+            assert verifier.verify(text)["gen"] == gen
     assert verifier.verify(token(sid="B" * 16)).session_id == "B" * 16
 
 
@@ -151,31 +154,31 @@ def test_the_checks_come_in_order_audience_then_time_then_revocation(
     make: Make, clock: FakeClock, revocations: Any
 ) -> None:
     verifier = make()
-    one = token()
-    verifier.verify(one)
+    text = token()
+    verifier.verify(text)
     revocations.revoke("A" * 16, 10_000)
     clock.now = NOW + 900
     with pytest.raises(InvalidAccessToken, match="audience"):
-        verifier.verify(one, audience="c")
+        verifier.verify(text, audience="c")
     with pytest.raises(AccessTokenExpired):
-        verifier.verify(one)
+        verifier.verify(text)
     clock.now = NOW - 101
     with pytest.raises(AccessTokenNotYetValid):
-        verifier.verify(one)
+        verifier.verify(text)
     clock.now = NOW
     with pytest.raises(AccessTokenRevoked):
-        verifier.verify(one)
+        verifier.verify(text)
 
 
 def test_news_of_a_revocation_is_taken_in_before_the_very_read(
     make: Make, revocations: Any
 ) -> None:
     verifier = make()
-    one = token()
-    verifier.verify(one)
+    text = token()
+    verifier.verify(text)
     revocations.before_lookup = lambda: revocations.revoke("A" * 16, 60)
     with pytest.raises(AccessTokenRevoked):
-        verifier.verify(one)
+        verifier.verify(text)
 
 
 def test_what_fails_while_news_is_taken_in_refuses(make: Make, revocations: Any) -> None:
@@ -183,13 +186,13 @@ def test_what_fails_while_news_is_taken_in_refuses(make: Make, revocations: Any)
         raise ConnectionError("the feed is out of reach")
 
     verifier = make()
-    one = token()
-    verifier.verify(one)
+    text = token()
+    verifier.verify(text)
     revocations.before_lookup = fail
     with pytest.raises(ConnectionError, match="the feed is out of reach"):
-        verifier.verify(one)
+        verifier.verify(text)
     revocations.before_lookup = None
-    assert verifier.verify(one).subject == "uid1"
+    assert verifier.verify(text).subject == "uid1"
 
 
 def test_a_revocation_ends_by_the_clock_of_its_list(
@@ -198,19 +201,22 @@ def test_a_revocation_ends_by_the_clock_of_its_list(
     other = FakeClock(5_000)
     revocations = load("revocations").RevocationTable(clock=other)
     verifier = make(revocations=revocations)
-    one = token()
+    text = token()
     revocations.revoke("A" * 16, 60)
     clock.advance(300)
     with pytest.raises(AccessTokenRevoked):
-        verifier.verify(one)
+        verifier.verify(text)
     other.advance(60)
-    assert verifier.verify(one).subject == "uid1"
+    assert verifier.verify(text).subject == "uid1"
 
 
 def test_texts_of_quotes_colons_and_backslashes_are_read_as_they_are_and_hide_no_second_name(
     make: Make,
 ) -> None:
-    """How many names a text has is counted in the text itself, where these are what could be miscounted."""
+    """How many names a text has is counted in the text itself.
+
+    These characters are what could be miscounted there.
+    """
     verifier = make()
     header, good = (
         {"alg": "HS256", "typ": "at+jwt"},
@@ -274,7 +280,7 @@ def test_an_audience_that_is_none_is_the_callers_mistake(make: Make, audience: A
 def test_cve_2026_107721_a_leeway_without_end_is_the_callers_mistake(
     make: Make, leeway: Any
 ) -> None:
-    """fast-jwt took an infinite tolerance, which made every token good for ever, also in its cache."""
+    """fast-jwt took an infinite tolerance, which made tokens good for ever, also in its cache."""
     verifier = make()
     expired = token(exp=NOW - 30)
     assert verifier.verify(expired, leeway=31).subject == "uid1"
@@ -375,17 +381,17 @@ def test_a_clock_that_fails_is_heard_of_and_spoils_nothing(make: Make, revocatio
         return now
 
     verifier = make(clock=fail_once, revocations=revocations)
-    one = token()
-    assert verifier.verify(one).subject == "uid1"
+    text = token()
+    assert verifier.verify(text).subject == "uid1"
     with pytest.raises(ZeroDivisionError):
-        verifier.verify(one)
-    assert verifier.verify(one).subject == "uid1"
+        verifier.verify(text)
+    assert verifier.verify(text).subject == "uid1"
 
 
 def test_its_repr_counts_and_shows_nothing_it_knows(make: Make) -> None:
     verifier = make()
-    one = token()
-    verifier.verify(one)
+    text = token()
+    verifier.verify(text)
     assert f"<Verifier with 1 keys, {verifier.remembered} tokens remembered>" == repr(verifier)
 
 
@@ -404,7 +410,10 @@ def test_it_is_neither_copied_nor_pickled(make: Make) -> None:
 def test_json_is_read_of_the_header_and_then_of_nothing_whose_signature_is_bad(
     implementation: str,
 ) -> None:
-    """The compiled twin takes hold of the JSON reader when it is imported, so the spy must be there first."""
+    """The compiled twin takes hold of the JSON reader when it is imported.
+
+    So the spy must be there first.
+    """
     script = f"""
 import orjson, time
 read, real = [], orjson.loads
@@ -414,7 +423,8 @@ from tokenwheel import InvalidAccessToken, Key
 from tokenwheel._{implementation}.revocations import RevocationTable
 from tokenwheel._{implementation}.verifier import Verifier
 key = Key.from_secret("k" * 32)
-options = {{"leeway": 0, "largest_leeway": 0, "cache_size": 9, "clock": time.time, "revocations": RevocationTable()}}
+options = {{"leeway": 0, "largest_leeway": 0, "cache_size": 9, "clock": time.time}}
+options["revocations"] = RevocationTable()
 verify = Verifier([key], issuer="i", audience=("a",), **options).verify
 claims = {{"iss": "i", "aud": "a", "sub": "u", "sid": "A" * 16, "iat": 1, "exp": 4_000_000_000}}
 read.clear()
@@ -439,17 +449,23 @@ def test_however_a_text_came_about_it_is_the_same_token(make: Make) -> None:
     class Text(str):
         __slots__ = ()
 
-    verifier, one = make(), token()
+    verifier, text = make(), token()
     for same in (
-        one,
-        (one + "x")[:-1],
-        ("😀" + one)[1:],
-        "".join(one),
-        one.encode().decode("latin-1"),
-        Text(one),
+        text,
+        (text + "x")[:-1],
+        ("😀" + text)[1:],
+        "".join(text),
+        text.encode().decode("latin-1"),
+        Text(text),
     ) * 2:
         assert verifier.verify(same).subject == "uid1"
-    for other in (one[:-1] + "é", one[:-1] + "Ł", one[:-1] + "😀", one + "\ud800", Text("é" + one)):
+    for other in (
+        text[:-1] + "é",
+        text[:-1] + "Ł",
+        text[:-1] + "😀",
+        text + "\ud800",
+        Text("é" + text),
+    ):
         with pytest.raises(InvalidAccessToken, match="not canonical base64url"):
             verifier.verify(other)
 
@@ -463,7 +479,8 @@ from tokenwheel._{implementation}.revocations import RevocationTable
 from tokenwheel._{implementation}.verifier import Verifier
 from tokenwheel import AccessTokenNotYetValid, Key
 import jwt
-options = {{"leeway": 0, "largest_leeway": 0, "cache_size": 9, "clock": time.time, "revocations": RevocationTable()}}
+options = {{"leeway": 0, "largest_leeway": 0, "cache_size": 9, "clock": time.time}}
+options["revocations"] = RevocationTable()
 verify = Verifier([Key.from_secret("k" * 32)], issuer="i", audience=("a",), **options).verify
 claims = {{"iss": "i", "aud": "a", "sub": "u", "sid": "A" * 16, "iat": 1000, "exp": 1001}}
 verify(jwt.encode(claims, "k" * 32, headers={{"typ": "at+jwt"}}))
@@ -474,7 +491,10 @@ assert cache.ttl("one") == 60
 
 
 def test_a_clock_that_was_replaced_before_is_the_one_that_counts(implementation: str) -> None:
-    """Where the clock is Python's own, the compiled twin reads it without asking Python: a test's fake one must not be passed by."""
+    """Where the clock is Python's own, the compiled twin reads it without asking Python.
+
+    A test's fake clock must not be passed by.
+    """
     script = FAKED_BEFORE.format(now=1000.5, implementation=implementation)
     subprocess.run(
         [sys.executable, "-c", script],
@@ -485,12 +505,12 @@ def test_a_clock_that_was_replaced_before_is_the_one_that_counts(implementation:
 
 def test_what_tokens_have_in_common_is_changed_by_nobody(make: Make) -> None:
     verifier = make()
-    ones = [token(sub=f"u{number}", aud=["a", "b"]) for number in range(3)]
-    for one in (*ones, *ones):
-        claims = verifier.verify(one)
+    texts = [token(sub=f"u{number}", aud=["a", "b"]) for number in range(3)]
+    for text in (*texts, *texts):
+        claims = verifier.verify(text)
         assert claims["aud"] == claims.to_dict()["aud"] == ["a", "b"]
         claims["aud"].append("c")
         claims.to_dict()["aud"].clear()
     assert verifier.verify(token(aud=["b", "a"]))["aud"] == ["b", "a"]
     assert verifier.verify(token(aud="a"))["aud"] == "a"
-    assert [verifier.verify(one)["aud"] for one in ones] == [["a", "b"]] * 3
+    assert [verifier.verify(text)["aud"] for text in texts] == [["a", "b"]] * 3

@@ -1,7 +1,8 @@
 """What is remembered changes how long a read takes and nothing else.
 
-Invariant: whatever was read, revoked, or done to the clock and the keys before, a verifier that remembers nothing, one that remembers
-a single token and one that remembers a few give the same answer to every read; the compiled one and its pure twin too.
+Invariant: whatever was read, revoked, or done to the clock and the keys before, a verifier that
+remembers nothing, another that remembers a single token and another that remembers a few give the
+same answer to every read. So do the compiled verifier and its pure twin.
 """
 
 from __future__ import annotations
@@ -104,7 +105,9 @@ class Readers(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([-30, -5, -1, 0.5, 1, 5, 10, 30, 60]))
     def let_time_pass(self, seconds: float) -> None:
         for table in self.tables:
-            table.expire()  # when a table comes to what is over is its own affair; a clock that runs back must not bring it to light
+            # When a table comes to what is over is its own affair: a clock that runs back must not
+            # bring it to light.
+            table.expire()
         self.clock.advance(seconds)
 
     @rule(

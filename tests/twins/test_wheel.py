@@ -1,4 +1,7 @@
-"""The timer wheel by itself, in its readable form; the compiled one has no Python face and is held to it through the cache."""
+"""The timer wheel by itself, in its readable form.
+
+The compiled wheel has no Python face and is held to this one through the cache.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,10 @@ def scheduled(wheel: TimerWheel, now: float, *lifetimes: float) -> list[Timer]:
 
 
 def drained(wheel: TimerWheel, now: float) -> list[Timer]:
-    """All that has expired, in the order the wheel hands it out; what comes up early is scheduled again."""
+    """Return all that has expired, in the order in which the wheel hands it out.
+
+    A timer that comes up early is scheduled again.
+    """
     expired = []
     for timer in wheel.due(now):
         if timer.expires_at <= now:
@@ -230,11 +236,11 @@ if "native" in TWINS:
         maxsize: int | None, steps: list[Any]
     ) -> None:
         clock = FakeClock(1000.0)
-        told: dict[str, list[Any]] = {twin: [] for twin in TWINS}
+        removals: dict[str, list[Any]] = {twin: [] for twin in TWINS}
         caches = {
             twin: importlib.import_module(f"tokenwheel._{twin}.cache").ExpiringCache(
                 maxsize,
-                on_remove=lambda *removal, twin=twin: told[twin].append(removal),
+                on_remove=lambda *removal, twin=twin: removals[twin].append(removal),
                 clock=clock,
             )
             for twin in TWINS
@@ -252,8 +258,9 @@ if "native" in TWINS:
                 else:
                     len(cache)
                 cache._check()
-            # When the wheel comes to an entry is its own affair, until somebody counts; but a clock may run back and give it another life.
+            # When the wheel comes to an entry is its own affair, until somebody counts; but a clock
+            # may run back and give it another life.
             assert len(caches["native"]) == len(caches["pure"])
-            assert sorted(told["native"], key=str) == sorted(told["pure"], key=str)
+            assert sorted(removals["native"], key=str) == sorted(removals["pure"], key=str)
             assert dict(caches["native"].items()) == dict(caches["pure"].items())
             clock.advance(step)

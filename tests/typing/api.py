@@ -1,4 +1,7 @@
-"""Everything a user may write, for the type checker alone: ``make lint`` checks it, nothing runs it."""
+"""Everything a user may write, for the type checker alone.
+
+``make lint`` checks it, and nothing runs it.
+"""
 
 from __future__ import annotations
 
@@ -212,9 +215,9 @@ def on_a_server(
     awaited_cluster: redis.asyncio.RedisCluster,
     other: valkey.Valkey,
 ) -> None:
-    for one in (client, cluster, other):
+    for blocking in (client, cluster, other):
         feed = RedisFeed(
-            one,
+            blocking,
             prefix="shop",
             max_staleness=5,
             when_stale="refuse",
@@ -225,7 +228,7 @@ def on_a_server(
             secret,
             issuer="i",
             audience="a",
-            storage=RedisStorage(one, prefix="shop"),
+            storage=RedisStorage(blocking, prefix="shop"),
             revocations=RevocationList(feed),
         ).close()
         assert_type(feed.stats(), FeedStats)
