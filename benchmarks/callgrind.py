@@ -1,8 +1,9 @@
-"""Where the instructions of one ``read`` go: ``make bench-profile`` writes benchmarks/callgrind.md.
+"""Where the instructions of a ``read`` go: ``make bench-profile`` writes benchmarks/callgrind.md.
 
-Instructions, unlike times, are the same on a busy machine. The extensions are built as setup.py builds them, but with symbols and into a
-temporary folder. Each work is run twice under valgrind, the second time with twice as many reads: the difference, divided by the number of
-reads, is one read, without what starting Python takes.
+Instructions, unlike times, are the same on a busy machine. The extensions are built as setup.py
+builds them, but with symbols and into a temporary folder. Each work is run twice under valgrind,
+the second time with twice as many reads. The difference, divided by the number of reads, is one
+read, without what starting Python takes.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from unittest import mock
 
 from benchmarks.callgrind_file import CALLING_NAME, Profile, parse, split
 from benchmarks.programs import find_program
+from benchmarks.prose import wrap
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "benchmarks" / "callgrind.md"
@@ -33,8 +35,10 @@ import gc, sys
 sys.path.insert(0, sys.argv[1])
 from tokenwheel import SessionManager
 work, reads = sys.argv[2], int(sys.argv[3])
-manager = SessionManager("k" * 32, issuer="auth-server.com", audience=["auth-server.com", "rest-server.com"],
-                         verified_cache_size=0 if work == "unseen" else 65_536)
+manager = SessionManager(
+    "k" * 32, issuer="auth-server.com", audience=["auth-server.com", "rest-server.com"],
+    verified_cache_size=0 if work == "unseen" else 65_536,
+)
 token = manager.create({"role": "user", "name": "John"}, subject="uid1").access_token.encode()
 read = manager.read
 gc.disable()
@@ -65,7 +69,7 @@ MEANINGS = {
     CALLING_NAME: "gets from a call to the function",
     r"CheckFunctionResult": "sees that a call has either a result or an exception",
     r"base64url\.pxd": "decodes or encodes base64url",
-    r"(index|segment|tags|slab)\.pxd": "finds the place of the token, or of the session",
+    r"(directory|index|segment|tags|slab)\.pxd": "finds the place of the token, or of the session",
     r"revocation_table\.pxd": "asks which generation is refused",
     r"colons|members|json_object": "counts members and colons, so that no name stands twice",
     r"Verifier\.verify_unseen": "keeps the order of checks of a token not seen",
@@ -77,19 +81,24 @@ MEANINGS = {
 
 PAGE_TEXT = """# What one `read` is made of
 
-Instructions counted by `valgrind --tool=callgrind`, which are the same however busy a machine is; `make bench-profile` counts them
-again and writes this page. {date}, {system}, CPython {python}, {versions}. Means of {reads:,} reads of an HS256 token, each of a
-new `str`, as a server makes it.
+Instructions counted by `valgrind --tool=callgrind`, which are the same however busy a machine is;
+`make bench-profile` counts them again and writes this page. {date}, {system}, CPython {python},
+{versions}. Means of {reads:,} reads of an HS256 token, each of a new `str`, as a server makes it.
 
-A part is what one function of the library takes itself, code from a `.pxd` file apart, or what it asks of one function of others, with
-all that this one calls; so the parts add up. Instructions are not time: one that waits for memory takes longer than a hundred that
-don't, and valgrind's processor knows no SHA instructions, so OpenSSL takes several times as many for SHA-256 here as on one that does.
+A part is what one function of the library takes itself, code from a `.pxd` file apart, or what it
+asks of one function of others, with all that this one calls; so the parts add up. Instructions are
+not time: one that waits for memory takes longer than a hundred that don't, and valgrind's processor
+knows no SHA instructions, so OpenSSL takes several times as many for SHA-256 here as on one that
+does.
 
 {sections}"""
 
 
 def build(folder: Path) -> None:
-    """The package in a folder, its extensions compiled as setup.py would, with symbols and the lines of ext/."""
+    """Build the package in a folder, with symbols and the lines of ext/.
+
+    Its extensions are otherwise compiled as setup.py would.
+    """
     from Cython.Build import cythonize
     from setuptools import Distribution
     from setuptools.command.build_ext import build_ext
@@ -141,7 +150,7 @@ def run(folder: Path, work: str, reads: int) -> Profile:
 
 
 def profile(folder: Path, work: str) -> Profile:
-    """Of READS reads."""
+    """Return the profile of READS reads."""
     return run(folder, work, 2 * READS).less(run(folder, work, READS))
 
 
@@ -162,15 +171,17 @@ def table(parts: dict[str, float], total: float) -> list[str]:
     return [*lines, f"| | smaller parts | {rest:,.0f} | {rest / total:.1%} | |", ""]
 
 
-def section(title: str, one: Profile, text: Profile) -> list[str]:
-    total, parts = split(one.less(text).of_one(READS))
+def section(title: str, profile: Profile, text: Profile) -> list[str]:
+    total, parts = split(profile.less(text).mean(READS))
     text_total = text.total / READS
-    around = one.total / READS - text_total - total
+    around = profile.total / READS - text_total - total
     return [
         f"## {title}: {total:,.0f} instructions",
         "",
-        f"Not among them: {text_total:,.0f} to make the `str` and go round the loop, {around:,.0f} for the interpreter's call and",
-        "to let go of the claims.",
+        (
+            f"Not among them: {text_total:,.0f} to make the `str` and go round the loop, "
+            f"{around:,.0f} for the interpreter's call and to let go of the claims."
+        ),
         "",
         *table(parts, total),
     ]
@@ -188,7 +199,7 @@ def main() -> None:
         *section("A token seen before", seen, text),
         *section("A token never seen, HS256", unseen, text),
     ]
-    page = PAGE_TEXT.format(
+    filled = PAGE_TEXT.format(
         date=datetime.now(UTC).date().isoformat(),
         system=f"{platform.system()} {platform.machine()}",
         python=platform.python_version(),
@@ -196,6 +207,7 @@ def main() -> None:
         reads=READS,
         sections="\n".join(sections),
     )
+    page = wrap(filled)
     PAGE.write_text(page)
     print(page)
 

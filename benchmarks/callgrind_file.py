@@ -1,6 +1,7 @@
-"""Reads what ``valgrind --tool=callgrind`` wrote, and splits the cost of one function of the library into parts that add up.
+"""Reads what ``valgrind --tool=callgrind`` wrote, and splits the cost of a function into parts.
 
-The format is told in valgrind's manual, section "Callgrind Format Specification"; here it is written without compression.
+The function is one of the library, and its parts add up. The format is told in valgrind's manual,
+section "Callgrind Format Specification". Here it is written without compression.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import NamedTuple
 
 OURS = "tokenwheel"
 
-# How the interpreter gets from a call to the function called. They are looked through, so that this function has a line of its own.
+# How the interpreter gets from a call to the function called. They are looked through, so that this
+# function has a line of its own.
 CALLING = re.compile(
     r"PyObject_Call|PyObject_Vectorcall|_vectorcall|FastCall|CyFunction_Vectorcall|_PyObject_MakeTpCall|cfunction_call"
 )
@@ -32,7 +34,10 @@ class Function(NamedTuple):
 
 
 class Profile(NamedTuple):
-    """Instructions: of each function itself, by source file; and of the calls from one to another, all told, beside their number."""
+    """Instructions, of each function itself by source file, and of the calls between functions.
+
+    The instructions of a call are all that it took, and beside them stands how often it was made.
+    """
 
     own: Mapping[tuple[Function, str], float]
     calls: Mapping[tuple[Function, Function], float]
@@ -43,7 +48,7 @@ class Profile(NamedTuple):
         return sum(self.own.values())
 
     def less(self, other: Profile) -> Profile:
-        """What this one has more than the other."""
+        """Return what this profile has more than the other."""
         return Profile(
             *(
                 {key: count - taken.get(key, 0) for key, count in mine.items()}
@@ -51,15 +56,19 @@ class Profile(NamedTuple):
             )
         )
 
-    def of_one(self, runs: int) -> Profile:
-        """The mean of so many runs, without the calls that are not made once a run or more: those are of what stands around them."""
+    def mean(self, runs: int) -> Profile:
+        """Return the mean of so many runs.
+
+        Calls that are made less than once a run are left out: what stands around the runs makes
+        them.
+        """
         times = {arc: count / runs for arc, count in self.times.items() if count >= runs}
         calls = {arc: self.calls[arc] / runs for arc in times}
         return Profile({key: count / runs for key, count in self.own.items()}, calls, times)
 
 
 def parse(text: str) -> Profile:
-    """A profile from a file's text."""
+    """Return the profile in a file's text."""
     own: Counter[tuple[Function, str]] = Counter()
     calls: Counter[tuple[Function, Function]] = Counter()
     times: Counter[tuple[Function, Function]] = Counter()
@@ -91,24 +100,24 @@ def parse(text: str) -> Profile:
     return Profile(own, calls, times)
 
 
-def split(one: Profile) -> tuple[float, dict[str, float]]:
-    """What the library's function takes that others call, and the parts of this.
+def split(profile: Profile) -> tuple[float, dict[str, float]]:
+    """Return what the library's function takes that others call, and its parts.
 
-    A part is what one of the library's functions takes itself (that of code inlined from a .pxd file is a part of its own), or what
-    they ask of one function of others, with all that this one calls.
+    A part is what one of the library's functions takes itself, or what they ask of one function of
+    others, with all that this one calls. Code inlined from a .pxd file is a part of its own.
     """
     entered: dict[Function, float] = defaultdict(float)
-    for (caller, called), count in one.calls.items():
+    for (caller, called), count in profile.calls.items():
         if called.is_ours and not caller.is_ours:
             entered[called] += count
     entry = max(entered, key=entered.__getitem__)
     reached = [entry]
     parts: dict[str, float] = defaultdict(float)
     for function in reached:
-        for (owner, file), count in one.own.items():
+        for (owner, file), count in profile.own.items():
             if owner == function:
                 parts[part_name(function, file)] += count
-        for (caller, called), count in one.calls.items():
+        for (caller, called), count in profile.calls.items():
             if caller == function and called not in reached:
                 if called.is_ours or CALLING.search(called.name):
                     reached.append(called)
@@ -134,10 +143,11 @@ def library_name(path: str) -> str:
 
 
 def function_name(symbol: str) -> str:
-    """A function's name as in its source.
+    """Return a function's name as in its source.
 
-    Callgrind numbers the levels of a recursion. glibc has one variant of a function a processor. Cython puts before each part of a path
-    the length of that part, and before the name of a ``def`` a counter.
+    Callgrind numbers the levels of a recursion. glibc has one variant of a function a processor.
+    Cython puts before each part of a path the length of that part, and before the name of a ``def``
+    a counter.
     """
     symbol = re.sub(r"'\d+$", "", symbol)
     symbol = re.sub(

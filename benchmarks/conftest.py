@@ -18,7 +18,10 @@ OURS = ("tokenwheel", "create", "update")
 
 
 class Stopwatch:
-    """The timer that pytest-benchmark reads: it stands still but when a round, timed in its contender's own process, is told to it."""
+    """The timer that pytest-benchmark reads.
+
+    It stands still, except when it is told of a round that was timed in its contender's process.
+    """
 
     def __init__(self) -> None:
         self.reading = 0.0
@@ -42,7 +45,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def race_of(item: Any) -> tuple[tuple[str, Any], ...]:
-    """What a test's parameters say besides the contender and the operation: tests alike in that are one race."""
+    """Return a test's parameters besides the contender and the operation.
+
+    Tests alike in these are one race.
+    """
     return tuple(
         (name, value)
         for name, value in sorted(item.callspec.params.items())
@@ -55,10 +61,11 @@ Record = Callable[..., None]
 
 @pytest.fixture
 def race(request: pytest.FixtureRequest, benchmark: BenchmarkFixture) -> Record:
-    """Runs the race that the test belongs to, unless an earlier test of it has, and records the rounds of the test's own contender.
+    """Run the race that the test belongs to, and record the rounds of the test's contender.
 
-    ``-k`` decides who takes part; the compiled tokenwheel always does, to be compared with. What takes too much time or memory to be held
-    ready beside the others runs ``alone``.
+    A race that an earlier test has run is not run again. ``-k`` decides who takes part; the
+    compiled tokenwheel always does, to be compared with. What takes too much time or memory to be
+    held ready beside the others runs ``alone``.
     """
     item: Any = request.node
     name = item.callspec.params["contender"]
@@ -75,9 +82,9 @@ def race(request: pytest.FixtureRequest, benchmark: BenchmarkFixture) -> Record:
         key = (item.originalname, race_of(item), name if alone else None)
         if key not in raced:
             alike = [
-                one for one in item.session.items if (one.originalname, race_of(one)) == key[:2]
+                test for test in item.session.items if (test.originalname, race_of(test)) == key[:2]
             ]
-            names = {one.callspec.params["contender"]: None for one in alike}
+            names = {test.callspec.params["contender"]: None for test in alike}
             raced[key] = run_race(
                 [name] if alone else [*{**names, baseline: None}], job, options, rounds
             )
@@ -86,21 +93,21 @@ def race(request: pytest.FixtureRequest, benchmark: BenchmarkFixture) -> Record:
             missing[name] = str(outcome)
             assert not name.startswith(OURS), outcome
             pytest.skip(f"{name} is left out: {outcome}")
-        seconds = [one[operation] for one in outcome.rounds if operation in one]
+        seconds = [timed[operation] for timed in outcome.rounds if operation in timed]
         if not seconds:
             pytest.skip(f"{name} has no {operation}")
-        told = {
+        labels = {
             "case": item.originalname,
             "race": dict(key[1]),
             "contender": name,
             "operation": operation,
             "version": outcome.version,
         }
-        told["about"] = inspect.getdoc(item.function)
+        labels["about"] = inspect.getdoc(item.function)
         ours = raced.get((*key[:2], baseline if alone else None), {}).get(baseline)
         if isinstance(ours, Outcome) and name != baseline:
-            told["ours"] = statistics.median(one[operation] for one in ours.rounds)
-        benchmark.extra_info.update(told, **outcome.facts, **outcome.counted())
+            labels["ours"] = statistics.median(timed[operation] for timed in ours.rounds)
+        benchmark.extra_info.update(labels, **outcome.facts, **outcome.counted())
         times = iter(seconds)
         benchmark.pedantic(lambda: stopwatch.advance(next(times)), rounds=len(seconds))
 
@@ -108,7 +115,7 @@ def race(request: pytest.FixtureRequest, benchmark: BenchmarkFixture) -> Record:
 
 
 def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
-    """The kind of machine, and nothing that names it."""
+    """Tell the kind of machine, and nothing that names it."""
     kind = machine_info.get("cpu", {}).get("brand_raw", platform.machine())
     machine_info.clear()
     machine_info.update(

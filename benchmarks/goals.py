@@ -1,4 +1,7 @@
-"""What was to be reached, each threshold once, and whether it was: computed from the results, never written down."""
+"""What was to be reached, each threshold once, and whether it was.
+
+That is computed from the results and never written down.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,14 @@ from .results import Results
 ASYMMETRIC = ["ES256", "RS256", "EdDSA"]
 MILLION, TEN_MILLION, TEN_THOUSAND = 1_000_000, 10_000_000, 10_000
 SAME = 1.1
-"""Up to this, two times are called the same: what is left of the machine's noise between two races."""
+"""Up to this ratio, two times are called equal: the machine's noise between two races."""
 
 
 class Check(NamedTuple):
-    """One comparison: ``reached`` must not be more than ``limit``; None where one of the two sides was not measured."""
+    """A comparison: ``reached`` must not be more than ``limit``.
+
+    ``reached`` is None where one of the two sides was not measured.
+    """
 
     what: str
     reached: float | None
@@ -63,8 +69,8 @@ def read_seen(results: Results) -> Iterator[Check]:
     yield Check("of fast-jwt, cache on", ratio(ours, seconds("fast_jwt_cached")), 1 / 8)
     for algorithm in ASYMMETRIC:
         theirs, shared = (
-            results.seconds("test_read_seen_each", "tokenwheel", one)
-            for one in (algorithm, "HS256")
+            results.seconds("test_read_seen_each", "tokenwheel", name)
+            for name in (algorithm, "HS256")
         )
         yield Check(f"{algorithm} of HS256", ratio(theirs, shared), SAME)
 
@@ -80,8 +86,8 @@ def read_unseen(results: Results) -> Iterator[Check]:
 def read_unseen_asymmetric(results: Results) -> Iterator[Check]:
     for algorithm in ASYMMETRIC:
         ours, bare = (
-            results.seconds("test_read_unseen", one, algorithm=algorithm)
-            for one in ("tokenwheel", "cryptography")
+            results.seconds("test_read_unseen", contender, algorithm=algorithm)
+            for contender in ("tokenwheel", "cryptography")
         )
         yield Check(f"{algorithm} of the bare signature", ratio(ours, bare), 1.1)
 
@@ -107,15 +113,17 @@ def issue(results: Results) -> Iterator[Check]:
 
 
 def new_token(results: Results) -> Iterator[Check]:
-    ours, theirs = (results.seconds("test_new_token", one) for one in ("tokenwheel", "secrets"))
+    ours, theirs = (
+        results.seconds("test_new_token", contender) for contender in ("tokenwheel", "secrets")
+    )
     yield Check("of secrets.token_urlsafe", ratio(ours, theirs), 1 / 8)
 
 
 def revocations(results: Results) -> Iterator[Check]:
     for operation in ("hit", "miss"):
         ours, theirs = (
-            results.seconds("test_revocations", one, operation, size=TEN_MILLION)
-            for one in ("tokenwheel", "dict")
+            results.seconds("test_revocations", contender, operation, size=TEN_MILLION)
+            for contender in ("tokenwheel", "dict")
         )
         yield Check(f"{operation} of a dict's", ratio(ours, theirs), 1)
     yield Check(
@@ -138,24 +146,27 @@ def cache_against_peers(results: Results) -> Iterator[Check]:
 def cache_against_dict(results: Results) -> Iterator[Check]:
     for operation, limit in {"hit": 1.15, "delete": 1.2, "set": 1.5}.items():
         ours, theirs = (
-            results.seconds("test_cache", one, operation, size=MILLION)
-            for one in ("tokenwheel", "dict")
+            results.seconds("test_cache", contender, operation, size=MILLION)
+            for contender in ("tokenwheel", "dict")
         )
         yield Check(f"{operation} of a dict's", ratio(ours, theirs), limit)
-    ours, theirs = (results.find("test_cache", one, size=MILLION) for one in ("tokenwheel", "dict"))
-    found = ours is not None and theirs is not None
+    ours, theirs = (
+        results.find("test_cache", contender, size=MILLION) for contender in ("tokenwheel", "dict")
+    )
+    measured = ours is not None and theirs is not None
     yield Check(
         "bytes of a dict's",
-        ours.facts["bytes_per_entry"] / theirs.facts["bytes_per_entry"] if found else None,
+        ours.facts["bytes_per_entry"] / theirs.facts["bytes_per_entry"] if measured else None,
         1,
     )
-    longer = 1e3 * (ours.facts["gc_collect"] - theirs.facts["gc_collect"]) if found else None
+    longer = 1e3 * (ours.facts["gc_collect"] - theirs.facts["gc_collect"]) if measured else None
     yield Check("`gc.collect()` longer than beside a dict", longer, 0.1, "ms")
 
 
 def falling_due(results: Results) -> Iterator[Check]:
     row = results.find("test_falling_due", "tokenwheel", "cpu")
-    # What else the machine does only ever adds to the slowest of a million calls, so the calmest life tells most of the cache itself.
+    # What else the machine does only ever adds to the slowest of a million calls, so the calmest
+    # life tells most of the cache itself.
     yield Check(
         "the longest wait in the calmest of three lives",
         None if row is None else row.least * 1e6,
@@ -178,8 +189,8 @@ def scale(results: Results) -> Iterator[Check]:
         few, many = (
             ratio(
                 *(
-                    results.seconds("test_scale", one, operation, size=size)
-                    for one in ("tokenwheel", "dict")
+                    results.seconds("test_scale", contender, operation, size=size)
+                    for contender in ("tokenwheel", "dict")
                 )
             )
             for size in (TEN_THOUSAND, TEN_MILLION)
@@ -188,7 +199,7 @@ def scale(results: Results) -> Iterator[Check]:
 
 
 def pure(results: Results) -> Iterator[Check]:
-    def of(
+    def compare(
         what: str,
         case: str,
         theirs: str,
@@ -205,15 +216,17 @@ def pure(results: Results) -> Iterator[Check]:
             1,
         )
 
-    yield of("read, seen", "test_read_seen", "pyjwt_dict", algorithm="HS256")
+    yield compare("read, seen", "test_read_seen", "pyjwt_dict", algorithm="HS256")
     for algorithm in ("HS256", *ASYMMETRIC):
-        yield of(f"read, unseen, {algorithm}", "test_read_unseen", "pyjwt", algorithm=algorithm)
-    yield of("read, Zipf", "test_read_zipf", "pyjwt_dict")
+        yield compare(
+            f"read, unseen, {algorithm}", "test_read_unseen", "pyjwt", algorithm=algorithm
+        )
+    yield compare("read, Zipf", "test_read_zipf", "pyjwt_dict")
     for call in ("create", "update"):
-        yield of(call, "test_issue", "pyjwt_dict", f"{call}_pure")
-    yield of("new_token", "test_new_token", "secrets")
+        yield compare(call, "test_issue", "pyjwt_dict", f"{call}_pure")
+    yield compare("new_token", "test_new_token", "secrets")
     for operation in ("hit", "miss"):
-        yield of(
+        yield compare(
             f"RevocationList, {operation}",
             "test_revocations",
             "dict_by_hand",
@@ -221,7 +234,7 @@ def pure(results: Results) -> Iterator[Check]:
             size=MILLION,
         )
     for operation in ("set", "hit", "miss", "delete"):
-        yield of(
+        yield compare(
             f"ExpiringCache, {operation}",
             "test_cache",
             "dict_by_hand",
@@ -231,7 +244,10 @@ def pure(results: Results) -> Iterator[Check]:
 
 
 def feed(results: Results) -> Iterator[Check]:
-    fed, alone = (results.seconds("test_read_fed", one) for one in ("tokenwheel_fed", "tokenwheel"))
+    fed, alone = (
+        results.seconds("test_read_fed", contender)
+        for contender in ("tokenwheel_fed", "tokenwheel")
+    )
     yield Check("`read` beside SqliteFeed of one without", ratio(fed, alone), 1.03)
     for contender, name in {
         "redis_fed": "RedisFeed",
@@ -257,7 +273,10 @@ def two_threads(results: Results) -> Iterator[Check]:
 GOALS = [
     Goal(
         "`read`, a token seen before",
-        "1/150 of PyJWT 2.15 (1/60 of 2.12), 1/8 of fast-jwt with its cache on; each algorithm costs the same",
+        (
+            "1/150 of PyJWT 2.15 (1/60 of 2.12), 1/8 of fast-jwt with its cache on; "
+            "each algorithm costs the same"
+        ),
         read_seen,
     ),
     Goal("`read`, a token never seen, HS256", "1/20 of PyJWT; no slower than ryjwt", read_unseen),

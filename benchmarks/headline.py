@@ -1,12 +1,14 @@
-"""The headline cases of ``make bench-check``, and the process that times them for one build of the library.
+"""The headline cases of ``make bench-check``, and the process that times them for one build.
 
     python -I benchmarks/headline.py
 
-reads the name of a case from each line of its input and answers with the nanoseconds a call takes; with a dash where this build
-does not have what the case needs. Nothing but the public interface is used, so that any older build can be asked.
+This reads the name of a case from each line of its input. It answers with the nanoseconds a call
+takes, or with a dash where this build does not have what the case needs. Nothing but the public
+interface is used, so that any older build can be asked.
 
-What is timed is the processor time of many calls, several times over, and the least of these: whatever else a machine does can only add to
-it. Texts are made anew for each batch, as a server makes them from what it receives: one used before would know its hash already.
+What is timed is the processor time of many calls, several times over, and the least of these:
+whatever else a machine does can only add to it. Texts are made anew for each batch, as a server
+makes them from what it receives: a text used before would know its hash already.
 """
 
 from __future__ import annotations
@@ -70,8 +72,8 @@ def is_revoked() -> Batch:
 
     revocations = RevocationList()
     ids = [secrets.token_urlsafe(12).encode() for _ in range(ENTRIES)]
-    for one in ids:
-        revocations.revoke(one.decode(), 900)
+    for session_id in ids:
+        revocations.revoke(session_id.decode(), 900)
     return lambda: (revocations.is_revoked, [secrets.choice(ids).decode() for _ in range(1_000)])
 
 
@@ -100,7 +102,7 @@ CASES: dict[str, Callable[[], Batch]] = {
 
 
 def nanoseconds(batch: Batch) -> float:
-    """What one call takes."""
+    """Return the nanoseconds that a call takes."""
     least = float("inf")
     for _ in range(BATCHES):
         call, arguments = batch()

@@ -1,17 +1,22 @@
-"""What keeps a goal from being met, and what was tried: shown in the report for those that are not. By the name of the goal's checks."""
+"""What keeps a goal from being met, and what was tried, by the name of the goal's checks.
+
+The report shows it for the goals that are not met.
+"""
 
 HELD_BACK = {
     "read_unseen": """
-        To remember the token: about half a microsecond for a dozen objects in memory that no cache of the processor holds yet. With
-        `verified_cache_size=0` what is left is within a tenth of ryjwt. Of that, orjson and OpenSSL take two thirds, and no name
-        may stand twice, which ryjwt doesn't look for. Tried: msgspec for orjson, 6 to 12% less for parsing, for another parser's
-        idea of JSON. Not done: to remember a token at its second sight only, which would save that half microsecond and verify
-        each token that comes again a second time.
+        To remember the token: about half a microsecond for a dozen objects in memory that no cache
+        of the processor holds yet. With `verified_cache_size=0` what is left is within a tenth of
+        ryjwt. Of that, orjson and OpenSSL take two thirds, and no name may stand twice, which ryjwt
+        doesn't look for. Tried: msgspec for orjson, 6 to 12% less for parsing, for another parser's
+        idea of JSON. Not done: to remember a token at its second sight only, which would save that
+        half microsecond and verify each token that comes again a second time.
     """,
     "read_unseen_asymmetric": """
-        RSA is checked so fast that a tenth of it is 2 µs, and what comes before and after runs from caches that the arithmetic has
-        swept: the same steps take 1.3 µs around an HMAC. Remembering the token adds what it adds with HS256. Tried and kept:
-        PyJWT's algorithm objects left out, 0.3 µs less for RS256 and 3.2 µs for ES256; base64url 16 digits at a time.
+        RSA is checked so fast that a tenth of it is 2 µs, and what comes before and after runs from
+        caches that the arithmetic has swept: the same steps take 1.3 µs around an HMAC. Remembering
+        the token adds what it adds with HS256. Tried and kept: PyJWT's algorithm objects left out,
+        0.3 µs less for RS256 and 3.2 µs for ES256; base64url 16 digits at a time.
     """,
     "zipf": """
         A token that the default 64 MiB have no room for is verified again.
@@ -20,40 +25,47 @@ HELD_BACK = {
         `update` signs once and computes three SHA-256 and one HMAC besides.
     """,
     "new_token": """
-        The operating system's generator: 2.6 ns a byte, 62 ns of each token, however large the blocks in which it is drawn (tried
-        from 256 bytes to 64 KiB). The rest is the call, the `str` and its digits. OpenSSL's generator would be faster; randomness
-        stays the operating system's.
+        The operating system's generator: 2.6 ns a byte, 62 ns of each token, however large the
+        blocks in which it is drawn (tried from 256 bytes to 64 KiB). The rest is the call, the
+        `str` and its digits. OpenSSL's generator would be faster; randomness stays the operating
+        system's.
     """,
     "revocations": """
         Waiting for memory, as the dict does: the two are within the spread of the run.
     """,
     "cache_against_peers": """
-        cachebox and rust-py-cache come within the spread of the run at a million entries, where everybody waits for memory. Its
-        TTLCache has one lifetime for all, so that what is set goes to the end of a queue, and pays at `del`.
+        cachebox and rust-py-cache come within the spread of the run at a million entries, where
+        everybody waits for memory. Its TTLCache has one lifetime for all, so that what is set goes
+        to the end of a queue, and pays at `del`.
     """,
     "cache_against_dict": """
-        A new entry touches five lines of memory at random: two of marks, the bucket's, the row's ends, its place; where a dict
-        touches one and appends. Tried: entries linked in a slab with an index beside, which costs more at everything; spare rows
-        kept and huge pages, which change nothing.
+        A new entry touches five lines of memory at random: two of marks, the bucket's, the row's
+        ends, its place; where a dict touches one and appends. Tried: entries linked in a slab with
+        an index beside, which costs more at everything; spare rows kept and huge pages, which
+        change nothing.
     """,
     "falling_due": """
-        Python's allocator: with the last object of an arena it returns one MiB to the system, which takes the kernel here 155 µs,
-        half of the time more. No call removes more than five entries. The plain dict's line shows what the machine alone adds.
+        Python's allocator: with the last object of an arena it returns one MiB to the system, which
+        takes the kernel here 155 µs, half of the time more. No call removes more than five entries.
+        The plain dict's line shows what the machine alone adds.
     """,
     "feed": """
-        SQLite takes two thirds of a replay: half a second to step through a million rows and make their values.
+        SQLite takes two thirds of a replay: half a second to step through a million rows and make
+        their values.
     """,
     "logout": """
-        Eight nodes and the server on so few cores: who is woken last waits for the others. Besides, a node's thread that computes
-        keeps Python's lock from the one that hears, up to 5 ms each time (`sys.setswitchinterval`).
+        Eight nodes and the server on so few cores: who is woken last waits for the others. Besides,
+        a node's thread that computes keeps Python's lock from the one that hears, up to 5 ms each
+        time (`sys.setswitchinterval`).
     """,
     "scale": """
-        The processor's caches and its table of pages: an entry lies one step of memory further away than a dict's, in pages of 4
-        KiB, and at 10 thousand entries, where all is near, it is the dict that is slower. The number of steps is the same at every
-        size.
+        The processor's caches and its table of pages: an entry lies one step of memory further away
+        than a dict's, in pages of 4 KiB, and at 10 thousand entries, where all is near, it is the
+        dict that is slower. The number of steps is the same at every size.
     """,
     "pure": """
-        Python: each call costs one or two more than a dict by hand, which never gives back what nobody asks for, bounds nothing and
-        tells nobody. Reading a token never seen is faster than PyJWT alone.
+        Python: each call costs one or two more than a dict by hand, which never gives back what
+        nobody asks for, bounds nothing and tells nobody. Reading a token never seen is faster than
+        PyJWT alone.
     """,
 }

@@ -1,6 +1,7 @@
-"""Two kinds of plot as SVG, readable on light and dark: bars on a logarithmic scale, and lines on two.
+"""Two kinds of plot as SVG, readable on light and dark: bars on a logarithmic scale, and lines.
 
-Written by hand, since a plotting library's file is a hundred times as long, knows one background only, and changes with each release.
+The lines are on two logarithmic scales. All is written by hand, since a plotting library's file is
+a hundred times as long, knows one background only, and changes with each release.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Line(NamedTuple):
 
 
 def draw_bars(title: str, note: str, bars: Sequence[Bar]) -> str:
-    """One bar each, fastest first, as long as the logarithm of its time."""
+    """Draw a bar each, fastest first, as long as the logarithm of its time."""
     left, right, top, step = 230, 90, 62, 26
     bars = sorted(bars, key=lambda bar: bar.seconds)
     low, high = decades(bar.seconds for bar in bars)
@@ -55,7 +56,8 @@ def draw_bars(title: str, note: str, bars: Sequence[Bar]) -> str:
             f'<line class="grid" x1="{x:.0f}" x2="{x:.0f}" y1="{top - 6}" y2="{height - 26}"/>'
         )
         parts.append(
-            f'<text class="small" x="{x:.0f}" y="{height - 10}" text-anchor="middle">{duration(10.0**decade)}</text>'
+            f'<text class="small" x="{x:.0f}" y="{height - 10}" text-anchor="middle">'
+            f"{duration(10.0**decade)}</text>"
         )
     for number, bar in enumerate(bars):
         y = top + step * number
@@ -63,10 +65,12 @@ def draw_bars(title: str, note: str, bars: Sequence[Bar]) -> str:
         fill = "ours" if bar.ours else "theirs"
         weight = ' font-weight="600"' if bar.ours else ""
         parts.append(
-            f'<text x="{left - 10}" y="{y + 14}" text-anchor="end"{weight}>{escape(bar.label)}</text>'
+            f'<text x="{left - 10}" y="{y + 14}" text-anchor="end"{weight}>'
+            f"{escape(bar.label)}</text>"
         )
         parts.append(
-            f'<rect x="{left}" y="{y + 2}" width="{length:.0f}" height="16" rx="2" style="fill: var(--{fill})"/>'
+            f'<rect x="{left}" y="{y + 2}" width="{length:.0f}" height="16" rx="2" '
+            f'style="fill: var(--{fill})"/>'
         )
         parts.append(
             f'<text x="{left + length + 8:.0f}" y="{y + 14}"{weight}>{duration(bar.seconds)}</text>'
@@ -90,7 +94,8 @@ def draw_lines(title: str, note: str, lines: Sequence[Line]) -> str:
             f'<line class="grid" x1="{x:.0f}" x2="{x:.0f}" y1="{top}" y2="{height - 40}"/>'
         )
         parts.append(
-            f'<text class="small" x="{x:.0f}" y="{height - 22}" text-anchor="middle">{10**decade:,}</text>'
+            f'<text class="small" x="{x:.0f}" y="{height - 22}" text-anchor="middle">'
+            f"{10**decade:,}</text>"
         )
     for decade in range(y_low, y_high + 1):
         y = height - 40 - (decade - y_low) * y_scale
@@ -98,7 +103,8 @@ def draw_lines(title: str, note: str, lines: Sequence[Line]) -> str:
             f'<line class="grid" x1="{left}" x2="{WIDTH - right}" y1="{y:.0f}" y2="{y:.0f}"/>'
         )
         parts.append(
-            f'<text class="small" x="{left - 8}" y="{y + 4:.0f}" text-anchor="end">{duration(10.0**decade)}</text>'
+            f'<text class="small" x="{left - 8}" y="{y + 4:.0f}" text-anchor="end">'
+            f"{duration(10.0**decade)}</text>"
         )
     labels = []
     for line in lines:
@@ -111,27 +117,38 @@ def draw_lines(title: str, note: str, lines: Sequence[Line]) -> str:
         ]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
         parts.append(
-            f'<polyline class="line{" dashed" if line.dashed else ""}" points="{path}" style="stroke: var(--c{line.colour})"/>'
+            f'<polyline class="line{" dashed" if line.dashed else ""}" points="{path}" '
+            f'style="stroke: var(--c{line.colour})"/>'
         )
         labels.append((places[-1][1], line))
     below = 0.0
     for y, line in sorted(labels, key=lambda label: label[0]):
         below = max(y + 4, below + 15)  # Lines that end close together have their labels spread.
         parts.append(
-            f'<text x="{WIDTH - right + 8}" y="{below:.0f}" style="fill: var(--c{line.colour})">{escape(line.label)}</text>'
+            f'<text x="{WIDTH - right + 8}" y="{below:.0f}" '
+            f'style="fill: var(--c{line.colour})">{escape(line.label)}</text>'
         )
     return wrap(title, note, height, parts)
 
 
 def wrap(title: str, note: str, height: int, parts: Sequence[str]) -> str:
     note += " Logarithmic scale."
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}">'
-    texts = f'<text class="title" x="10" y="24">{escape(title)}</text><text class="small" x="10" y="44">{escape(note)}</text>'
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
+        f'role="img" aria-label="{escape(title)}">'
+    )
+    texts = (
+        f'<text class="title" x="10" y="24">{escape(title)}</text>'
+        f'<text class="small" x="10" y="44">{escape(note)}</text>'
+    )
     return "\n".join([head, f"<style>{STYLE}</style>", texts, *parts, "</svg>", ""])
 
 
 def decades(values: Iterator[float], whole: bool = False) -> tuple[int, int]:
-    """The powers of ten between which the values lie; with room below, so that the shortest bar is still one."""
+    """Return the powers of ten between which the values lie.
+
+    There is room below, so that the shortest bar still has a length.
+    """
     logarithms = [math.log10(value) for value in values]
     low, high = math.floor(min(logarithms) + 1e-9), math.ceil(max(logarithms) - 1e-9)
     return low, max(high, low + 1)

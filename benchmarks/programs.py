@@ -8,7 +8,10 @@ import subprocess
 
 
 def find_program(name: str) -> str | None:
-    """Where it is; where it is missing, after Debian's package of that name was installed, if that is possible."""
+    """Return where the program is, or None.
+
+    Where it is missing, Debian's package of that name is installed first, if that is possible.
+    """
     if shutil.which(name) is None and shutil.which("apt-get") and os.geteuid() == 0:
         for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-qq", name]):
             subprocess.run(

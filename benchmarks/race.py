@@ -1,6 +1,7 @@
-"""A race: every contender in a process of its own, all on the same core, one round of each in turn, in an order drawn anew each time.
+"""A race: every contender in a process of its own, all on the same core.
 
-So whatever befalls the machine befalls all of them, and their ratio survives it.
+They run one round of each in turn, in an order drawn anew each time. So whatever befalls the
+machine befalls all of them, and their ratio survives it.
 """
 
 from __future__ import annotations
@@ -28,25 +29,28 @@ OTHER_CORES = CORES[:-1] or CORES
 
 
 class Missing(Exception):
-    """A contender that can't take part; why."""
+    """A contender can't take part, for the reason given."""
 
 
 class Outcome(NamedTuple):
     version: str
     facts: dict[str, Any]
     rounds: list[dict[str, float]]
-    """Seconds an operation, by its name, for each round; and what else was counted in it, under names in ``COUNTED``."""
+    """Seconds an operation, by its name, for each round.
+
+    What else was counted in the round is under the names in ``COUNTED``.
+    """
 
     def counted(self) -> dict[str, list[float]]:
         return {
-            name: [one[name] for one in self.rounds]
+            name: [times[name] for times in self.rounds]
             for name in COUNTED
             if self.rounds and name in self.rounds[0]
         }
 
 
 class Worker:
-    """One contender's process, ready when made."""
+    """A contender's process, ready when made."""
 
     def __init__(self, name: str, job: str, options: dict[str, Any]) -> None:
         environment = {
@@ -73,9 +77,8 @@ class Worker:
             stdout=subprocess.PIPE,
             text=True,
         )
-        if (
-            CORES and not CONTENDERS[name].node
-        ):  # V8 compiles and collects in threads of its own, which must not have to share one core.
+        # V8 compiles and collects in threads of its own, which must not have to share one core.
+        if CORES and not CONTENDERS[name].node:
             os.sched_setaffinity(self.process.pid, CORES[-1:])
         try:
             self.ready = self.ask({"job": job, "peer": name, **options})
@@ -104,7 +107,7 @@ class Worker:
 def run_race(
     names: Sequence[str], job: str, options: dict[str, Any], rounds: int
 ) -> dict[str, Outcome | Missing]:
-    """The outcome of each contender, or why it has none."""
+    """Run the race. Return the outcome of each contender, or why it has none."""
     outcomes: dict[str, Outcome | Missing] = {}
     workers: dict[str, Worker] = {}
     try:

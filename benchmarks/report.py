@@ -1,6 +1,7 @@
-"""Writes the report: ``python -m benchmarks.report RESULTS.json FOLDER``. Everything in it comes from the one run in that file.
+"""Writes the report: ``python -m benchmarks.report RESULTS.json FOLDER``.
 
-The file is pytest-benchmark's, or the report's own ``results.json``, from which the page can be made anew after a change of its wording.
+Everything in it comes from the one run in that file. The file is pytest-benchmark's, or the
+report's own ``results.json``, from which the page can be made anew after a change of its wording.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from .contenders import CONTENDERS
 from .goals import GOALS, Check
 from .held_back import HELD_BACK
 from .plots import Bar, Line, draw_bars, draw_lines, duration
+from .prose import wrap
 from .results import Results, Row, read_results
 
 TITLES = {
@@ -69,19 +71,22 @@ MOST_SHOWN = 6
 """Comparisons a goal, the worst first: those not met, or all where all are."""
 BASELINES = ("tokenwheel", "create")
 HOW = """\
-Every contender runs in a process of its own, so that its memory, its garbage collector and its caches are its own, and all of
-them on the same core (Node may use every core: V8 compiles in other threads; a server has the other cores, and is reached over
-loopback). They are built and warmed up first; then each times one round in turn, in an order drawn anew for each turn, so that
-whatever befalls the machine befalls all. A round takes the median over slices of at most 50 µs or 100 calls, about 20 ms of
-them; the figure here is the median of the rounds, ± half their interquartile range. The loop around the calls is part of the
-time, for everyone. Inputs are made outside of the time, as fresh objects, as a server receives them. The garbage collector is
-off during a round; what it costs is a figure of its own. Before anything is timed, each library's answer is compared with the
-right one, and a token with a false signature, an `exp` in the past, a wrong `iss` and a wrong `aud` is shown to it: what it
-does not refuse, its line names.
+Every contender runs in a process of its own, so that its memory, its garbage collector and its
+caches are its own, and all of them on the same core (Node may use every core: V8 compiles in other
+threads; a server has the other cores, and is reached over loopback). They are built and warmed up
+first; then each times one round in turn, in an order drawn anew for each turn, so that whatever
+befalls the machine befalls all. A round takes the median over slices of at most 50 µs or 100 calls,
+about 20 ms of them; the figure here is the median of the rounds, ± half their interquartile range.
+The loop around the calls is part of the time, for everyone. Inputs are made outside of the time, as
+fresh objects, as a server receives them. The garbage collector is off during a round; what it costs
+is a figure of its own. Before anything is timed, each library's answer is compared with the right
+one, and a token with a false signature, an `exp` in the past, a wrong `iss` and a wrong `aud` is
+shown to it: what it does not refuse, its line names.
 
-All read the very same tokens, which this library issued: 329 characters with HS256, with `sub`, `anc`, `role`, `name`, `iss`, `aud`, `sid`,
-`iat` and `exp`, and the type in the header. `read` also checks the type and the session's id, refuses a name that stands twice,
-and asks whether the session was revoked, which the others leave out. RSA keys have 2048 bits.
+All read the very same tokens, which this library issued: 329 characters with HS256, with `sub`,
+`anc`, `role`, `name`, `iss`, `aud`, `sid`, `iat` and `exp`, and the type in the header. `read` also
+checks the type and the session's id, refuses a name that stands twice, and asks whether the session
+was revoked, which the others leave out. RSA keys have 2048 bits.
 """
 
 
@@ -91,13 +96,14 @@ def write_report(results: Results, folder: Path) -> None:
     for name, plot in plots.items():
         (folder / name).write_text(plot)
     (folder / "results.json").write_text(results.to_json())
-    (folder / "README.md").write_text("\n".join(make_page(results, plots)))
+    (folder / "README.md").write_text(wrap("\n".join(make_page(results, plots))))
 
 
 def make_page(results: Results, plots: dict[str, str]) -> Iterator[str]:
     yield "# Benchmarks\n"
     yield f"{environment(results)} Written by `make bench`; every figure is from that one run.\n"
-    yield f"## Goals\n\nA figure with {TIMES} is this library's time, or size, as a multiple of the other's.\n"
+    yield "## Goals\n"
+    yield f"A figure with {TIMES} is this library's time, or size, as a multiple of the other's.\n"
     yield from goals_table(results)
     yield from held_back(results)
     for name in plots:
@@ -118,8 +124,11 @@ def make_page(results: Results, plots: dict[str, str]) -> Iterator[str]:
 
 
 def environment(results: Results) -> str:
-    told = results.environment
-    return f"{told['date']}, {told['cpu']}, {told['cores']} cores, {told['system']}, CPython {told['python']}."
+    machine = results.environment
+    return (
+        f"{machine['date']}, {machine['cpu']}, {machine['cores']} cores, {machine['system']}, "
+        f"CPython {machine['python']}."
+    )
 
 
 def goals_table(results: Results) -> Iterator[str]:
@@ -165,14 +174,14 @@ def case_section(results: Results, case: str, rows: list[Row]) -> Iterator[str]:
     yield f"\n## {TITLES[case]}\n\n{results.about[case]}\n"
     for race, group in groupby(rows, key=lambda row: row.race):
         alike = list(group)
-        told = [f"{race[name]:,} entries" if name == "size" else str(race[name]) for name in race]
+        words = [f"{race[name]:,} entries" if name == "size" else str(race[name]) for name in race]
         lengths = sorted(
             {row.facts["characters"] for row in alike if "characters" in row.facts}, reverse=True
         )
         if lengths:
-            told.append(f"tokens of {' and '.join(map(str, lengths))} characters")
-        if told:
-            yield f"### {', '.join(told)}\n"
+            words.append(f"tokens of {' and '.join(map(str, lengths))} characters")
+        if words:
+            yield f"### {', '.join(words)}\n"
         yield from (calls_table if "round_trips" in alike[0].facts else race_table)(case, alike)
         yield ""
 
@@ -192,23 +201,26 @@ def race_table(case: str, rows: list[Row]) -> Iterator[str]:
         cells = [times.get(name, "-") for name in operations] + [
             fact_cell(name, own[0].facts.get(name)) for name in extra
         ]
-        yield f"| {label(own[0])} | {' | '.join(cells)} | `make bench CASES='{selection(case, own[0])}'` |"
+        again = f"`make bench CASES='{selection(case, own[0])}'`"
+        yield f"| {label(own[0])} | {' | '.join(cells)} | {again} |"
 
 
 def calls_table(case: str, rows: list[Row]) -> Iterator[str]:
-    """One contender's calls to a server, a line for each."""
+    """Return a contender's calls to a server, a line for each."""
     yield f"{label(rows[0]).replace('<br>', ': ')}.\n"
-    yield "| | time | round trips | the server's processor | measured again by |\n| --- | ---: | ---: | ---: | --- |"
+    yield "| | time | round trips | the server's processor | measured again by |"
+    yield "| --- | ---: | ---: | ---: | --- |"
     for row in rows:
         trips, server = (
             row.facts[name][row.operation] for name in ("round_trips", "server_seconds")
         )
         cells = [time_cell(row), f"{trips:g}", duration(server) if trips else "-"]
-        yield f"| `{row.operation}` | {' | '.join(cells)} | `make bench CASES='{selection(case, row)}{row.operation}]'` |"
+        again = f"`make bench CASES='{selection(case, row)}{row.operation}]'`"
+        yield f"| `{row.operation}` | {' | '.join(cells)} | {again} |"
 
 
 def time_cell(row: Row) -> str:
-    """The time, its spread, and how many times that of this library it is."""
+    """Return the time, its spread, and how many times that of this library it is."""
     ours = row.facts.get("ours")
     times = (
         f" ({row.seconds / ours:.3g} {TIMES})"
@@ -249,7 +261,7 @@ def plain(name: str) -> str:
 
 
 def selection(case: str, row: Row) -> str:
-    """What ``-k`` selects just this line by."""
+    """Return what ``-k`` selects just this line by."""
     several = case in SEVERAL
     values = [*(str(value) for value in row.race.values()), row.contender]
     return f"{case.removeprefix('test_')}[{'-'.join(values)}{'-' if several else ']'}"
@@ -327,7 +339,7 @@ def scale_points(results: Results, contender: str, operation: str) -> list[tuple
 
 
 def readme_table(results: Results) -> Iterator[str]:
-    """What the project's README shows of it."""
+    """Return the lines that the project's README shows of the results."""
     lines = [
         (
             "`read`, seen before",
@@ -397,11 +409,14 @@ def readme_table(results: Results) -> Iterator[str]:
         ),
     ]
     for title, case, race, operation, ours, theirs in lines:
-        mine, other = (results.find(case, one, operation, **race) for one in (ours, theirs))
+        mine, other = (
+            results.find(case, contender, operation, **race) for contender in (ours, theirs)
+        )
         if mine is not None and other is not None:
             against = f"{plain(theirs)} {other.version}: {duration(other.seconds)}"
             share = other.seconds / mine.seconds
-            yield f"| {title} | {duration(mine.seconds)} | {against} | {f'{share:.2g}' if share < 10 else f'{share:,.0f}'} {TIMES} |"
+            times = f"{share:.2g}" if share < 10 else f"{share:,.0f}"
+            yield f"| {title} | {duration(mine.seconds)} | {against} | {times} {TIMES} |"
 
 
 def main() -> None:

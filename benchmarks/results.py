@@ -1,4 +1,8 @@
-"""What a run measured: read from pytest-benchmark's file, reduced to medians and spread, and asked for by case and contender."""
+"""What a run measured.
+
+It is read from pytest-benchmark's file, reduced to medians and spread, and asked for by case and
+contender.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ COMMON = {"case", "race", "contender", "operation", "about", "version"}
 
 
 class Row(NamedTuple):
-    """One contender's rounds of one operation."""
+    """A contender's rounds of one operation."""
 
     case: str
     race: dict[str, Any]
@@ -75,7 +79,7 @@ class Results:
 
 
 def read_results(path: Path) -> Results:
-    """The results in a file written by ``pytest --benchmark-json``, or in the shorter one that the report keeps."""
+    """Return the results in a file of ``pytest --benchmark-json``, or in the report's own."""
     file = json.loads(path.read_text())
     if "rows" in file:
         return Results(
@@ -85,10 +89,16 @@ def read_results(path: Path) -> Results:
             [Row(**row) for row in file["rows"]],
         )
     rows = []
-    for one in file["benchmarks"]:
-        told, stats = one["extra_info"], one["stats"]
-        facts = {name: value for name, value in told.items() if name not in COMMON}
-        common = (told["case"], told["race"], told["contender"], told["operation"], told["version"])
+    for test in file["benchmarks"]:
+        extra, stats = test["extra_info"], test["stats"]
+        facts = {name: value for name, value in extra.items() if name not in COMMON}
+        common = (
+            extra["case"],
+            extra["race"],
+            extra["contender"],
+            extra["operation"],
+            extra["version"],
+        )
         rows.append(
             Row(
                 *common,
@@ -99,7 +109,7 @@ def read_results(path: Path) -> Results:
                 facts,
             )
         )
-    about = {one["extra_info"]["case"]: one["extra_info"]["about"] for one in file["benchmarks"]}
+    about = {test["extra_info"]["case"]: test["extra_info"]["about"] for test in file["benchmarks"]}
     return Results(file["machine_info"], file["missing"], about, rows)
 
 

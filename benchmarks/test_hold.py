@@ -10,8 +10,8 @@ OPERATIONS = ["set", "hit", "miss", "delete"]
 OURS = ["tokenwheel", "tokenwheel_pure"]
 CONTENDERS = [*OURS, "dict", "dict_by_hand", *EXPIRING_CACHES]
 QUICK = ["tokenwheel", "tokenwheel_pure", "dict"]
-LISTS = [(1_000_000, one) for one in [*OURS, "dict", "dict_by_hand"]] + [
-    (10_000_000, one) for one in ["tokenwheel", "dict"]
+LISTS = [(1_000_000, name) for name in [*OURS, "dict", "dict_by_hand"]] + [
+    (10_000_000, name) for name in ["tokenwheel", "dict"]
 ]
 
 
@@ -19,19 +19,24 @@ LISTS = [(1_000_000, one) for one in [*OURS, "dict", "dict_by_hand"]] + [
 @pytest.mark.parametrize("contender", CONTENDERS)
 @pytest.mark.parametrize("size", [10_000, 1_000_000])
 def test_cache(race, size, contender, operation):
-    """A cache with so many entries, each with a lifetime of its own, reached in random order by keys of 25 characters made afresh.
+    """A cache with so many entries, each with a lifetime of its own, reached in random order by
+    keys of 25 characters made afresh.
 
-    What a rate limiter, a nonce check or a session cache does on each request. Where memory rules, bytes an entry matter as much as
-    instructions, and what the garbage collector must walk makes pauses."""
+    What a rate limiter, a nonce check or a session cache does on each request. Where memory rules,
+    bytes an entry matter as much as instructions, and what the garbage collector must walk makes
+    pauses.
+    """
     race("holding:Holding", operation=operation, rounds=9, size=size)
 
 
 @pytest.mark.parametrize("operation", ["set", "hit", "miss"])
 @pytest.mark.parametrize("size,contender", LISTS)
 def test_revocations(race, size, contender, operation):
-    """A list of so many revoked session ids, asked in random order, as every `read` does, nearly always for one that is not there.
+    """A list of so many revoked session ids, asked in random order, as every `read` does, nearly
+    always for one that is not there.
 
-    A mass logout of a large service fills it; it must cost `read` nothing, and little memory."""
+    A mass logout of a large service fills it; it must cost `read` nothing, and little memory.
+    """
     race("holding:HoldingRevocations", operation=operation, rounds=9, size=size)
 
 
@@ -41,23 +46,27 @@ def test_revocations(race, size, contender, operation):
     "size", [10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000, 10_000_000]
 )
 def test_scale(race, size, contender, operation):
-    """Time an operation as entries grow a thousandfold, beside a dict, which shows what the processor's caches alone cost.
+    """Time an operation as entries grow a thousandfold, beside a dict, which shows what the
+    processor's caches alone cost.
 
-    A service that grows must not find out one day that its cache has become slow."""
+    A service that grows must not find out one day that its cache has become slow.
+    """
     race("holding:Holding", operation=operation, rounds=5, size=size)
 
 
 @pytest.mark.parametrize("operation", ["cpu", "wall"])
 @pytest.mark.parametrize("contender", CONTENDERS)
 def test_falling_due(race, contender, operation):
-    """The longest single wait when a million entries fell due in the same second: the time is that of the slowest one of many calls.
+    """The longest single wait when a million entries fell due in the same second: the time is that
+    of the slowest one of many calls.
 
-    A cache filled by a burst of traffic empties in a burst, and whoever calls next may have to wait until all of it is cleared away.
-    "cpu" is what the call itself worked, "wall" includes what the machine did meanwhile for others; the plain dict, in which nothing
-    expires, shows what of both is the machine's."""
-    rounds = (
-        3 if contender in QUICK else 1
-    )  # Pauses of a tenth of a second and more need no median to be told from noise.
+    A cache filled by a burst of traffic empties in a burst, and whoever calls next may have to wait
+    until all of it is cleared away. "cpu" is what the call itself worked, "wall" includes what the
+    machine did meanwhile for others; the plain dict, in which nothing expires, shows what of both
+    is the machine's.
+    """
+    # Pauses of a tenth of a second and more need no median to be told from noise.
+    rounds = 3 if contender in QUICK else 1
     race(
         "falling_due:FallingDue",
         operation=operation,

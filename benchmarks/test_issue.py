@@ -23,9 +23,12 @@ PEERS = [
 
 @pytest.mark.parametrize("contender", [*OURS, *PEERS])
 def test_issue(race, contender):
-    """A session opened, or refreshed with rotation, on storage in memory, signed with HS256; the others merely sign the claims.
+    """A session opened, or refreshed with rotation, on storage in memory, signed with HS256; the
+    others merely sign the claims.
 
-    A login or refresh needs all of it: the signature, a refresh token from the system's generator, its hash, the stored session."""
+    A login or refresh needs all of it: the signature, a refresh token from the system's generator,
+    its hash, the stored session.
+    """
     path = str(write_tokens(FOLDER, "HS256", 1))
     race("issuing:Signing", operation="issue", rounds=ROUNDS, baseline="create", tokens=path)
 
@@ -35,5 +38,7 @@ def test_issue(race, contender):
     ["tokenwheel", "tokenwheel_pure", "secrets", "nanoid_python", "nanoid_node", "uid_safe"],
 )
 def test_new_token(race, contender):
-    """A random, URL-safe text of 24 bytes: session ids, refresh tokens, and whatever else an application must make unguessable."""
+    """A random, URL-safe text of 24 bytes: session ids, refresh tokens, and whatever else an
+    application must make unguessable.
+    """
     race("issuing:RandomTokens", operation="make", rounds=ROUNDS)

@@ -1,4 +1,7 @@
-"""What outlives a process: sessions and revocations in SQLite, for the workers of one machine; on a Redis or Valkey server, for many."""
+"""What outlives a process: sessions and revocations in SQLite, or on a Redis or Valkey server.
+
+The first is for the workers of one machine, the second for many machines.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,14 @@ from .tokens import write_tokens
 @pytest.mark.parametrize("operation", ["create", "update", "delete"])
 @pytest.mark.parametrize("contender", ["memory", "sqlite_full", "sqlite_normal", "redis"])
 def test_last(race, contender, operation):
-    """A session opened, refreshed, ended: in memory; in SQLite, on the disk before the call returns; in SQLite, safe from all but a loss
-    of power; on a server, for every machine.
+    """A session opened, refreshed, ended: in memory; in SQLite, on the disk before the call
+    returns; in SQLite, safe from all but a loss of power; on a server, for every machine.
 
-    With FULL a commit waits for the disk, so what is measured is the disk. To end a session takes two commits: revoked, then deleted. On
-    the server, over loopback here, it takes two round trips: found, then revoked and deleted. Sessions grow once, with the first refresh,
-    by what a reused refresh token is told by."""
+    With FULL a commit waits for the disk, so what is measured is the disk. To end a session takes
+    two commits: revoked, then deleted. On the server, over loopback here, it takes two round trips:
+    found, then revoked and deleted. Sessions grow once, with the first refresh, by what a reused
+    refresh token is told by.
+    """
     path = str(write_tokens(FOLDER, "HS256", 1))
     race(
         "lasting:Lasting",
@@ -32,11 +37,12 @@ def test_last(race, contender, operation):
     "contender", ["tokenwheel", "tokenwheel_fed", "redis_fed", "redis_fed_refusing"]
 )
 def test_read_fed(race, contender):
-    """A token seen before, with and without a feed: what it costs each request that a logout holds in every process of the machine, and
-    with RedisFeed on every machine.
+    """A token seen before, with and without a feed: what it costs each request that a logout holds
+    in every process of the machine, and with RedisFeed on every machine.
 
-    RedisFeed hears of logouts in a thread of its own, so a request has nothing to ask; nor has it where it must not be answered once the
-    node was cut off for too long."""
+    RedisFeed hears of logouts in a thread of its own, so a request has nothing to ask; nor has it
+    where it must not be answered once the node was cut off for too long.
+    """
     race(
         "lasting:Fed",
         operation="read",
@@ -48,10 +54,12 @@ def test_read_fed(race, contender):
 
 @pytest.mark.parametrize("contender", ["tokenwheel_fed", "redis_fed", "redis_fed_packed"])
 def test_replay(race, contender):
-    """A million live revocations taken in by a process that starts, all before its first read: after a deployment, the time until the
-    process can serve.
+    """A million live revocations taken in by a process that starts, all before its first read:
+    after a deployment, the time until the process can serve.
 
-    RedisFeed has each in an entry of its own, as one logout after the other writes them; and 250 in an entry, as many at once are."""
+    RedisFeed has each in an entry of its own, as one logout after the other writes them; and 250 in
+    an entry, as many at once are.
+    """
     race(
         "lasting:Replaying",
         operation="replay",

@@ -15,16 +15,16 @@ SEEN = [*OURS, "pyjwt_dict", *JWT_LIBRARIES, "fast_jwt_cached"]
 UNSEEN = [*OURS, "tokenwheel_uncached", *JWT_LIBRARIES, "cryptography"]
 NO_EDDSA = {"python_jose", "jsonwebtoken"}
 pairs = [
-    (algorithm, one)
+    (algorithm, name)
     for algorithm in ALGORITHMS
-    for one in SEEN
-    if algorithm != "EdDSA" or one not in NO_EDDSA
+    for name in SEEN
+    if algorithm != "EdDSA" or name not in NO_EDDSA
 ]
 unseen_pairs = [
-    (algorithm, one)
+    (algorithm, name)
     for algorithm in ALGORITHMS
-    for one in UNSEEN
-    if algorithm != "EdDSA" or one not in NO_EDDSA
+    for name in UNSEEN
+    if algorithm != "EdDSA" or name not in NO_EDDSA
 ]
 
 
@@ -36,24 +36,30 @@ def tokens(algorithm: str, count: int) -> str:
 def test_read_seen(race, algorithm, contender):
     """A token that was read before, each time as a fresh string, as a server gets it from a socket.
 
-    A client sends the same token with each request for as long as it lives, minutes to hours, so this is what nearly every request costs.
-    Libraries that remember nothing verify it again."""
+    A client sends the same token with each request for as long as it lives, minutes to hours, so
+    this is what nearly every request costs. Libraries that remember nothing verify it again.
+    """
     race("reading:Seen", operation="read", rounds=ROUNDS, tokens=tokens(algorithm, 1))
 
 
 @pytest.mark.parametrize("operation", ALGORITHMS)
 @pytest.mark.parametrize("contender", OURS)
 def test_read_seen_each(race, contender, operation):
-    """A token that was read before, for each algorithm: once remembered, a costly signature costs no more than a cheap one.
+    """A token that was read before, for each algorithm: once remembered, a costly signature costs
+    no more than a cheap one.
 
-    Who wants other services to verify tokens without sharing a secret with them need not pay for it at each request."""
+    Who wants other services to verify tokens without sharing a secret with them need not pay for it
+    at each request.
+    """
     paths = {algorithm: tokens(algorithm, 1) for algorithm in ALGORITHMS}
     race("reading:SeenOfEach", operation=operation, rounds=ROUNDS, tokens=paths)
 
 
 @pytest.mark.parametrize("contender", SEEN)
 def test_read_seen_thousand(race, contender):
-    """A thousand tokens seen before, in turn: as many clients busy at once, more than the processor's fastest cache can hold."""
+    """A thousand tokens seen before, in turn: as many clients busy at once, more than the
+    processor's fastest cache can hold.
+    """
     race("reading:Seen", operation="read", rounds=ROUNDS, tokens=tokens("HS256", 1_000))
 
 
@@ -61,13 +67,18 @@ def test_read_seen_thousand(race, contender):
 def test_read_unseen(race, algorithm, contender):
     """Tokens never seen before, through a verifier with its default options.
 
-    The first request after each login or refresh, on every process. To remember the token is part of the time of those who do."""
+    The first request after each login or refresh, on every process. To remember the token is part
+    of the time of those who do.
+    """
     race("reading:Unseen", operation="read", rounds=ROUNDS, tokens=tokens(algorithm, 1_000))
 
 
 @pytest.mark.parametrize("contender", [*SEEN, "tokenwheel_roomy"])
 def test_read_zipf(race, contender):
-    """A hundred thousand tokens in Zipf order, the n-th asked for in proportion to 1/n, through a verifier with its default options.
+    """A hundred thousand tokens in Zipf order, the n-th asked for in proportion to 1/n, through a
+    verifier with its default options.
 
-    More users than it remembers tokens of, a few busy and most rare: what a large service looks like. The mean over hits and misses."""
+    More users than it remembers tokens of, a few busy and most rare: what a large service looks
+    like. The mean over hits and misses.
+    """
     race("reading:Zipf", operation="read", rounds=ROUNDS, tokens=tokens("HS256", 100_000))

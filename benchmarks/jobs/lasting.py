@@ -25,14 +25,17 @@ CALLS = 50
 
 
 class Lasting(Job):
-    """A service's sessions: opened, refreshed and ended, on the storage and the feed of one file, or of one server."""
+    """A service's sessions: opened, refreshed and ended.
+
+    Storage and feed are those of one file, or of one server.
+    """
 
     def __init__(self, peer: str, *, tokens: str, cores: Sequence[int]) -> None:
         self.peer = peer
         self.folder = tempfile.TemporaryDirectory()
         self.file = Path(self.folder.name, "sessions.db")
         self.server = Valkey(cores) if peer == "redis" else None
-        self.manager = make_manager(Material.of(tokens), **self.options())
+        self.manager = make_manager(Material.read_from(tokens), **self.options())
         self.numbers = itertools.count()
         size = SESSIONS.get(peer, CALLS)
         held = [self.bytes_held()]
@@ -44,7 +47,8 @@ class Lasting(Job):
             held.append(self.bytes_held())
         names = ("bytes_per_session", "bytes_per_refreshed") if size > CALLS else ()
         self.sizes = {
-            name: (one - held[0]) / size for name, one in zip(names, held[1:], strict=False)
+            name: (bytes_held - held[0]) / size
+            for name, bytes_held in zip(names, held[1:], strict=False)
         }
 
     def options(self) -> dict[str, Any]:
@@ -65,9 +69,9 @@ class Lasting(Job):
         if self.server is not None:
             return self.server.bytes_held()
         return sum(
-            one.stat().st_size
-            for one in self.file.parent.glob(f"{self.file.name}*")
-            if not one.name.endswith("-shm")
+            file.stat().st_size
+            for file in self.file.parent.glob(f"{self.file.name}*")
+            if not file.name.endswith("-shm")
         )
 
     def facts(self) -> dict[str, Any]:
@@ -97,7 +101,10 @@ class Lasting(Job):
 
 
 class Replaying(Job):
-    """What a process does when it starts: it takes in every revocation that lives, before its first read."""
+    """What a process does when it starts.
+
+    It takes in every revocation that lives, before its first read.
+    """
 
     def __init__(self, peer: str, *, size: int, cores: Sequence[int]) -> None:
         from tokenwheel import RedisFeed, Revocation, SqliteFeed
@@ -148,19 +155,25 @@ class Replaying(Job):
 
 
 def publish_each(feed: Any, revocations: Sequence[Any]) -> None:
-    """An entry of the stream for each, as one logout after the other writes them; but nobody waits for an answer before the next one."""
+    """Publish each revocation in an entry of its own, as one logout after the other would.
+
+    Unlike there, nobody waits for an answer before the next is sent.
+    """
     from tokenwheel.redis.scripts import APPEND
 
     pipeline = feed.client.adapted.pipeline(transaction=False)
     pipeline.script_load(APPEND.text)
-    for one in revocations:
-        stream, lasting, messages = feed.entry_for([one])
+    for revocation in revocations:
+        stream, lasting, messages = feed.entry_for([revocation])
         pipeline.execute_command("EVALSHA", APPEND.sha, 1, stream, lasting, *messages)
     pipeline.execute()
 
 
 class Fed(Job):
-    """A token seen before, read in a process whose list is tied to others by a feed: none, SQLite's, or Redis's."""
+    """A token seen before, read in a process whose list is tied to others by a feed.
+
+    The feed is none, SQLite's, or Redis's.
+    """
 
     def __init__(self, peer: str, *, tokens: str, cores: Sequence[int]) -> None:
         self.peer = peer
@@ -168,7 +181,7 @@ class Fed(Job):
         self.raw = file["good"][0].encode()
         self.folder = tempfile.TemporaryDirectory()
         self.server = Valkey(cores) if peer.startswith("redis") else None
-        self.read = make_manager(Material.of(tokens), **self.options()).read
+        self.read = make_manager(Material.read_from(tokens), **self.options()).read
         self.read(file["good"][0])
         time_round(self.make_batch, 0.2)
 

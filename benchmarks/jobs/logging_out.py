@@ -1,8 +1,10 @@
-"""A service of several nodes, and how soon a logout on one of them is one on all.
+"""A service of several nodes, and how soon a logout on one of them is a logout on all.
 
-A node is a process with a manager whose sessions and revocations are on one server. Nobody asks it over and over whether it refuses by now,
-which would measure how the system shares few cores among many busy processes: it reads the token as soon as it has heard, in the thread
-that hears, and notes when that read has refused it. All take the time from the system's monotonic clock, which processes share.
+A node is a process with a manager whose sessions and revocations are on one server. Nobody asks it
+over and over whether it refuses by now, which would measure how the system shares few cores among
+many busy processes. It reads the token as soon as it has heard, in the thread that hears, and notes
+when that read has refused it. All take the time from the system's monotonic clock, which processes
+share.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ Opened = tuple[str, str, str, str]  # subject, session id, access token, refresh
 
 
 class LoggingOut(Job):
-    """One round is a whole run of the service; its times are those of all its logouts."""
+    """One round is a whole run of the service. Its times are those of all its logouts."""
 
     def __init__(
         self,
@@ -54,17 +56,17 @@ class LoggingOut(Job):
         self.peer = peer
         self.cores = cores
         self.server = Valkey(cores)
-        manager = make_manager(Material.of(tokens), **self.server.options())
+        manager = make_manager(Material.read_from(tokens), **self.server.options())
         opened = [
             manager.create(APPLICATION, subject=f"uid{number}")
             for number in range(logouts + LIVING)
         ]
         manager.close()
         sessions = [
-            (f"uid{number}", one.session_id, one.access_token, one.refresh_token)
-            for number, one in enumerate(opened)
+            (f"uid{number}", session.session_id, session.access_token, session.refresh_token)
+            for number, session in enumerate(opened)
         ]
-        self.ending = [one[1] for one in sessions[:logouts]]
+        self.ending = [session[1] for session in sessions[:logouts]]
         path = FOLDER / "sessions.json"
         path.write_text(json.dumps({"ending": sessions[:logouts], "living": sessions[logouts:]}))
         options = {
@@ -87,15 +89,15 @@ class LoggingOut(Job):
 
     def round(self) -> dict[str, float]:
         started, spent = time.monotonic(), self.server.cpu_seconds()
-        told: list[dict[str, Any]] = [
-            one["seconds"]
-            for one in self.threads.map(lambda node: node.ask({"round": 0}), self.nodes)
+        reports: list[dict[str, Any]] = [
+            node_report["seconds"]
+            for node_report in self.threads.map(lambda node: node.ask({"round": 0}), self.nodes)
         ]
         elapsed = time.monotonic() - started
-        spent = self.server.cpu_seconds() - spent + sum(node["cpu"] for node in told)
+        spent = self.server.cpu_seconds() - spent + sum(node["cpu"] for node in reports)
         for node in self.nodes:
             node.close()
-        waits = [find_wait(session_id, told) for session_id in self.ending]
+        waits = [find_wait(session_id, reports) for session_id in self.ending]
         hundredths = statistics.quantiles(waits, n=100, method="inclusive")
         return {
             "p50": hundredths[49],
@@ -107,15 +109,18 @@ class LoggingOut(Job):
         }
 
 
-def find_wait(session_id: str, told: Sequence[dict[str, Any]]) -> float:
-    """Seconds from when one node's ``delete_one`` had returned until the last of the others refused; 0 where all did before."""
-    [ender] = [node for node in told if session_id in node["returned"]]
+def find_wait(session_id: str, reports: Sequence[dict[str, Any]]) -> float:
+    """Return the seconds from a node's ``delete_one`` until the last of the others refused.
+
+    They count from when that call had returned, and are 0 where all had refused before.
+    """
+    [ender] = [node for node in reports if session_id in node["returned"]]
     return (
         max(
             0,
             *(
                 node["refused"][session_id] - ender["returned"][session_id]
-                for node in told
+                for node in reports
                 if node is not ender
             ),
         )
@@ -124,7 +129,10 @@ def find_wait(session_id: str, told: Sequence[dict[str, Any]]) -> float:
 
 
 class Node(Job):
-    """One node under load, all of it at moments drawn beforehand: reads, sessions opened and refreshed, and its share of the logouts."""
+    """A node under load, all of it at moments drawn beforehand.
+
+    Its load is reads, sessions opened and refreshed, and its share of the logouts.
+    """
 
     def __init__(
         self,
@@ -169,13 +177,13 @@ class Node(Job):
 
         client = redis.Redis(port=port)
         self.manager = make_manager(
-            Material.of(tokens),
+            Material.read_from(tokens),
             storage=RedisStorage(client),
             revocations=RevocationList(Feed(client)),
         )
         for _, session_id, token, _ in [*self.ending, *self.living]:
             assert self.manager.read(token)["sid"] == session_id
-        self.tokens = {one[1]: one[2] for one in self.ending}
+        self.tokens = {session[1]: session[2] for session in self.ending}
         self.random = random.Random(number)
         self.schedule = self.draw_schedule(seconds)
 
@@ -251,6 +259,6 @@ class Node(Job):
         assert not self.is_accepted(token), "accepted on the node that logged out"
 
     def check(self) -> None:
-        """That nothing was lost: each that has ended is refused, and no other."""
-        assert not any(self.is_accepted(one[2]) for one in self.ending)
-        assert all(self.is_accepted(one[2]) for one in self.living)
+        """Check that each session that has ended is refused, and no other."""
+        assert not any(self.is_accepted(session[2]) for session in self.ending)
+        assert all(self.is_accepted(session[2]) for session in self.living)

@@ -1,4 +1,7 @@
-"""Reading access tokens. That the answers are right, and that what is wrong is refused, is asserted before anything is timed."""
+"""Reading access tokens.
+
+That the answers are right, and that what is wrong is refused, is asserted before anything is timed.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,7 @@ class Reading(Job):
         self.get_ready()
 
     def forget(self) -> None:
-        """A new verifier, which has seen no token."""
+        """Make a new verifier, which has seen no token."""
         made = self.make(self.material)
         self.prepare, self.call = (
             (made.prepare, made.call) if isinstance(made, Bare) else (None, made)
@@ -83,7 +86,10 @@ class Seen(Reading):
 
 
 class SeenOfEach(Job):
-    """``Seen`` for several algorithms in turn, each with a verifier of its own, all in one process: what they cost beside each other."""
+    """``Seen`` for several algorithms in turn, all in one process, each with its own verifier.
+
+    It shows what they cost beside each other.
+    """
 
     def __init__(self, peer: str, *, tokens: dict[str, str]) -> None:
         self.peer = peer
@@ -94,7 +100,10 @@ class SeenOfEach(Job):
 
 
 class Unseen(Reading):
-    """The tokens of the file in turn, none read before: when all have been, a new verifier takes over."""
+    """The tokens of the file in turn, none read before.
+
+    When all have been, a new verifier takes over.
+    """
 
     def get_ready(self) -> None:
         self.raw = [token.encode() for token in self.tokens]
@@ -107,7 +116,7 @@ class Unseen(Reading):
             self.forget()
             self.starts = iter(range(BATCH, len(self.raw), BATCH))
             start = 0
-        texts = [one.decode() for one in self.raw[start : start + BATCH]]
+        texts = [token.decode() for token in self.raw[start : start + BATCH]]
         return self.call, texts if self.prepare is None else [self.prepare(text) for text in texts]
 
     def round(self) -> dict[str, float]:
@@ -115,8 +124,11 @@ class Unseen(Reading):
 
 
 class Zipf(Reading):
-    """All tokens of the file, the n-th asked for with a likelihood of 1/n: a few users busy, most of them rare. Mean, not median, since
-    what counts is hits and misses together."""
+    """All tokens of the file, the n-th asked for with a likelihood of 1/n.
+
+    A few users are busy and most of them are rare. It is a mean, not a median, since what counts is
+    hits and misses together.
+    """
 
     LOOKUPS = 20_000
 
@@ -132,7 +144,7 @@ class Zipf(Reading):
         lookups = self.LOOKUPS if self.peer in REMEMBERING else self.LOOKUPS // 10
         asked = self.random.choices(self.raw, cum_weights=self.weights, k=lookups)
         spent = [
-            time_calls(self.call, [one.decode() for one in asked[start : start + BATCH]])
+            time_calls(self.call, [token.decode() for token in asked[start : start + BATCH]])
             for start in range(0, lookups, BATCH)
         ]
         return {"read": statistics.mean(spent)}

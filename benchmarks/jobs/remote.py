@@ -1,4 +1,7 @@
-"""A manager whose sessions and revocations are on a server: what each call takes, and how many of them one process gets done."""
+"""A manager whose sessions and revocations are on a server.
+
+What each call takes, and how many of them one process gets done.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ class Remote(Job):
         self.peer = peer
         self.server = Valkey(cores)
         self.client = self.server.client()
-        self.manager = make_manager(Material.of(tokens), **self.server.options(self.client))
+        self.manager = make_manager(Material.read_from(tokens), **self.server.options(self.client))
         self.numbers = itertools.count()
 
     def facts(self) -> dict[str, Any]:
@@ -39,12 +42,15 @@ class Remote(Job):
         return self.manager.create(APPLICATION, subject=subject)
 
     def subjects(self, count: int) -> list[str]:
-        """None of them seen before."""
+        """Return names of subjects, none of them seen before."""
         return [f"uid{next(self.numbers)}" for _ in range(count)]
 
 
 class Calls(Remote):
-    """Each call of the manager, one at a time, and a ``PING``, which shows what any round trip takes here."""
+    """Each call of the manager, one at a time, and a ``PING``.
+
+    The ``PING`` shows what any round trip takes here.
+    """
 
     def __init__(self, peer: str, *, tokens: str, cores: Sequence[int]) -> None:
         super().__init__(peer, tokens=tokens, cores=cores)
@@ -63,7 +69,7 @@ class Calls(Remote):
         return {name: time_calls(call, inputs) for name, call, inputs in self.steps(CALLS)}
 
     def count(self, call: Callable[[Any], Any], inputs: Sequence[Any]) -> tuple[int, float]:
-        """How often the client was asked to send a command and to wait for the answer, and the server's processor time."""
+        """Return how often the client waited for an answer, and the server's seconds of work."""
         send, trips = self.client.execute_command, 0
 
         def execute_command(*command: Any, **options: Any) -> Any:
@@ -73,14 +79,14 @@ class Calls(Remote):
 
         self.client.execute_command = execute_command
         before = self.server.cpu_seconds()
-        for one in inputs:
-            call(one)
+        for argument in inputs:
+            call(argument)
         spent = self.server.cpu_seconds() - before
         del self.client.execute_command
         return trips, spent
 
     def steps(self, count: int) -> Iterator[Step]:
-        """What to call, and with which arguments, made when the step before it is done."""
+        """Return what to call, and with which arguments, made when the step before it is done."""
         manager = self.manager
         held: dict[str, Any] = {}
 
@@ -110,7 +116,9 @@ class Calls(Remote):
         )
         yield "update", update, subjects
         refreshed = [manager.read(held[subject].access_token) for subject in subjects]
-        assert [one.session_id for one in refreshed] == [one.session_id for one in claims]
+        assert [opened.session_id for opened in refreshed] == [
+            opened.session_id for opened in claims
+        ]
         yield "restrict_one", manager.restrict_one, refreshed
         assert not any(self.is_accepted(held[subject].access_token) for subject in subjects)
         for subject in subjects:
@@ -135,7 +143,10 @@ class Calls(Remote):
 
 
 class FullSpeed(Remote):
-    """One process that does nothing but open, refresh and end sessions, in one thread or in several: seconds by calls done."""
+    """One process that does nothing but open, refresh and end sessions.
+
+    It does so in one thread or in several. Its times are seconds by calls done.
+    """
 
     def __init__(self, peer: str, *, tokens: str, cores: Sequence[int]) -> None:
         super().__init__(peer, tokens=tokens, cores=cores)
@@ -163,8 +174,7 @@ class FullSpeed(Remote):
         count = THREADS[self.peer]
         shares = [inputs[number::count] for number in range(count)]
         start = perf_counter()
-        for _ in self.threads.map(
-            lambda share: [call(one) for one in share], shares
-        ):  # What a thread raises comes out here.
+        # What a thread raises comes out here.
+        for _ in self.threads.map(lambda share: [call(argument) for argument in share], shares):
             pass
         return (perf_counter() - start) / len(inputs)

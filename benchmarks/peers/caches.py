@@ -1,6 +1,7 @@
-"""What holds many entries: how each is made, and the one statement by which it is used. The statements are timed exactly as written.
+"""What holds many entries: how each is made, and the statements by which it is used.
 
-``c`` is the container, ``k`` the key, ``v`` the value, ``t`` the entry's own lifetime, which those without one ignore.
+The statements are timed exactly as written. ``c`` is the container, ``k`` the key, ``v`` the value,
+``t`` the entry's own lifetime, which those without one ignore.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import Any, NamedTuple
 
 class Container(NamedTuple):
     make: Callable[[int, float], Any]
-    """From the largest number of entries and the lifetime that all of them get where they can't have their own."""
+    """Takes the largest number of entries, and the lifetime in seconds of those without their own.
+    """
     set: str
     hit: str
     delete: str | None
@@ -24,7 +26,10 @@ class Container(NamedTuple):
 
 
 class DictByHand:
-    """The least that expires: a dict of values with their ends, looked at when asked. What is never asked for again stays for ever."""
+    """The least that expires: a dict of values with their ends, looked at when asked.
+
+    What is never asked for again stays for ever.
+    """
 
     def __init__(self) -> None:
         self.entries: dict[Any, tuple[Any, float]] = {}

@@ -1,6 +1,7 @@
-"""How each library verifies and signs the token: as its documentation shows, keys prepared beforehand where it can prepare them.
+"""How each library verifies and signs the token, as its documentation shows.
 
-A verifier checks signature, ``exp``, ``iss`` and ``aud`` and returns the claims; ``jobs.reading`` finds out which of these it leaves
+Keys are prepared beforehand where a library can prepare them. A verifier checks signature, ``exp``,
+``iss`` and ``aud`` and returns the claims; ``jobs.reading`` finds out which of these it leaves
 unchecked.
 """
 
@@ -29,8 +30,8 @@ class Material(NamedTuple):
     public: str | None
 
     @classmethod
-    def of(cls, tokens: str) -> Material:
-        """The key that signed the tokens of a file."""
+    def read_from(cls, tokens: str) -> Material:
+        """Return the key that signed the tokens of a file."""
         file = json.loads(Path(tokens).read_text())
         return cls(*(file[name] for name in cls._fields))
 
@@ -75,7 +76,10 @@ def tokenwheel_uncached(material: Material) -> Verify:
 
 
 def tokenwheel_roomy(material: Material) -> Verify:
-    """As by default, but that the memory of verified tokens has no end: which no application can ask for."""
+    """Return a verifier whose memory of verified tokens has no end.
+
+    No application can ask for that. All else is as by default.
+    """
     from tokenwheel import RevocationList
     from tokenwheel._native.verifier import Verifier
 
@@ -108,7 +112,10 @@ def pyjwt(material: Material) -> Verify:
 
 
 def pyjwt_dict(material: Material) -> Verify:
-    """What one would write by hand: seen tokens in a dict, time and revoked sessions checked again at each use. Nothing is forgotten."""
+    """Return what anybody would write by hand, with the tokens seen before in a dict.
+
+    Time and revoked sessions are checked again at each use. Nothing is forgotten.
+    """
     decode = pyjwt(material)
     seen: dict[str, dict[str, Any]] = {}
     revoked: dict[str, float] = {}
@@ -189,7 +196,10 @@ def ryjwt(material: Material) -> Verify:
 
 
 class Bare(NamedTuple):
-    """A check of the signature and of nothing else; ``prepare`` splits and decodes a token beforehand, outside of the time."""
+    """A check of the signature and of nothing else.
+
+    ``prepare`` splits and decodes a token beforehand, outside of the time.
+    """
 
     prepare: Callable[[str], tuple[Any, ...]]
     call: Callable[[tuple[Any, ...]], Any]
@@ -260,7 +270,10 @@ def sign_with_pyjwt(material: Material) -> Issue:
 
 
 def sign_by_hand(material: Material) -> Issue:
-    """What one would write by hand around PyJWT: a random refresh token whose hash a dict keeps for its session."""
+    """Return what anybody would write by hand around PyJWT.
+
+    A dict keeps the hash of a random refresh token for its session.
+    """
     encode = sign_with_pyjwt(material)
     sessions: dict[str, tuple[bytes, float]] = {}
 

@@ -1,9 +1,10 @@
 """What verification costs a server, seen from outside: ``make bench-server``.
 
-Each application is served by one uvicorn worker (uvloop, httptools, no access log) on one core; the load comes over 32 kept-alive
-connections from a process on another core. All are measured in turn, round after round, with every other round in reverse, and each
-is compared with its reference in the same round. The servers are started anew several times, since a process may have luck
-with where its memory lies.
+Each application is served by one uvicorn worker (uvloop, httptools, no access log) on one core; the
+load comes over 32 kept-alive connections from a process on another core. All are measured in turn,
+round after round, with every other round in reverse, and each is compared with its reference in the
+same round. The servers are started anew several times, since a process may have luck with where its
+memory lies.
 """
 
 from __future__ import annotations
@@ -36,7 +37,10 @@ def issue_tokens(secret: str) -> list[str]:
 
 
 def check(case: str, server: Server, tokens: list[str]) -> None:
-    """What is timed below must be right: a good token gets in, and neither none, a forged one nor one of another service does."""
+    """Check that what is timed below is right.
+
+    A good token gets in. Neither none, a forged one nor one of another service does.
+    """
     body, _, signature = tokens[0].rpartition(".")
     forged = f"{body}.{signature[:-8]}{'A' * 8}"
     (other,) = issue_tokens(secrets.token_urlsafe(32))[:1]

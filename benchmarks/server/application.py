@@ -2,9 +2,10 @@
 
     python -m benchmarks.server.application CASE SOCKET
 
-All of them answer the same few bytes to every request that they let through. Every verifier is given the same token, takes it from the
-header by the same function, and checks signature, ``exp``, ``iss`` and ``aud``; tokenwheel also checks ``typ``, ``nbf``, ``iat``,
-its own claims and revocation. The shared secret comes in the environment.
+All of them answer the same few bytes to every request that they let through. Every verifier is
+given the same token, takes it from the header by the same function, and checks signature, ``exp``,
+``iss`` and ``aud``. tokenwheel also checks ``typ``, ``nbf``, ``iat``, its own claims and
+revocation. The shared secret comes in the environment.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ def fastapi(dependency: Callable[..., Any] | None = None) -> Application:
 
 
 async def nothing() -> None:
-    """The dependency that does nothing."""
+    """Do nothing, as a dependency."""
 
 
 def fastapi_verifying(verifier: Verifier) -> Application:
@@ -148,7 +149,7 @@ def fastapi_behind_middleware(verifier: Verifier) -> Application:
 
 
 class Case(NamedTuple):
-    """One line of the report."""
+    """A line of the report."""
 
     name: str
     family: str

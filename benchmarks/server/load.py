@@ -1,8 +1,11 @@
-"""The load: ``wrk``, or where it cannot be had a generator in Python, which reaches less and says so in the report.
+"""The load: ``wrk``, or where it cannot be had a generator in Python.
+
+The latter reaches less and says so in the report.
 
     python -m benchmarks.server.load URL CONNECTIONS SECONDS FILE
 
-sends the tokens of the file in turn, keeps one request on its way on every connection, and prints what was measured as JSON.
+sends the tokens of the file in turn, keeps one request on its way on every connection, and prints
+what was measured as JSON.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ CONNECTIONS = 32
 
 
 class Measured(NamedTuple):
-    """One round of one case."""
+    """A round of one case."""
 
     requests: int
     seconds: float
@@ -49,7 +52,10 @@ def measured(output: str) -> Measured:
 
 
 class Client(asyncio.Protocol):
-    """One connection, with one request on its way. An answer may arrive in two pieces: the first counts."""
+    """A connection, with one request on its way.
+
+    An answer may arrive in two pieces: the first counts.
+    """
 
     def __init__(
         self, requests: cycle[bytes], latencies: list[float], failures: list[bytes]

@@ -9,11 +9,16 @@ from itertools import groupby
 ROW, LEFT, WIDTH, FIGURE = 24, 290, 420, 70
 STYLE = """text { font: 13px system-ui, sans-serif; fill: #24292f }
 .family { font-weight: 600 } .bar { fill: #8c959f } .ours { fill: #0969da }
-@media (prefers-color-scheme: dark) { text { fill: #e6edf3 } .bar { fill: #6e7681 } .ours { fill: #58a6ff } }"""
+@media (prefers-color-scheme: dark) {
+text { fill: #e6edf3 } .bar { fill: #6e7681 } .ours { fill: #58a6ff } }"""
 
 
 def bars(values: Sequence[tuple[str, str, float]]) -> str:
-    """Of ``(family, title, requests per second)``: one group a family, each with a scale of its own."""
+    """Draw one group a family, each with a scale of its own.
+
+    Args:
+        values: ``(family, title, requests per second)`` of each bar.
+    """
     parts, y = [], 0
     for family, group in groupby(values, key=lambda value: value[0]):
         members = list(group)
@@ -28,7 +33,10 @@ def bars(values: Sequence[tuple[str, str, float]]) -> str:
             kind = "ours" if title.startswith("tokenwheel") else "bar"
             parts += [
                 f'<text x="{LEFT - 8}" y="{y - 7}" text-anchor="end">{escape(title)}</text>',
-                f'<rect class="{kind}" x="{LEFT}" y="{y - 20}" width="{length:.1f}" height="17" rx="2"/>',
+                (
+                    f'<rect class="{kind}" x="{LEFT}" y="{y - 20}" '
+                    f'width="{length:.1f}" height="17" rx="2"/>'
+                ),
                 f'<text x="{LEFT + length + 6:.1f}" y="{y - 7}">{value:,.0f}</text>',
             ]
         y += ROW // 2

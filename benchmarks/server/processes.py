@@ -1,4 +1,4 @@
-"""Servers and load in processes of their own, each kept on one core where the system can do that."""
+"""Servers and load in processes of their own, each kept on a core where the system can do that."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Server:
         pin(self.process.pid, SERVER_CORE)
 
     def status(self, token: str = "") -> int:
-        """What it answers to a request with this token."""
+        """Return what the server answers to a request with this token."""
         request = urllib.request.Request(
             self.url, headers={"Authorization": f"Bearer {token}"} if token else {}
         )
@@ -54,7 +54,7 @@ class Server:
             return error.code
 
     def cpu_seconds(self) -> float | None:
-        """The time its main thread has run on a core; None where the system does not say."""
+        """Return the seconds its main thread has run on a core, or None where nobody says."""
         accounts = Path(f"/proc/{self.process.pid}/schedstat")
         return int(accounts.read_text().split()[0]) / 1e9 if accounts.exists() else None
 
@@ -69,7 +69,11 @@ class Server:
 
 @contextmanager
 def serving(cases: list[str], secret: str) -> Iterator[dict[str, Server]]:
-    """All the cases at once: between its rounds a server costs the others nothing but a tick of uvicorn's, ten times a second."""
+    """Run all the cases at once.
+
+    Between its rounds a server costs the others nothing but a tick of uvicorn's, ten times a
+    second.
+    """
     with ExitStack() as stack:
         servers = {}
         for case in cases:
@@ -79,7 +83,7 @@ def serving(cases: list[str], secret: str) -> Iterator[dict[str, Server]]:
 
 
 def run_load(command: list[str]) -> str:
-    """What a load generator printed, run on the other core."""
+    """Run a load generator on the other core, and return what it printed."""
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         pin(process.pid, LOAD_CORE)
         output, _ = process.communicate()

@@ -1,4 +1,4 @@
-"""From rounds to the report: ``benchmarks/report/server.json``, ``server.md`` and ``server.svg``."""
+"""From rounds to the report: ``server.json``, ``server.md`` and ``server.svg``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.prose import wrap
 from benchmarks.spread import median, median_interval
 
 from .application import CASES, REFERENCES
@@ -30,7 +31,10 @@ class Round(NamedTuple):
 
 
 class Line(NamedTuple):
-    """What one case did in all rounds: medians, and its share of the reference's requests per second with a 95% interval."""
+    """What one case did in all rounds.
+
+    All are medians. The share is that of the reference's requests per second, with a 95% interval.
+    """
 
     case: str
     family: str
@@ -69,15 +73,17 @@ GOALS = [
 
 PAGE = """### Seen from outside: what verification costs a server
 
-An API server answers nothing before it has verified the token, so every request pays for that. Each application is served by one
-uvicorn worker (uvloop, httptools, no access log) under load that never pauses: {connections} kept-alive connections, each with one
-request on its way. The load comes from {load}; {cores}. Cases take turns, every other round in reverse:
-{starts} starts of the servers, and after each start a second of warm-up and {rounds} rounds of {seconds} s for each case. A share is taken
-within a round; shown are medians, with a 95% interval by the bootstrap.
+An API server answers nothing before it has verified the token, so every request pays for that. Each
+application is served by one uvicorn worker (uvloop, httptools, no access log) under load that never
+pauses: {connections} kept-alive connections, each with one request on its way. The load comes from
+{load}; {cores}. Cases take turns, every other round in reverse: {starts} starts of the servers, and
+after each start a second of warm-up and {rounds} rounds of {seconds} s for each case. A share is
+taken within a round; shown are medians, with a 95% interval by the bootstrap.
 
-All verify the same HS256 tokens of {token_length} characters, for signature, `exp`, `iss` and `aud`; tokenwheel also for `typ`,
-`nbf`, `iat`, its own claims and revocation. As the load never pauses, p50 and p99 are mostly waiting in the queue, and follow from the
-requests per second. Core time is the server's alone, by the kernel's account.
+All verify the same HS256 tokens of {token_length} characters, for signature, `exp`, `iss` and
+`aud`; tokenwheel also for `typ`, `nbf`, `iat`, its own claims and revocation. As the load never
+pauses, p50 and p99 are mostly waiting in the queue, and follow from the requests per second. Core
+time is the server's alone, by the kernel's account.
 
 {date}, {cpu}, {system}, CPython {python}; {versions}.
 Again: `make bench-server`. One line of it: `make bench-server CASES=bare-tokenwheel`.
@@ -94,26 +100,35 @@ Rounds = Mapping[tuple[str, int], Sequence[Round]]
 
 
 def summarise(rounds: Rounds) -> list[Line]:
-    """Medians over all rounds; shares are taken round by round, so that what slowed a whole round slows both sides of them."""
+    """Return medians over all rounds.
+
+    Shares are taken round by round, so that what slowed a whole round slows both sides of them.
+    """
     lines = []
     for (name, tokens), own in rounds.items():
         family, title = CASES[name].family, CASES[name].title
         reference = rounds[REFERENCES[family], tokens]
         shares = [
-            one.requests_per_second / other.requests_per_second
-            for one, other in zip(own, reference, strict=True)
+            mine.requests_per_second / theirs.requests_per_second
+            for mine, theirs in zip(own, reference, strict=True)
         ]
         low, high = median_interval(shares)
-        cpu = [one.cpu_us for one in own if one.cpu_us is not None]
+        cpu = [measured.cpu_us for measured in own if measured.cpu_us is not None]
         lines.append(
             Line(
-                *(name, family, title, tokens, median(one.requests_per_second for one in own)),
+                *(
+                    name,
+                    family,
+                    title,
+                    tokens,
+                    median(measured.requests_per_second for measured in own),
+                ),
                 *(
                     median(shares),
                     low,
                     high,
-                    median(one.p50_us for one in own),
-                    median(one.p99_us for one in own),
+                    median(measured.p50_us for measured in own),
+                    median(measured.p99_us for measured in own),
                 ),
                 cpu_us=median(cpu) if cpu else None,
             )
@@ -144,7 +159,7 @@ def environment() -> dict[str, Any]:
         (line.partition(":")[2].strip() for line in cpu_lines() if line.startswith("model name")),
         platform.machine(),
     )
-    packages = {name: found for name in PACKAGES if (found := version_of(name))}
+    packages = {name: number for name in PACKAGES if (number := version_of(name))}
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "cpu": cpu,
@@ -170,30 +185,35 @@ def table(lines: Sequence[Line], family: str, tokens: int) -> list[str]:
     rows = [
         f"#### {family}, {tokens_in_words(tokens)}",
         "",
-        f"| verification | requests/s | of “{CASES[REFERENCES[family]].title}” | 95% interval | p50 | p99 | core time a request |",
+        (
+            f"| verification | requests/s | of “{CASES[REFERENCES[family]].title}” "
+            "| 95% interval | p50 | p99 | core time a request |"
+        ),
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for line in lines:
         if (line.family, line.tokens) == (family, tokens):
             cpu = "not known" if line.cpu_us is None else f"{line.cpu_us:.2f} µs"
             rows.append(
-                f"| {line.title} | {line.requests_per_second:,.0f} | {line.share:.1%} | {line.share_low:.1%} to {line.share_high:.1%} | "
-                f"{line.p50_us / 1000:.2f} ms | {line.p99_us / 1000:.2f} ms | {cpu} |"
+                f"| {line.title} | {line.requests_per_second:,.0f} | {line.share:.1%} "
+                f"| {line.share_low:.1%} to {line.share_high:.1%} "
+                f"| {line.p50_us / 1000:.2f} ms | {line.p99_us / 1000:.2f} ms | {cpu} |"
             )
     return [*rows, ""]
 
 
 def markdown(lines: Sequence[Line], where: Mapping[str, Any], setting: Mapping[str, Any]) -> str:
     goals = [
-        f"| {one['what']} | {one['goal']:.0%} | {one['reached']:.1%} | {'met' if one['met'] else '**not met**'} |"
-        for one in judge(lines)
+        f"| {goal['what']} | {goal['goal']:.0%} | {goal['reached']:.1%} "
+        f"| {'met' if goal['met'] else '**not met**'} |"
+        for goal in judge(lines)
     ]
     tables = [
         row
         for family, tokens in dict.fromkeys((line.family, line.tokens) for line in lines)
         for row in table(lines, family, tokens)
     ]
-    return PAGE.format(
+    page = PAGE.format(
         **{**where, **setting},
         connections=CONNECTIONS,
         versions=", ".join(f"{name} {number}" for name, number in where["packages"].items()),
@@ -206,6 +226,7 @@ def markdown(lines: Sequence[Line], where: Mapping[str, Any], setting: Mapping[s
         goals="\n".join(goals),
         tables="\n".join(tables),
     )
+    return wrap(page)
 
 
 def write_report(rounds: Rounds, setting: Mapping[str, Any], *, save: bool) -> None:

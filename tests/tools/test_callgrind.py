@@ -88,7 +88,7 @@ def test_what_surrounds_the_reads_falls_out() -> None:
     start = {(Function("libpython3", "import"), "import.c"): 5_000.0}
     more = Profile({**twice.own, **start}, twice.calls, twice.times)
     less = Profile({**once.own, **start}, once.calls, once.times)
-    assert split(more.less(less).of_one(1)) == split(once)
+    assert split(more.less(less).mean(1)) == split(once)
     assert more.less(less).total == once.total == 1159
 
 
@@ -102,7 +102,7 @@ def test_a_call_made_less_than_once_a_read_is_none_of_its_parts() -> None:
         *({key: 10 * count for key, count in each.items()} for each in profile[:2]),
         dict.fromkeys(profile.times, 10.0) | {(VERIFY, rare): 1.0},
     )
-    assert "gc_collect_main" not in split(ten.of_one(10))[1]
+    assert "gc_collect_main" not in split(ten.mean(10))[1]
 
 
 @pytest.mark.parametrize(
