@@ -1,12 +1,17 @@
-"""Fails when a headline case of the working tree is slower than in a base commit, by more than the noise; ``make bench-check BASE=commit``.
+"""Fails when a headline case of the working tree is slower than in a base commit.
 
-The base is built twice and the working tree once, each from a clean copy into an environment of its own. A process of each then times the
-same cases in turn, in short rounds on one core, so that what the machine does meanwhile meets all three alike; and all of that is done
-over with new processes, since one may have luck with where its memory lies. The second base is compiled with another alignment, since
-code that nobody changed may have such luck too. How far it strays from the first is the noise. A case that seems slower is measured once
-more and fails only if it seems so again. Exit: 0 nothing is slower, 1 something is, 2 there is no verdict.
+``make bench-check BASE=commit`` runs it. Slower means by more than the noise.
 
-The base is ``BASE``, else where this branch left main; on main itself the last commit, or the one before it where nothing changed since.
+The base is built twice and the working tree once, each from a clean copy into an environment of its
+own. A process of each then times the same cases in turn, in short rounds on one core, so that what
+the machine does meanwhile meets all three alike. All of that is done over with new processes, since
+a process may have luck with where its memory lies. The second base is compiled with another
+alignment, since code that nobody changed may have such luck too. How far it strays from the first
+is the noise. A case that seems slower is measured once more and fails only if it seems so again.
+Exit: 0 nothing is slower, 1 something is, 2 there is no verdict.
+
+The base is ``BASE``, else where this branch left main; on main itself the last commit, or the
+commit before it where nothing changed since.
 """
 
 from __future__ import annotations
@@ -37,11 +42,14 @@ OTHER_ALIGNMENT = "-falign-functions=64 -falign-loops=32"
 
 
 class Unmeasured(Exception):
-    """There is no verdict, which is not the same as a bad one: exit 2."""
+    """There is no verdict, which is not a bad verdict: exit 2."""
 
 
 class Comparison(NamedTuple):
-    """One case: nanoseconds before and after, and of each start the ratios of after, and of the base again, to the base."""
+    """A case: nanoseconds before and after, and the ratios of each start to the base.
+
+    One ratio is that of the working tree, the other that of the base built again.
+    """
 
     before: float
     after: float
@@ -55,7 +63,10 @@ class Comparison(NamedTuple):
 
     @property
     def noise(self) -> float:
-        """How far a ratio strays where nothing changed, or this one by itself: the larger of the two."""
+        """Return how far a ratio strays where nothing changed, or this ratio by itself.
+
+        It is the larger of the two.
+        """
         return max(stray(self.ratios_of_base, 1.0), stray(self.ratios, self.ratio))
 
     @property
@@ -64,8 +75,11 @@ class Comparison(NamedTuple):
 
 
 def stray(ratios: Sequence[float], expected: float) -> float:
-    """What the median of such ratios differs from the expected one by, at most, with the confidence demanded."""
-    distances = sorted(abs(math.log(one / expected)) for one in medians_of_resamples(ratios))
+    """Return how far the median of such ratios differs from the expected ratio, at most.
+
+    It does so with the confidence demanded.
+    """
+    distances = sorted(abs(math.log(sample / expected)) for sample in medians_of_resamples(ratios))
     return math.expm1(distances[math.ceil(CONFIDENCE * RESAMPLES) - 1])
 
 
@@ -74,7 +88,7 @@ def git(*arguments: str) -> bytes:
 
 
 def commit_of(name: str | None) -> str:
-    """The commit to compare with."""
+    """Return the commit to compare with."""
     head = git("rev-parse", "HEAD")
     if name is None:
         name = git("merge-base", "HEAD", "main").decode().strip()
@@ -98,7 +112,7 @@ def copy_working_tree(folder: Path) -> None:
 
 
 def install(source: Path, flags: str = "") -> Path:
-    """The Python of a new environment that has this source's library in it, compiled."""
+    """Install this source's library, compiled, into a new environment. Return that one's Python."""
     environment = source.with_name(f"{source.name}-environment")
     subprocess.run([sys.executable, "-m", "venv", "--clear", environment], check=True)
     python = environment / "bin" / "python"
@@ -135,7 +149,7 @@ class Side:
 
 
 def compare(pythons: Sequence[Path], cases: Sequence[str], starts: int) -> dict[str, Comparison]:
-    """Times the cases for the base, the base again and the working tree, in turn."""
+    """Time the cases for the base, the base again and the working tree, in turn."""
     medians: dict[str, list[list[float]]] = {case: [] for case in cases}
     for start in range(starts):
         with ExitStack() as stack:
@@ -150,7 +164,7 @@ def compare(pythons: Sequence[Path], cases: Sequence[str], starts: int) -> dict[
                         times[which].append(sides[which].time(case))
                 base = times[0][1:]  # the first round warms up
                 ratios = [
-                    median(one / other for one, other in zip(own[1:], base, strict=True))
+                    median(time / base_time for time, base_time in zip(own[1:], base, strict=True))
                     for own in times[1:]
                 ]
                 medians[case].append([median(base), median(times[2][1:]), *ratios])
@@ -161,19 +175,26 @@ def compare(pythons: Sequence[Path], cases: Sequence[str], starts: int) -> dict[
     }
 
 
-def verdict(case: str, one: Comparison) -> str:
-    if math.isnan(one.ratio):
+def verdict(case: str, comparison: Comparison) -> str:
+    if math.isnan(comparison.ratio):
         return f"{case:24} the base or the working tree lacks what it needs"
-    words = "SLOWER" if one.is_slower else "faster" if one.ratio < 1 / (1 + one.noise) else "same"
-    return f"{case:24} {one.before:10,.0f} {one.after:10,.0f} {one.ratio:8.3f} {one.noise:8.1%}  {words}"
+    words = (
+        "SLOWER"
+        if comparison.is_slower
+        else "faster"
+        if comparison.ratio < 1 / (1 + comparison.noise)
+        else "same"
+    )
+    figures = f"{comparison.before:10,.0f} {comparison.after:10,.0f} {comparison.ratio:8.3f}"
+    return f"{case:24} {figures} {comparison.noise:8.1%}  {words}"
 
 
 def report(comparisons: dict[str, Comparison]) -> list[str]:
-    """Prints the table; the cases that are slower."""
+    """Print the table. Return the cases that are slower."""
     print(f"{'':24} {'base, ns':>10} {'now, ns':>10} {'ratio':>8} {'noise':>8}")
-    for case, one in comparisons.items():
-        print(verdict(case, one), flush=True)
-    return [case for case, one in comparisons.items() if one.is_slower]
+    for case, comparison in comparisons.items():
+        print(verdict(case, comparison), flush=True)
+    return [case for case, comparison in comparisons.items() if comparison.is_slower]
 
 
 def main() -> int:
@@ -189,11 +210,9 @@ def main() -> int:
 
 
 def check(base: str) -> int:
-    """Builds, measures, tells; the exit status."""
-    print(
-        f"the working tree against {git('show', '--no-patch', '--format=%h %s', base).decode().strip()}",
-        flush=True,
-    )
+    """Build, measure and tell the outcome. Return the exit status."""
+    subject = git("show", "--no-patch", "--format=%h %s", base).decode().strip()
+    print(f"the working tree against {subject}", flush=True)
     shutil.rmtree(BUILD, ignore_errors=True)
     sources = [BUILD / name for name in ("base", "base-again", "now")]
     for source in sources:

@@ -1,7 +1,8 @@
-"""Checks the stubs of the compiled modules against what was built, and the same stubs against the pure twins.
+"""Checks the stubs of the compiled modules against what was built and against the pure twins.
 
-The stub of a compiled module is the contract of both twins. A pure twin is checked in a copy of the package where the stub lies beside
-it and, as stubs do, takes its place for the type checker; at run time the installed twin answers. No allowlist.
+The stub of a compiled module is the contract of both twins. A pure twin is checked in a copy of the
+package where the stub lies beside it and, as stubs do, takes its place for the type checker. At run
+time the installed twin answers. No allowlist.
 """
 
 from __future__ import annotations

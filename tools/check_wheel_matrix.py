@@ -1,4 +1,7 @@
-"""Lists the wheels that cibuildwheel would build, and fails where the settings in pyproject.toml leave out one that was promised."""
+"""Lists the wheels that cibuildwheel would build.
+
+It fails where the settings in pyproject.toml leave out a wheel that was promised.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +31,9 @@ def main() -> int:
         promised = [f"{version}-{tag}" for version in VERSIONS for tag in tags]
         print(f"{platform}: {len(listed)} wheels: {' '.join(listed)}")
         if sorted(listed) != sorted(promised):
+            differing = sorted({*listed} ^ {*promised})
             print(
-                f"{platform}: these are not both promised and listed: {sorted({*listed} ^ {*promised})}",
-                file=sys.stderr,
+                f"{platform}: these are not both promised and listed: {differing}", file=sys.stderr
             )
             good = False
     return 0 if good else 1

@@ -50,7 +50,7 @@ class Definition:
     end: int = -1
     """The line after the docstring's last."""
     is_stub: bool = False
-    """Whether the header's line ends with ``...`` in place of a body."""
+    """True where the header's line ends with ``...`` in place of a body."""
 
 
 @dataclass

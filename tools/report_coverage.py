@@ -1,8 +1,9 @@
 """Reports what was measured in build/coverage, with every line of ext/*.pxd counted.
 
-Cython's coverage plugin takes a .pxd for unknown until it happens to have read the C of a module that includes it, and then counts
-only the lines which the last such module uses. This one reads the C of every module first and unites what each says of a file.
-It can go when Cython.Coverage does so by itself. Cython's files are measured by line: the plugin knows no branches.
+Cython's coverage plugin takes a .pxd for unknown until it happens to have read the C of a module
+that includes it, and then counts only the lines which the last such module uses. This one reads the
+C of every module first and unites what each says of a file. It can go when Cython.Coverage does so
+by itself. Cython's files are measured by line: the plugin knows no branches.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ class Plugin(Cython.Coverage.Plugin):  # type: ignore[misc]
     """Keeps the name under which the data files know their plugin."""
 
     def file_reporter(self, filename: str) -> Any:
-        """The lines of one file, out of the C of all modules that include it."""
+        """Return the lines of a file, out of the C of all modules that include it."""
         if self._c_files_map is None:
             union: dict[str, dict[int, str]] = {}
             for c_file in sorted(Path("ext").resolve().glob("*.c")):

@@ -1,9 +1,10 @@
 """Builds what a release holds and tests it as a user would get it; `make wheel` runs it.
 
-First the sdist; from the sdist, never from the work tree, a wheel for each CPython on this machine from 3.11 up, and the pure
-one. On Linux auditwheel repairs the compiled ones. Each wheel then goes into an empty environment, and the suite runs in a folder
-that holds the tests and no source, so that what it imports can only be what was installed. Dependencies
-are the newest releases, as a user gets them, not those of requirements.lock.
+First the sdist; from the sdist, never from the work tree, a wheel for each CPython on this machine
+from 3.11 up, and the pure one. On Linux auditwheel repairs the compiled ones. Each wheel then goes
+into an empty environment, and the suite runs in a folder that holds the tests and no source, so
+that what it imports can only be what was installed. Dependencies are the newest releases, as a user
+gets them, not those of requirements.lock.
 """
 
 from __future__ import annotations
