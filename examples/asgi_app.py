@@ -1,7 +1,8 @@
-"""Login, refresh, logout and "your devices" as a bare ASGI application; run it with any ASGI server, as ``asgi_app:app``.
+"""Login, refresh, logout and "your devices" as a bare ASGI application.
 
-What a framework would do for you is written out, so that this needs nothing but tokenwheel. Access tokens come in the ``Authorization``
-header. Refresh tokens and passwords come in the body: an address ends up in logs, a body does not.
+Run it with any ASGI server, as ``asgi_app:app``. What a framework would do for you is written out,
+so that this needs nothing but tokenwheel. Access tokens come in the ``Authorization`` header.
+Refresh tokens and passwords come in the body: an address ends up in logs, a body does not.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 PASSWORDS = {"ann": "correct horse battery staple"}  # Yours are hashed, in a database.
 
-# In production the key is made once (`tokenwheel keys new --algorithm ES256`) and read from a file: with a new one, all are logged out.
+# In production the key is made once (`tokenwheel keys new --algorithm ES256`) and read from a file:
+# with a new one, all are logged out.
 sessions = AsyncSessionManager(
     KeySet(Key.generate("ES256")), issuer="auth.example", audience="api.example", max_sessions=5
 )
@@ -101,7 +103,10 @@ ROUTES: dict[tuple[str, str], Handler] = {
 
 
 def signed_in(scope: Scope) -> Claims:
-    """Who is asking. ``read`` is the one method that isn't awaited: it never waits for anything."""
+    """Return the claims of who is asking.
+
+    ``read`` is the only method that isn't awaited: it never waits for anything.
+    """
     kind, _, token = header(scope, b"authorization").partition(" ")
     if kind.lower() != "bearer":
         raise InvalidAccessToken(
@@ -118,8 +123,10 @@ def context_of(scope: Scope) -> SessionContext:
     )
 
 
-def header(scope: Scope, wanted: bytes) -> str:
-    return next((value.decode("latin-1") for name, value in scope["headers"] if name == wanted), "")
+def header(scope: Scope, header_name: bytes) -> str:
+    return next(
+        (value.decode("latin-1") for name, value in scope["headers"] if name == header_name), ""
+    )
 
 
 async def read_texts(receive: Receive, *names: str) -> list[str]:

@@ -1,7 +1,9 @@
-"""The example tokenwheel started from, translated line for line from the TypeScript library it grew out of.
+"""The example tokenwheel started from, translated line for line.
 
-There a user had to write the storage of sessions, the cache of invalid access tokens, and the broadcast between processes. Here the
-first two are what a manager takes when none is given, and the last is what a ``RevocationFeed`` does.
+The original is in the TypeScript library that tokenwheel grew out of. There a user had to write the
+storage of sessions, the cache of invalid access tokens, and the broadcast between processes. Here
+the first two are what a manager takes when none is given, and the last is what a ``RevocationFeed``
+does.
 """
 
 from tokenwheel import (
@@ -12,8 +14,9 @@ from tokenwheel import (
     SessionManager,
 )
 
-# The original's secret has 27 characters. HS384 needs at least 48 bytes (RFC 7518, section 3.2: as many as the hash has), and a
-# manager refuses to start with fewer, so this one is longer. In production take random bytes, and not from a source file.
+# The original's secret has 27 characters. HS384 needs at least 48 bytes (RFC 7518, section 3.2: as
+# many as the hash has), and a manager refuses to start with fewer, so this one is longer. In
+# production take random bytes, and not from a source file.
 manager = SessionManager(
     "99afj9aujf907;LKOP/][;kgopj, and then some more, up to 48 bytes",
     algorithm="HS384",
@@ -30,7 +33,8 @@ manager = SessionManager(
 @manager.on(SessionEvent.SESSION_INVALIDATED)
 def session_invalidated(event: SessionInvalidated) -> None:
     print(
-        f"Session of user with id '{event.session.subject}' was invalidated. Other processes learn of it from the revocation feed."
+        f"Session of user with id '{event.session.subject}' was invalidated. "
+        "Other processes learn of it from the revocation feed."
     )
 
 
