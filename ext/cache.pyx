@@ -3,8 +3,8 @@
 Only Python's side belongs here: hashes and comparisons of keys, clocks, callbacks, and what may
 happen while Python code runs. What holds the entries is ``table/``; references to keys and values
 are ``table/cache_contents.pxd``'s, and the garbage collector's view of them is
-``table/cache_collector.pxd``'s. Nothing here knows a bucket, a row or a link. It has more than 500
-lines since a mapping has twenty methods, and a C attribute can be reached only from its own module.
+``table/cache_collector.pxd``'s. Nothing here knows a bucket, a row or a link. It is long since a
+mapping has twenty methods, and only its own module can reach a C attribute.
 
 The rules that make it safe:
 - Python code can run in ``__hash__`` and ``__eq__`` of keys, in the clock, in ``on_remove``, and
@@ -63,8 +63,7 @@ cdef extern from "Python.h":
     bint PyObject_IS_GC(PyObject *)
 
 
-cdef enum:
-    # Steps of maintenance
+cdef enum:  # steps of maintenance
     WRITE_BUDGET = 20    # with each change: more than one change can ever cause
     READ_BUDGET = 4      # with a read, and only when something is due
 

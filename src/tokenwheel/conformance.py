@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeGuard, TypeVar
 
 from .errors import ConfigurationError
 
-__all__ = ["check_call", "check_conforms", "is_coroutine_function"]
+__all__ = ["check_call", "check_conforms", "conforms", "is_coroutine_function"]
+
+T = TypeVar("T")
 
 
 def check_conforms(option: str, value: object, protocol: type, methods: Sequence[str]) -> None:
@@ -57,6 +59,23 @@ def check_call(name: str, function: Callable[..., Any], parameters: Sequence[str
             f"positional arguments: {', '.join(parameters)}" if parameters else "no argument"
         )
         raise ConfigurationError(f"{name} must take {arguments}") from None
+
+
+def conforms(value: object, protocol: type[T]) -> TypeGuard[T]:
+    """Return True where a value has all that a protocol of optional powers asks for.
+
+    Attributes count however the value provides them, by a ``__getattr__`` too, as a wrapper around
+    a storage or a feed may. ``isinstance`` looks for those in some versions of Python only.
+    """
+    for name, member in vars(protocol).items():
+        if name.startswith("_"):
+            continue
+        if callable(member):
+            if not callable(getattr(value, name, None)):
+                return False
+        elif not hasattr(value, name):
+            return False
+    return True
 
 
 def is_coroutine_function(function: Callable[..., Any]) -> bool:

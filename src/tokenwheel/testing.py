@@ -21,6 +21,7 @@ from functools import partial
 from typing import Any
 
 from ._impl import encode
+from .conformance import conforms
 from .models import Device, SessionContext, SessionRecord
 from .revocation.protocol import DoorbellFeed, ReplayingFeed, Revocation
 from .storage.protocol import PlacedStorage
@@ -139,7 +140,7 @@ class StorageContract(_Contract):
     def record(self, number: int = 1, **changes: Any) -> SessionRecord:
         """As :func:`make_record`; where the storage has a say in how an id begins, with an id of its kind."""
         record = make_record(number, **changes)
-        if not isinstance(self.storage, PlacedStorage):
+        if not conforms(self.storage, PlacedStorage):
             return record
         prefix = self.storage.session_id_prefix(record.subject)
         return record._replace(id=encode(prefix + number.to_bytes(_ID_BYTES - len(prefix), "big")))
@@ -316,7 +317,7 @@ class FeedContract(_Contract):
             heard.extend(map(Revocation._make, revocations))
 
         self.wait(feed.start(apply))
-        if isinstance(feed, ReplayingFeed):
+        if conforms(feed, ReplayingFeed):
             self.wait(feed.replay())
         return heard
 
@@ -373,5 +374,5 @@ class FeedContract(_Contract):
 
 
 def _number_of(feed: Any) -> bytes | None:
-    doorbell = feed.doorbell if isinstance(feed, DoorbellFeed) else None
+    doorbell = feed.doorbell if conforms(feed, DoorbellFeed) else None
     return None if doorbell is None else bytes(doorbell)

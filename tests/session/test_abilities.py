@@ -124,6 +124,7 @@ def test_a_feed_that_is_none_is_refused_when_the_list_is_made(feed: Any, reason:
         (redis.Redis().pipeline(), "client must be the client itself, not a Pipeline"),
         (redis.Redis().pubsub(), "client must be the client itself, not a PubSub"),
         (redis.asyncio.Redis().pipeline(), "client must be the client itself, not a Pipeline"),
+        (redis.Sentinel([("localhost", 1)]), "what the Sentinel's master_for returns"),
         ("redis://localhost", "client must be a client of redis-py or valkey-py"),
     ],
 )
@@ -140,6 +141,31 @@ def test_a_hook_and_a_clock_must_take_what_they_are_given(kind: Any) -> None:
         make(kind, refresh_hook=lambda session: None)
     with pytest.raises(ConfigurationError, match="clock must take no argument"):
         make(kind, clock=lambda zone: 0.0)
+
+
+class Wrapper:
+    """Passes everything on to what it wraps, as a storage that counts or traces calls may."""
+
+    def __init__(self, wrapped: Any) -> None:
+        self._wrapped = wrapped
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._wrapped, name)
+
+
+def test_a_wrapper_has_the_powers_of_what_it_wraps() -> None:
+    client = redis.Redis()
+    storage, feed = RedisStorage(client), RedisFeed(client)
+    wrapped: Any = Wrapper(feed)
+    abilities = abilities_of(Wrapper(storage), wrapped)
+    assert abilities.storage_waits
+    assert abilities.feed_waits
+    assert abilities.session_id_prefix is not None
+    assert abilities.publisher is not None
+    loop_client = redis.asyncio.Redis()
+    wrapped = Wrapper(RedisFeed(loop_client))
+    assert abilities_of(Wrapper(RedisStorage(loop_client)), wrapped).replays
+    assert RevocationList(wrapped)._watched is not None
 
 
 def test_what_may_be_left_out_is_not_there_and_what_is_there_is_found() -> None:

@@ -156,6 +156,10 @@ def _check(client: object) -> None:
             f"client must be an instance, and is the class {client.__name__}: "
             f"write {client.__name__}(...) instead of {client.__name__}"
         )
+    if callable(getattr(client, "master_for", None)):
+        raise ConfigurationError(
+            "client must be what the Sentinel's master_for returns, not the Sentinel"
+        )
     if not callable(getattr(client, "execute_command", None)):
         raise ConfigurationError(
             "client must be a client of redis-py or valkey-py: Redis, RedisCluster, "

@@ -13,7 +13,7 @@ from types import CoroutineType
 from typing import Any, NamedTuple
 
 from .._impl import RevocationTable
-from ..conformance import check_conforms, is_coroutine_function
+from ..conformance import check_conforms, conforms, is_coroutine_function
 from ..errors import ConfigurationError, StorageUnavailable, TokenwheelError
 from .protocol import DoorbellFeed, ReplayingFeed, Revocation, RevocationFeed
 
@@ -97,7 +97,7 @@ class RevocationList(RevocationTable):
         Raises:
             StorageUnavailable: the feed could not.
         """
-        if isinstance(self._feed, ReplayingFeed):
+        if conforms(self._feed, ReplayingFeed):
             try:
                 await self._feed.replay()
             except TokenwheelError:
@@ -123,7 +123,7 @@ class RevocationList(RevocationTable):
         self._watch_doorbell()
 
     def _watch_doorbell(self) -> None:
-        doorbell = self._feed.doorbell if isinstance(self._feed, DoorbellFeed) else None
+        doorbell = self._feed.doorbell if conforms(self._feed, DoorbellFeed) else None
         if doorbell is not self._watched:
             self._watched = doorbell
             self.watch(doorbell)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..conformance import check_call, check_conforms, is_coroutine_function
+from ..conformance import check_call, check_conforms, conforms, is_coroutine_function
 from ..revocation.protocol import AwaitableFeed, ReplayingFeed, RevocationFeed, WaitingFeed
 from ..storage.protocol import (
     AwaitableStorage,
@@ -50,28 +50,28 @@ def abilities_of(storage: object, feed: RevocationFeed | None) -> Abilities:
             other arguments than its protocol says.
     """
     check_conforms("storage", storage, SessionStorage, _STORAGE_METHODS)
-    if isinstance(storage, PlacedStorage):
+    if conforms(storage, PlacedStorage):
         check_call("storage.session_id_prefix", storage.session_id_prefix, ["subject"])
-    feed_waits = isinstance(feed, WaitingFeed) and feed.waits is True
+    feed_waits = conforms(feed, WaitingFeed) and feed.waits is True
     return Abilities(
-        storage_is_async=(isinstance(storage, AwaitableStorage) and storage.is_async is True)
+        storage_is_async=(conforms(storage, AwaitableStorage) and storage.is_async is True)
         or any(is_coroutine_function(getattr(storage, name)) for name in _STORAGE_METHODS),
-        storage_waits=isinstance(storage, WaitingStorage) and storage.waits is True,
+        storage_waits=conforms(storage, WaitingStorage) and storage.waits is True,
         publisher=_publisher(storage, feed),
-        session_id_prefix=storage.session_id_prefix if isinstance(storage, PlacedStorage) else None,
+        session_id_prefix=storage.session_id_prefix if conforms(storage, PlacedStorage) else None,
         feed_is_async=feed is not None
         and (
-            (isinstance(feed, AwaitableFeed) and feed.is_async is True)
+            (conforms(feed, AwaitableFeed) and feed.is_async is True)
             or any(is_coroutine_function(getattr(feed, name)) for name in _AWAITED_OF_FEED)
         ),
         feed_waits=feed_waits,
         # A feed that waits did so when the list was made.
-        replays=isinstance(feed, ReplayingFeed) and not feed_waits,
+        replays=conforms(feed, ReplayingFeed) and not feed_waits,
     )
 
 
 def _publisher(storage: object, feed: RevocationFeed | None) -> Publisher | None:
-    if feed is None or not isinstance(storage, PublishingStorage):
+    if feed is None or not conforms(storage, PublishingStorage):
         return None
     check_call("storage.publishes_to", storage.publishes_to, ["feed"])
     if not storage.publishes_to(feed):
