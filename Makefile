@@ -1,5 +1,6 @@
-# What people and CI run; README and .ci/run call these targets and nothing else. Each sets up what it needs from python3 (3.11 or
-# newer), a C compiler and make. TOKENWHEEL_IMPL=pure runs `demo` and `test` on the pure implementation, installed without extensions.
+# What people and CI run; README and .ci/run call these targets and nothing else. Each sets up what
+# it needs from python3 (3.11 or newer), a C compiler and make. TOKENWHEEL_IMPL=pure runs `demo` and
+# `test` on the pure implementation, installed without extensions.
 
 PYTHON ?= python3
 SHELL := /bin/bash
@@ -34,7 +35,8 @@ help:  ## list the targets
 demo: $(VENV)/.built  ## sessions opened, verified, refreshed, stolen and revoked before your eyes
 	@$(RUN) -m tokenwheel demo
 
-# A file stays with one worker, which keeps what its tests share; the slowest files come first in the order of their names.
+# A file stays with one worker, which keeps what its tests share; the slowest files come first in
+# the order of their names.
 IN_PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 test: $(VENV)/.built  ## the ordinary suite
@@ -46,8 +48,9 @@ test-long: $(VENV)/.built  ## everything, with the long Hypothesis profile and t
 test-pythons: .venv/.ready  ## the suite on every CPython found here or unpacked from Debian; PYTHONS=3.15: only on these
 	$(NATIVE) -m tools.pythons $(PYTHONS) $(IN_PARALLEL)
 
-# All of it replaces the report; a part of it (make bench CASES=read_seen, an expression for pytest's -k) leaves one in build/bench.
-bench: .venv-bench/.built .venv-bench/.peers  ## the benchmarks, beside everything one could use instead: benchmarks/report/
+# All of it replaces the report; a part of it (make bench CASES=read_seen, an expression for
+# pytest's -k) leaves one in build/bench.
+bench: .venv-bench/.built .venv-bench/.peers  ## the benchmarks, beside all one could use instead: benchmarks/report/
 	$(BENCH) -m pytest benchmarks --benchmark-only --benchmark-disable-gc --benchmark-columns=median,iqr,rounds \
 	    --benchmark-json=build/bench/benchmark.json -k '$(CASES)'
 	$(BENCH) -m benchmarks.report build/bench/benchmark.json $(if $(CASES),build/bench/report,benchmarks/report)
@@ -82,9 +85,10 @@ coverage: .venv-coverage/.ready  ## branch coverage of src and ext over both imp
 	cd build/coverage && $(abspath .venv-coverage/bin)/python -m coverage combine -q
 	cd build/coverage && $(abspath .venv-coverage/bin)/python $(abspath tools)/report_coverage.py
 
-# Python itself is not instrumented: the sanitizers' runtimes are preloaded, its small-object allocator steps aside, and what it
-# keeps until exit is no leak. A small quarantine lets the tests that watch memory see what is freed; the report of a sanitizer, which
-# ends the process, must not end in pytest's capture.
+# Python itself is not instrumented: the sanitizers' runtimes are preloaded, its small-object
+# allocator steps aside, and what it keeps until exit is no leak. A small quarantine lets the tests
+# that watch memory see what is freed; the report of a sanitizer, which ends the process, must not
+# end in pytest's capture.
 test-sanitize: .venv-sanitize/.ready  ## the suite under AddressSanitizer and UndefinedBehaviorSanitizer
 	$(call copy_tree,build/sanitize)
 	cd build/sanitize && CC=gcc TOKENWHEEL_IMPL=native TOKENWHEEL_BUILD=sanitize $(abspath .venv-sanitize/bin)/python $(INSTALL) -e .
@@ -106,7 +110,8 @@ clean:  ## leave nothing but the sources
 	rm -f src/tokenwheel/_native/*.so src/tokenwheel/_native/*.c ext/*.c ext/*.html
 	find src -name '*.egg-info' -prune -exec rm -rf {} +
 
-# $(call copy_tree,folder): a build that must not mix with the ordinary one gets sources, and extensions, of its own.
+# $(call copy_tree,folder): a build that must not mix with the ordinary one gets sources, and
+# extensions, of its own.
 define copy_tree
 	rm -rf $(1) && mkdir -p $(1)
 	tar -cf - --exclude='*.so' --exclude='*.c' --exclude=__pycache__ --exclude='*.egg-info' $(TREE) | tar -xf - -C $(1)
@@ -122,9 +127,10 @@ GROUP := servers
 	$(@D)/bin/python $(INSTALL) --group $(GROUP)
 	touch $@
 
-# Peers are compared on one CPython, 3.13 where it is found; a command of that name that doesn't run is no interpreter.
-BENCH_PYTHON = $(shell for one in python3.13 ~/.pyenv/versions/3.13.*/bin/python; do \
-    if $$one -c '' 2> /dev/null; then echo $$one; exit; fi; done; echo $(PYTHON))
+# Peers are compared on one CPython, 3.13 where it is found; a command of that name that doesn't run
+# is no interpreter.
+BENCH_PYTHON = $(shell for python in python3.13 ~/.pyenv/versions/3.13.*/bin/python; do \
+    if $$python -c '' 2> /dev/null; then echo $$python; exit; fi; done; echo $(PYTHON))
 .venv-bench/bin/python:
 	$(BENCH_PYTHON) -m venv $(@D)/..
 	$@ $(PIP)
@@ -144,7 +150,8 @@ BENCH_PYTHON = $(shell for one in python3.13 ~/.pyenv/versions/3.13.*/bin/python
 	TOKENWHEEL_IMPL=native $(@D)/bin/python $(INSTALL) -e .
 	touch $@
 
-# An ordinary install, so that no extension lying in src is in reach; what an earlier build left is not to be packed again.
+# An ordinary install, so that no extension lying in src is in reach; what an earlier build left is
+# not to be packed again.
 .venv-pure/.built: .venv-pure/.ready setup.py $(PACKAGE)
 	rm -rf build/lib build/bdist.*
 	TOKENWHEEL_IMPL=pure $(@D)/bin/python $(INSTALL) .
