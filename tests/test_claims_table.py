@@ -1,4 +1,4 @@
-"""The table of claims in docs/security.md is true: who sets each claim, and what a wrong one raises.
+"""The table of claims in docs/security.md is true: who sets each, and what a wrong one raises.
 
 The table is read from the page. Each row is tried on tokens that this library issued, and on forged
 ones, over both twins.
@@ -137,7 +137,7 @@ def issued(tokens: Any, generation: int = 0) -> dict[str, Any]:
 
 
 def check(tokens: Any, claims: dict[str, Any], outcome: str, reason: str) -> None:
-    """Check that a forged token with these claims is accepted, or refused in the way that is told."""
+    """Check that a forged token with these claims is accepted, or refused as it is told."""
     token = forge(claims)
     read = tokens.verifier.verify
     if outcome == ACCEPTED:

@@ -1,6 +1,7 @@
-"""``tokenwheel demo``: the life of a session before your eyes, each step checked, and how long it takes, compiled beside pure.
+"""``tokenwheel demo``: the life of a session before your eyes, each step checked and timed.
 
-Everything runs in this process's memory on keys made for the occasion. No token and no secret is printed.
+Everything runs in this process's memory, on keys made for the occasion. The timings of compiled and
+pure code stand side by side. No token and no secret is printed.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ class _BrokenPromise(Exception):
 def run() -> int:
     """Tells the story and shows the timings; 0 only if everything behaved as promised."""
     print(
-        f"tokenwheel {__version__}, {_NAMES[implementation]} implementation, Python {sys.version.split()[0]}\n"
+        f"tokenwheel {__version__}, {_NAMES[implementation]} implementation, "
+        f"Python {sys.version.split()[0]}\n"
     )
     try:
         for number, line in enumerate(_story(), 1):
@@ -44,7 +46,8 @@ def run() -> int:
         print(f"\nNOT AS PROMISED: {broken}", file=sys.stderr)
         return 1
     print(
-        "\nEverything behaved as promised. How long each step takes, in microseconds (the middle one of many):\n"
+        "\nEverything behaved as promised. How long each step takes, "
+        "in microseconds (the middle one of many):\n"
     )
     _show_timings()
     return 0
@@ -60,7 +63,9 @@ def _story() -> Iterator[str]:
     )
     phone = manager.create({"role": "user"}, subject="ann", context=_PHONE)
     laptop = manager.create({"role": "user"}, subject="ann", context=_LAPTOP)
-    yield "Ann logs in on her phone and on her laptop. Each gets an access token and a refresh token."
+    yield (
+        "Ann logs in on her phone and on her laptop. Each gets an access token and a refresh token."
+    )
 
     _promise(
         manager.read(phone.access_token)["role"] == "user", "an access token reads as it was issued"
@@ -68,7 +73,10 @@ def _story() -> Iterator[str]:
     _promise(
         manager.read(phone.access_token).subject == "ann", "a token seen before reads the same"
     )
-    yield "A request comes with the phone's access token: signature, times and revocation are checked, no storage asked."
+    yield (
+        "A request comes with the phone's access token: "
+        "signature, times and revocation are checked, no storage asked."
+    )
 
     devices = sorted(
         session.device.name for session in manager.read_all("ann").values() if session.device
@@ -78,14 +86,19 @@ def _story() -> Iterator[str]:
 
     second = manager.update(phone.refresh_token, {"role": "user"}, context=_PHONE)
     _promise(second.refresh_token != phone.refresh_token, "a refresh replaces the refresh token")
-    yield "The phone refreshes: a new access token, and a new refresh token in place of the old one."
+    yield (
+        "The phone refreshes: a new access token, and a new refresh token in place of the old one."
+    )
 
     retried = manager.update(phone.refresh_token, {"role": "user"}, context=_PHONE)
     _promise(
         retried.refresh_token == second.refresh_token,
         "a retry within the grace gets the very same refresh token",
     )
-    yield "The answer got lost on the way, so the phone tries again with the old one: it gets the very same new one. No harm done."
+    yield (
+        "The answer got lost on the way, so the phone tries again with the old one: "
+        "it gets the very same new one. No harm done."
+    )
 
     ahead += 60
     _refused(
@@ -98,7 +111,10 @@ def _story() -> Iterator[str]:
         lambda: manager.read(second.access_token),
         "the stolen session's access tokens are refused",
     )
-    yield "A minute later a thief replays the old refresh token. It was replaced long ago: the whole session is taken down, tokens and all."
+    yield (
+        "A minute later a thief replays the old refresh token. It was replaced long ago: "
+        "the whole session is taken down, tokens and all."
+    )
 
     _promise(list(manager.read_all("ann")) == [laptop.session_id], "the other session lives on")
     _promise(
@@ -117,7 +133,10 @@ def _story() -> Iterator[str]:
     _promise(
         manager.read(fresh.access_token)["role"] == "admin", "the next refresh is good at once"
     )
-    yield "Ann becomes an admin: access tokens issued so far are refused at once, and the next refresh brings one with the new role."
+    yield (
+        "Ann becomes an admin: access tokens issued so far are refused at once, "
+        "and the next refresh brings one with the new role."
+    )
 
     count = manager.delete_all("ann")
     again = manager.create({"role": "admin"}, subject="ann", context=_PHONE)
@@ -131,7 +150,10 @@ def _story() -> Iterator[str]:
         manager.read(again.access_token).session_id == again.session_id,
         "a login right after is good",
     )
-    yield "She logs out everywhere and, in the same instant, in again: every old token is refused, the new one is good."
+    yield (
+        "She logs out everywhere and, in the same instant, in again: "
+        "every old token is refused, the new one is good."
+    )
 
 
 def _promise(kept: bool, promise: str) -> None:
@@ -151,7 +173,7 @@ _NAMES = {"native": "compiled", "pure": "pure-Python"}
 
 
 def measure() -> dict[str, float]:
-    """The median time of each step in microseconds, with the implementation this process runs."""
+    """Return the median time of each step in microseconds, with this process's implementation."""
     keys = KeySet(Key.generate("HS256"))
     manager = SessionManager(keys, issuer="auth.example", audience="api.example")
     forgetful = SessionManager(
@@ -201,7 +223,10 @@ def _cell(column: dict[str, float] | None, step: str) -> str:
 
 
 def _measure_elsewhere(other: str) -> dict[str, float] | None:
-    """The other implementation's timings, from a process that runs it; None where it isn't built."""
+    """Return the timings of a process that runs the other implementation.
+
+    None where that one isn't built.
+    """
     script = "import json, tokenwheel.demo; print(json.dumps(tokenwheel.demo.measure()))"
     ran = subprocess.run(
         [sys.executable, "-c", script],

@@ -194,7 +194,8 @@ def new_tokens(
 ) -> SessionTokens:
     """Return the tokens of a session, each field given by its name.
 
-    A frozen dataclass sets its own fields through a method of ``object``, which takes twice as long.
+    A frozen dataclass sets its own fields through a method of ``object``, which takes twice as
+    long.
     """
     tokens = object.__new__(SessionTokens)
     _set_access_token(tokens, access_token)

@@ -1,6 +1,7 @@
 """The suites that every storage and every feed must pass, shipped or not.
 
-Subclass one in your own tests and say how to make yours; pytest (or ``unittest`` by hand) does the rest::
+Subclass one in your own tests and say how to make yours; pytest (or ``unittest`` by hand) does the
+rest::
 
     class TestMyStorage(StorageContract):
         def make_storage(self):
@@ -58,7 +59,7 @@ _HOSTILE_SUBJECTS = (
 def make_record(
     number: int = 1, *, subject: str = "uid1", ends_at: int = int(NOW) + 1000, **changes: Any
 ) -> SessionRecord:
-    """A session as a manager would store it; the same number gives the same id."""
+    """Return a session as a manager would store it; the same number gives the same id."""
     record = SessionRecord(
         version=1,
         id=f"{number:016d}",
@@ -80,12 +81,12 @@ def make_record(
 
 
 def following(record: SessionRecord, **changes: Any) -> SessionRecord:
-    """The record's next version."""
+    """Return the record's next version, with these fields changed."""
     return record._replace(version=record.version + 1, **changes)
 
 
 class _Contract:
-    """Runs what may be awaitable, always on the same loop, so that one suite serves both colours."""
+    """Runs what may be awaitable, always on one loop, so that one suite serves both colours."""
 
     _loop: asyncio.AbstractEventLoop | None = None
 
@@ -131,14 +132,16 @@ class StorageContract(_Contract):
     """What a manager relies on in a :class:`~tokenwheel.SessionStorage`."""
 
     def make_storage(self) -> Any:
-        """An empty storage."""
+        """Return an empty storage."""
         raise NotImplementedError("say how to make the storage under test")
 
     def setup_method(self) -> None:
         self.storage = self.make_storage()
 
     def record(self, number: int = 1, **changes: Any) -> SessionRecord:
-        """As :func:`make_record`; where the storage has a say in how an id begins, with an id of its kind."""
+        """As :func:`make_record`; where the storage has a say in how an id begins, with an id of
+        its kind.
+        """
         record = make_record(number, **changes)
         if not conforms(self.storage, PlacedStorage):
             return record
@@ -289,10 +292,12 @@ class StorageContract(_Contract):
 
 
 class FeedContract(_Contract):
-    """What a :class:`~tokenwheel.RevocationList` relies on in a :class:`~tokenwheel.RevocationFeed`.
+    """What a :class:`~tokenwheel.RevocationList` relies on in a
+    :class:`~tokenwheel.RevocationFeed`.
 
     Attributes:
-        is_immediate: False for a feed between machines, whose news takes a moment to arrive; the suite then waits for it.
+        is_immediate: False for a feed between machines, whose news takes a moment to arrive; the
+        suite then waits for it.
     """
 
     is_immediate = True
@@ -310,7 +315,7 @@ class FeedContract(_Contract):
         super().teardown_method()
 
     def listen(self, feed: Any) -> list[Revocation]:
-        """Starts the feed; the list grows by what it brings."""
+        """Start the feed. Return a list that grows by what the feed brings."""
         heard: list[Revocation] = []
 
         def apply(revocations: Iterable[tuple[str, float, int | None]]) -> None:
@@ -322,7 +327,9 @@ class FeedContract(_Contract):
         return heard
 
     def hears(self, feed: Any, heard: list[Revocation], news: Iterable[Revocation]) -> bool:
-        """Whether the news is there after the next poll; for a feed that is not immediate, after a while."""
+        """Whether the news is there after the next poll; for a feed that is not immediate, after a
+        while.
+        """
         feed.poll()
         end = time.monotonic() + (0 if self.is_immediate else _LONGEST_LATENCY)
         while not set(heard) >= set(news) and time.monotonic() < end:

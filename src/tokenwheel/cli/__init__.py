@@ -1,4 +1,6 @@
-"""The command line: ``tokenwheel demo``, ``tokenwheel keys``, ``tokenwheel inspect``, ``tokenwheel sessions``."""
+"""The command line: ``tokenwheel demo``, ``tokenwheel keys``, ``tokenwheel inspect``, ``tokenwheel
+sessions``.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,10 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command; its exit status: 0 done, 1 refused or not good, 2 not understood."""
+    """Run a command, and return its exit status.
+
+    0: done. 1: refused, or not good. 2: not understood.
+    """
     given = sys.argv[1:] if arguments is None else arguments
     parsed = _parser().parse_args([hide_dash(one) for one in given])
     command: Callable[[argparse.Namespace], int] = parsed.command
@@ -35,7 +40,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     show = commands.add_parser(
         "demo",
-        help="open, verify, refresh, steal and end sessions, and see what happens and how long it takes",
+        help="open, verify, refresh, steal and end sessions, and see what happens "
+        "and how long it takes",
     )
     show.set_defaults(command=_demo)
     add_keys(commands)

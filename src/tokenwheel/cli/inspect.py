@@ -1,6 +1,7 @@
 """``tokenwheel inspect``: what a token says, and whether a key signed it.
 
-The token is read from standard input, never from an argument, which every user of a machine could see; it is never printed.
+The token is read from standard input, never from an argument, which every user of a machine could
+see; it is never printed.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ def _inspect(arguments: argparse.Namespace) -> int:
     print(*lines, sep="\n")
     if keys is None:
         print(
-            "\nNOTHING WAS VERIFIED: anybody can make a token that says this. Give --key FILE to verify its signature."
+            "\nNOTHING WAS VERIFIED: anybody can make a token that says this. "
+            "Give --key FILE to verify its signature."
         )
         return 0
     return _judge(header, claims, keys, *text.rsplit(b".", 1))
@@ -73,7 +75,8 @@ def _judge(
         raw = decode(signature.decode("ascii", "replace"))
     except ValueError:
         raw = b""
-    # Any key of the file will do, whatever it is called: a PEM file does not say under which kid a service uses its key.
+    # Any key of the file will do, whatever it is called: a PEM file does not say under which kid a
+    # service uses its key.
     if not any(key.verify(signed, raw) for key in keys if key.algorithm == header.get("alg")):
         print("\nTHE SIGNATURE IS NOT GOOD: it is not by this key, or the token was changed.")
         return 1

@@ -1,4 +1,6 @@
-"""``tokenwheel keys new``: the private key into a new file that its owner alone can read, the public one to standard output."""
+"""``tokenwheel keys new``: the private key into a new file that its owner alone can read, the
+public one to standard output.
+"""
 
 from __future__ import annotations
 
@@ -40,9 +42,9 @@ def _new_key(arguments: argparse.Namespace) -> int:
     private = (
         key.to_pem(private=True) if as_pem else as_json(key.to_jwk(private=True)).encode() + b"\n"
     )
-    path: Path = arguments.out or Path(
-        f"{arguments.algorithm.lower()}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}.{arguments.format}"
-    )
+    made_at = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    name = f"{arguments.algorithm.lower()}-{made_at}.{arguments.format}"
+    path: Path = arguments.out or Path(name)
     _write_private(path, private)
     print(
         f"tokenwheel: the {key.algorithm} key is in {path}, readable by you alone", file=sys.stderr
@@ -53,7 +55,10 @@ def _new_key(arguments: argparse.Namespace) -> int:
 
 
 def _write_private(path: Path, content: bytes) -> None:
-    """Writes a file only its owner can read, from its first byte on; never over another, never half."""
+    """Write a file that only its owner can read, from its first byte on.
+
+    It never takes the place of another file, and is never half written.
+    """
     descriptor = os.open(
         path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600
     )

@@ -1,4 +1,7 @@
-"""Where a service keeps its sessions and revocations, opened for a command: a SQLite file, or a Redis or Valkey server."""
+"""Where a service keeps its sessions and revocations, opened for a command.
+
+It is a SQLite file, or a Redis or Valkey server.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,8 @@ def add_places(command: argparse.ArgumentParser) -> None:
         "--database",
         required=True,
         metavar="FILE|URL",
-        help=f"the file given to SqliteStorage, or the server of RedisStorage: redis://host:6379/0; its password in {_PASSWORD}",
+        help="the file given to SqliteStorage, or the server of RedisStorage: redis://host:6379/0; "
+        f"its password in {_PASSWORD}",
     )
     command.add_argument(
         "--feed", metavar="FILE|URL", help="what is given to the feed, where that is another one"
@@ -74,7 +78,8 @@ def open_revocations(arguments: argparse.Namespace) -> Iterator[RevocationList]:
     path = _existing(place)
     if not path.with_name(f"{path.name}-doorbell").exists():
         print(
-            "tokenwheel: no service has listened for revocations at this file; is it the one given to SqliteFeed?",
+            "tokenwheel: no service has listened for revocations at this file; "
+            "is it the one given to SqliteFeed?",
             file=sys.stderr,
         )
     with _listening(RevocationList(SqliteFeed(path))) as revocations:
@@ -94,7 +99,7 @@ def _is_url(place: str) -> bool:
 
 
 def _existing(place: str) -> Path:
-    """A mistyped name must not make a file, nor seem to have worked."""
+    """Return the path of a file that is there: a mistyped name must not make one."""
     path = Path(place)
     if not path.exists():
         raise ConfigurationError("there is no such database file")
@@ -103,7 +108,7 @@ def _existing(place: str) -> Path:
 
 @contextmanager
 def _client(url: str) -> Iterator[Any]:
-    """A client of the server, or of the cluster that it belongs to."""
+    """Yield a client of the server, or of the cluster that it belongs to."""
     parts = urlsplit(url)
     scheme = _SCHEMES.get(parts.scheme)
     if scheme is None:
@@ -112,7 +117,8 @@ def _client(url: str) -> Iterator[Any]:
         )
     if parts.password or "password=" in parts.query:
         print(
-            f"tokenwheel: every user of this machine can see a password in a command; {_PASSWORD} keeps it out of sight",
+            f"tokenwheel: every user of this machine can see a password in a command; "
+            f"{_PASSWORD} keeps it out of sight",
             file=sys.stderr,
         )
     library: Any = _library()

@@ -1,7 +1,8 @@
 """``tokenwheel sessions``: what an operator does to the sessions of a service that goes on running.
 
-It holds none of the service's keys and needs none: to end a session takes its storage and its feed, through which every worker
-hears of it. A session id is public and may be an argument; a refresh token, which would do as well elsewhere, is refused.
+It holds none of the service's keys and needs none: to end a session takes its storage and its feed,
+through which every worker hears of it. A session id is public and may be an argument; a refresh
+token, which would do as well elsewhere, is refused.
 """
 
 from __future__ import annotations
@@ -58,9 +59,10 @@ def add_sessions(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def hide_dash(argument: str) -> str:
-    """A session id may begin with a dash, and must not be taken for an option: a space before it tells.
+    """Put a space before a session id that begins with a dash, so that it is taken for no option.
 
-    Nor may a refresh token, given by mistake: an option that is not known would be printed.
+    A refresh token gets one as well, should it be given by mistake: an option that is not known
+    would be printed.
     """
     return f" {argument}" if re.fullmatch(r"-[A-Za-z0-9_-]{15,}", argument) else argument
 

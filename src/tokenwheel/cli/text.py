@@ -1,6 +1,7 @@
 """What the commands show, in characters that a terminal only prints.
 
-What a token, a client or a file says was made by somebody, who may have put terminal commands into it.
+What a token, a client or a file says was made by somebody, who may have put terminal commands into
+it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ __all__ = ["as_json", "in_words", "is_number", "refuse"]
 
 
 def as_json(value: Any) -> str:
-    """JSON in printable ASCII: everything by which a terminal could be told to do something is escaped."""
+    """Return JSON in printable ASCII: whatever a terminal would obey is escaped."""
     return json.dumps(value, ensure_ascii=True)
 
 
@@ -24,7 +25,7 @@ def is_number(value: object) -> TypeGuard[int | float]:
 
 
 def in_words(date: object) -> str:
-    """A NumericDate (RFC 7519, section 2) as a person says it: when, and how far from now."""
+    """Return a NumericDate (RFC 7519, section 2) in words: when it is, and how far from now."""
     if not is_number(date):
         return "not a date"
     try:

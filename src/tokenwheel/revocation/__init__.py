@@ -1,4 +1,5 @@
-"""What ``read`` asks before it accepts a token (``list``), and how processes tell each other (``protocol``).
+"""What ``read`` asks before it accepts a token (``list``), and how processes tell each other
+(``protocol``).
 
 ``message`` has the bytes of a revocation, for feeds that send it over a wire.
 """

@@ -1,7 +1,8 @@
-"""The former place of ``pack``, ``unpack``, ``Revocation`` and ``RevocationFeed``, for feeds written against it.
+"""The former place of ``pack``, ``unpack``, ``Revocation`` and ``RevocationFeed``, for feeds
+written against it.
 
-New code imports the first two from ``tokenwheel.revocation.message``, the others from ``tokenwheel``. This module goes
-with version 1.0.
+New code imports the first two from ``tokenwheel.revocation.message``, the others from
+``tokenwheel``. This module goes with version 1.0.
 """
 
 from .message import MESSAGE_BYTES, pack, unpack, unpack_each

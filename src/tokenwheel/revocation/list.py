@@ -1,7 +1,8 @@
 """RevocationList: which sessions' tokens are refused, as ``read`` asks it.
 
-The table is in memory; a feed ties it to those of other processes. What is revoked here holds here first, and is told to the
-others then. Where telling them fails, the caller hears of it and this process goes on refusing: never the other way round.
+The table is in memory; a feed ties it to those of other processes. What is revoked here holds here
+first, and is told to the others then. Where telling them fails, the caller hears of it and this
+process goes on refusing: never the other way round.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ from .protocol import DoorbellFeed, ReplayingFeed, Revocation, RevocationFeed
 __all__ = ["RevocationList", "RevocationStats"]
 
 _UNREACHABLE = "the revocation feed could not be reached or answered an error"
-_NOT_AWAITED = "the feed's {} has to be awaited, and nothing does here: AsyncSessionManager awaits publish and close"
+_NOT_AWAITED = (
+    "the feed's {} has to be awaited, and nothing does here: "
+    "AsyncSessionManager awaits publish and close"
+)
 _FEED_METHODS = ("start", "publish", "poll", "close")
 
 
@@ -60,7 +64,8 @@ class RevocationList(RevocationTable):
             self._watch_doorbell()
 
     def revoke(self, session_id: str, ttl: float, *, before: int | None = None) -> None:
-        """Refuses a session's generations below ``before``, or all of them, for ``ttl`` seconds, here and wherever the feed reaches.
+        """Refuses a session's generations below ``before``, or all of them, for ``ttl`` seconds,
+        here and wherever the feed reaches.
 
         Where there is an entry already, the higher generation and the later end count.
 
@@ -72,27 +77,33 @@ class RevocationList(RevocationTable):
         Raises:
             InvalidArgument: an argument that cannot be used.
             ConfigurationError: the feed has to be awaited; an async manager does.
-            StorageUnavailable: the feed failed. Here the session is refused all the same; the call can be made again.
+            StorageUnavailable: the feed failed. Here the session is refused all the same; the call
+            can be made again.
         """
         super().revoke(session_id, ttl, before=before)
         if self._feed is not None:
             _call(self._feed, "publish", [Revocation(session_id, self.clock() + ttl, before)])
 
     def publish(self, revocations: Sequence[Revocation], now: float) -> Any:
-        """Refuses here, then tells the feed; what the feed's ``publish`` returned, to be awaited where it is awaitable.
+        """Refuses here, then tells the feed; what the feed's ``publish`` returned, to be awaited
+        where it is awaitable.
 
-        ``now`` is the caller's clock. Where this list's own shows another time, an entry is kept until it is over by both.
+        ``now`` is the caller's clock. Where this list's own shows another time, an entry is kept
+        until it is over by both.
         """
         self.refuse(revocations, now)
         return None if self._feed is None else self._feed.publish(revocations)
 
     def refuse(self, revocations: Sequence[Revocation], now: float) -> None:
-        """Refuses here, as :meth:`publish` does, and tells nobody: the caller does, or has a storage do it."""
+        """Refuses here, as :meth:`publish` does, and tells nobody: the caller does, or has a
+        storage do it.
+        """
         ahead = max(self.clock() - now, 0)
         self.revoke_each(one._replace(expires_at=one.expires_at + ahead) for one in revocations)
 
     async def replay(self) -> None:
-        """Has a feed that must be awaited take in what is already revoked, if it has not yet. An async manager awaits this first.
+        """Has a feed that must be awaited take in what is already revoked, if it has not yet. An
+        async manager awaits this first.
 
         Raises:
             StorageUnavailable: the feed could not.
@@ -115,7 +126,11 @@ class RevocationList(RevocationTable):
         return RevocationStats(len(self), self.nbytes)
 
     def close(self) -> Any:
-        """Stops the feed; what its ``close`` returned, to be awaited where it is awaitable. Can be called again."""
+        """Stop the feed. Can be called again.
+
+        Returns:
+            What the feed's ``close`` returned, to be awaited where it is awaitable.
+        """
         return None if self._feed is None else self._feed.close()
 
     def _take_news(self, now: float) -> None:

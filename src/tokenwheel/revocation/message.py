@@ -1,6 +1,7 @@
 """A revocation as bytes for a wire, and back, checked on arrival.
 
-A message names a session, the lowest generation still good, and when it ends. It carries no claims and no secret.
+A message names a session, the lowest generation still good, and when it ends. It carries no claims
+and no secret.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _FURTHEST_END = 1e11  # Unix seconds
 
 
 def pack(revocation: Revocation) -> bytes:
-    """The 25 bytes of a message.
+    """Return the bytes of a message, ``MESSAGE_BYTES`` of them.
 
     Raises:
         InvalidArgument: the revocation could not be taken by a list either.
@@ -36,10 +37,10 @@ def pack(revocation: Revocation) -> bytes:
 
 
 def unpack(message: bytes) -> Revocation:
-    """The revocation in a message that came from outside.
+    """Return the revocation in a message that came from outside.
 
     Raises:
-        InvalidArgument: it is none, whatever it is instead.
+        InvalidArgument: the message is none, whatever it is instead.
     """
     if not isinstance(message, bytes) or len(message) != MESSAGE_BYTES:
         raise InvalidArgument(f"a revocation message has {MESSAGE_BYTES} bytes")
@@ -47,10 +48,12 @@ def unpack(message: bytes) -> Revocation:
 
 
 def unpack_each(messages: bytes) -> list[tuple[str, float, int | None]]:
-    """The revocations of one message after the other, at least one; as plain tuples, since there may be a million.
+    """Return the revocations of messages that lie one after the other, at least one.
+
+    They are plain tuples of a :class:`Revocation`'s fields, since there may be a million.
 
     Raises:
-        InvalidArgument: one of them is none.
+        InvalidArgument: one of the messages is none.
     """
     if not isinstance(messages, bytes) or not messages or len(messages) % MESSAGE_BYTES:
         raise InvalidArgument(f"revocation messages have {MESSAGE_BYTES} bytes each")
@@ -60,7 +63,8 @@ def unpack_each(messages: bytes) -> list[tuple[str, float, int | None]]:
             raise InvalidArgument(f"a revocation message of version {version} is not known here")
         if before == 0 or not 0 <= expires_at <= _FURTHEST_END:
             raise InvalidArgument(
-                f"a revocation message has a generation above 0, and an end of at most {_FURTHEST_END:g} Unix seconds"
+                f"a revocation message has a generation above 0, "
+                f"and an end of at most {_FURTHEST_END:g} Unix seconds"
             )
         revocations.append(
             (encode(session_id), expires_at, None if before == _EVERY_GENERATION else before)
@@ -69,7 +73,7 @@ def unpack_each(messages: bytes) -> list[tuple[str, float, int | None]]:
 
 
 def _problem(revocation: Revocation) -> str | None:
-    """What keeps a list from taking a revocation; None where nothing does."""
+    """Return what keeps a list from taking a revocation; None where nothing does."""
     session_id, expires_at, before = revocation
     if not isinstance(session_id, str) or len(session_id) != 16:
         return "session_id must be 16 base64url characters"

@@ -1,11 +1,13 @@
-"""How the processes and machines of one service tell each other of revocations: what a feed must do.
+"""How the processes and machines of one service tell each other of revocations: what a feed must
+do.
 
-A feed is an ordered, durable log. Revocations merge by maximum, so a feed may deliver one late, twice, or in any
-order. What it may not do is lose one, or let ``publish`` return before every process of this machine can have it.
-Nothing here sends anything.
+A feed is an ordered, durable log. Revocations merge by maximum, so a feed may deliver one late,
+twice, or in any order. What it may not do is lose one, or let ``publish`` return before every
+process of this machine can have it. Nothing here sends anything.
 
-Every feed has the methods of :class:`RevocationFeed`. Beyond these it may have optional powers, each a protocol of
-its own here. ``tokenwheel.testing.FeedContract`` is the suite that every feed must pass.
+Every feed has the methods of :class:`RevocationFeed`. Beyond these it may have optional powers,
+each a protocol of its own here. ``tokenwheel.testing.FeedContract`` is the suite that every feed
+must pass.
 """
 
 from __future__ import annotations
@@ -45,22 +47,25 @@ class Revocation(NamedTuple):
 class RevocationFeed(Protocol):
     """Tell the :class:`~tokenwheel.RevocationList` of every process of each other's revocations.
 
-    What ``publish`` raises reaches the caller of the manager as :class:`~tokenwheel.errors.StorageUnavailable`.
+    What ``publish`` raises reaches the caller of the manager as
+    :class:`~tokenwheel.errors.StorageUnavailable`.
 
     A feed may have more powers than these methods: :class:`DoorbellFeed`, :class:`WaitingFeed`,
     :class:`AwaitableFeed` and :class:`ReplayingFeed` say which.
     """
 
     def start(self, apply: Apply) -> None:
-        """Hand every revocation that still lives to ``apply``, and keep ``apply`` for those to come.
+        """Hand every revocation that still lives to ``apply``, and keep ``apply`` for those to
+        come.
 
-        All that lives has been handed over when this returns. It is called once. ``apply`` takes any number of
-        revocations at a time, and plain tuples of the three fields as well.
+        All that lives has been handed over when this returns. It is called once. ``apply`` takes
+        any number of revocations at a time, and plain tuples of the three fields as well.
         """
         ...
 
     def publish(self, revocations: Sequence[Revocation]) -> Any:
-        """Make revocations durable, and visible to the next ``poll`` of every process of this machine.
+        """Make revocations durable, and visible to the next ``poll`` of every process of this
+        machine.
 
         May return an awaitable, for an async manager. It is done when this returns, or was awaited.
         """
@@ -69,13 +74,13 @@ class RevocationFeed(Protocol):
     def poll(self) -> None:
         """Hand what has arrived since the last call to ``apply``.
 
-        It counts as read only then, since ``apply`` may raise. A list calls this before every lookup, so it must
-        cost next to nothing where there is no news. A list that has a :class:`DoorbellFeed` calls it where the
-        doorbell has rung, and once a second.
+        It counts as read only then, since ``apply`` may raise. A list calls this before every
+        lookup, so it must cost next to nothing where there is no news. A list that has a
+        :class:`DoorbellFeed` calls it where the doorbell has rung, and once a second.
 
         Raises:
-            StorageUnavailable: the feed is out of reach, and goes by nothing that it knows. This, like anything
-                else that is raised, reaches the caller of ``read``.
+            StorageUnavailable: the feed is out of reach, and goes by nothing that it knows. This,
+                like anything else that is raised, reaches the caller of ``read``.
         """
         ...
 
@@ -89,11 +94,14 @@ class RevocationFeed(Protocol):
 
 @runtime_checkable
 class DoorbellFeed(Protocol):
-    """Have eight bytes of memory that change with every publication, so that a lookup need not ask the feed."""
+    """Have eight bytes of memory that change with every publication, so that a lookup need not ask
+    the feed.
+    """
 
     @property
     def doorbell(self) -> Any:
-        """A buffer of eight bytes that change before a ``publish`` in any process of this machine returns.
+        """A buffer of eight bytes that change before a ``publish`` in any process of this machine
+        returns.
 
         None where there is no doorbell, for a while or for ever: each lookup then asks the feed.
         """

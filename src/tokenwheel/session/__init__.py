@@ -1,4 +1,4 @@
-"""The life of a session: ``flow`` decides what happens in which order, ``manager`` carries it out."""
+"""The life of a session: ``flow`` says what happens in which order, ``manager`` has it done."""
 
 from .manager import AsyncSessionManager, SessionManager
 

@@ -1,4 +1,6 @@
-"""What a storage and a feed can do beyond what every one must, found out once, when a manager is made."""
+"""What a storage and a feed can do beyond what every one must, found out once, when a manager is
+made.
+"""
 
 from __future__ import annotations
 
@@ -31,9 +33,13 @@ class Abilities:
     storage_waits: bool
     """The storage's methods may wait, so that an event loop has them called from worker threads."""
     publisher: Publisher | None
-    """The storage and the feed, where the one publishes to the other in the same step as it changes a session."""
+    """The storage and the feed, where the one publishes to the other in the same step as it changes
+    a session.
+    """
     session_id_prefix: Callable[[str], bytes] | None
-    """Gives the bytes with which the ids of a subject's sessions begin, where the storage has a say in that."""
+    """Gives the bytes with which the ids of a subject's sessions begin, where the storage has a say
+    in that.
+    """
     feed_is_async: bool
     """The feed's ``publish`` and ``close`` return awaitables."""
     feed_waits: bool
@@ -46,8 +52,8 @@ def abilities_of(storage: object, feed: RevocationFeed | None) -> Abilities:
     """Return what a storage and a feed can do.
 
     Raises:
-        ConfigurationError: the storage is none, is a class instead of an instance, or has a method that takes
-            other arguments than its protocol says.
+        ConfigurationError: the storage is none, is a class instead of an instance, or has a method
+            that takes other arguments than its protocol says.
     """
     check_conforms("storage", storage, SessionStorage, _STORAGE_METHODS)
     if conforms(storage, PlacedStorage):

@@ -1,6 +1,7 @@
 """Checks of what a caller hands to a manager's method, each before anything is done with it.
 
-Every refusal is an :class:`~tokenwheel.errors.InvalidArgument` that says which argument and why, and never repeats its content.
+Every refusal is an :class:`~tokenwheel.errors.InvalidArgument` that says which argument and why,
+and never repeats its content.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def _is_unicode(text: str) -> bool:
 
 
 def check_subject(subject: object) -> str:
-    """A subject as it is stored and put into tokens."""
+    """Return a subject as it is stored and put into tokens."""
     if not isinstance(subject, str):
         raise InvalidArgument(f"subject must be a str, not {type(subject).__name__}")
     if not 0 < len(subject) <= LONGEST_SUBJECT:
@@ -65,7 +66,7 @@ def check_subject(subject: object) -> str:
 
 
 def check_session_id(session_id: object) -> str:
-    """The session id in a session id or a full refresh token."""
+    """Return the session id in a session id or a full refresh token."""
     found = session_id_of(session_id)
     if found is None:
         raise InvalidArgument(
@@ -75,7 +76,7 @@ def check_session_id(session_id: object) -> str:
 
 
 def check_lifetime(name: str, seconds: object, default: int) -> int:
-    """A lifetime given for one call, or the manager's own."""
+    """Return the lifetime of one call, in seconds: the one given, or else the manager's own."""
     if seconds is None:
         return default
     if (
@@ -90,7 +91,7 @@ def check_lifetime(name: str, seconds: object, default: int) -> int:
 
 
 def check_claims(claims: object) -> Mapping[str, Any]:
-    """The application's claims: plain JSON, none of them the library's (RFC 7519, section 4)."""
+    """Return the application's claims: plain JSON, none the library's (RFC 7519, section 4)."""
     if claims is None:
         return {}
     if type(claims) is not dict and not isinstance(claims, Mapping):
@@ -144,7 +145,7 @@ def _why_not_json(value: Any, depth: int) -> str | None:
 
 
 def check_context(context: object) -> SessionContext:
-    """A context that can be stored, and that the caller can no longer change."""
+    """Return a context that can be stored, and that the caller can no longer change."""
     if context is None:
         return _NO_CONTEXT
     if not isinstance(context, SessionContext):
@@ -177,7 +178,8 @@ def _check_text(name: str, text: object) -> None:
         or not _is_unicode(text)
     ):
         raise InvalidArgument(
-            f"{name} must be a str of at most {_LONGEST_TEXT} characters, without NUL or a lone surrogate"
+            f"{name} must be a str of at most {_LONGEST_TEXT} characters, "
+            "without NUL or a lone surrogate"
         )
 
 
@@ -191,14 +193,15 @@ def _private_copy(extra: object) -> dict[str, Any]:
     text = orjson.dumps(copied)
     if len(text) > _LARGEST_DEVICE:
         raise InvalidArgument(
-            f"context.device.extra must have at most {_LARGEST_DEVICE} bytes of JSON, and has {len(text)}"
+            f"context.device.extra must have at most {_LARGEST_DEVICE} bytes of JSON, "
+            f"and has {len(text)}"
         )
     copy: dict[str, Any] = orjson.loads(text)
     return copy
 
 
 def check_identity(claims: object) -> tuple[str, str]:
-    """The subject and the session id of claims that ``read`` returned."""
+    """Return the subject and the session id of claims that ``read`` returned."""
     if not isinstance(claims, Mapping):
         raise InvalidArgument(
             "claims must be what read returned, or a mapping with 'sub' and 'sid'"

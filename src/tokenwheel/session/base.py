@@ -1,4 +1,6 @@
-"""What the blocking and the async manager share: their options, ``read``, and who listens to events."""
+"""What the blocking and the async manager share: their options, ``read``, and who listens to
+events.
+"""
 
 from __future__ import annotations
 
@@ -142,13 +144,15 @@ class BaseManager:
         audience: str | Sequence[str] | None = None,
         leeway: float | None = None,
     ) -> Claims:
-        """Verify an access token and return its claims. Touch no storage and no network, and never wait.
+        """Verify an access token and return its claims. Touch no storage and no network, and never
+        wait.
 
         Args:
             access_token: the JWT, without ``Bearer``.
-            audience: required of this token instead of the manager's ``accept_audience``: one of these must
-                be in ``aud``.
-            leeway: seconds, instead of the manager's. At most 60, or the manager's own where that is more:
+            audience: required of this token instead of the manager's ``accept_audience``: one of
+                these must be in ``aud``.
+            leeway: seconds, instead of the manager's. At most 60, or the manager's own where that
+            is more:
                 revocations are kept that long.
 
         Returns:
@@ -160,8 +164,8 @@ class BaseManager:
             AccessTokenNotYetValid: before its ``nbf`` or ``iat``.
             AccessTokenRevoked: its session was ended or restricted.
             InvalidArgument: an ``audience`` or ``leeway`` that cannot be used.
-            StorageUnavailable: there are revocations that this process cannot fetch, so the token may have been
-                revoked.
+            StorageUnavailable: there are revocations that this process cannot fetch, so the token
+                may have been revoked.
         """
         return self._verify(access_token, audience=audience, leeway=leeway)
 
@@ -178,13 +182,15 @@ class BaseManager:
 
         Args:
             event: the kind of events.
-            listener: a callable that takes one event. An async manager also takes coroutine functions.
+            listener: a callable that takes one event. An async manager also takes coroutine
+            functions.
 
         Returns:
             The listener; or the decorator.
 
         Raises:
-            InvalidArgument: not a :class:`~tokenwheel.SessionEvent`, or a listener that cannot be called here.
+            InvalidArgument: not a :class:`~tokenwheel.SessionEvent`, or a listener that cannot be
+            called here.
         """
         if not isinstance(event, SessionEvent):
             raise InvalidArgument("event must be a SessionEvent")

@@ -1,11 +1,13 @@
-"""How sessions end before their time, and how their access tokens are refused: deletion and restriction, step by step.
+"""How sessions end before their time, and how their access tokens are refused: deletion and
+restriction, step by step.
 
-The order is what keeps a crash harmless. A session is revoked before it is deleted, and restricted in the revocation
-list before its generation is raised in the storage. A stop between the two leaves tokens refused and a call that can be
-made again. Listeners hear of a thing last.
+The order is what keeps a crash harmless. A session is revoked before it is deleted, and restricted
+in the revocation list before its generation is raised in the storage. A stop between the two leaves
+tokens refused and a call that can be made again. Listeners hear of a thing last.
 
-All changes are compare-and-swap on the record's version. Where another node was faster, the record is read again and the
-decision taken anew. Each round means that somebody else got further, so the rounds come to an end.
+All changes are compare-and-swap on the record's version. Where another node was faster, the record
+is read again and the decision taken anew. Each round means that somebody else got further, so the
+rounds come to an end.
 """
 
 from __future__ import annotations
@@ -52,8 +54,8 @@ class EndingFlow:
         lifecycle: the manager's options for the life of a session.
         listeners: who is told of events.
         clock: returns Unix seconds.
-        publisher: the storage and the feed, where the one publishes to the other. To revoke and to change the
-            storage is then one step instead of two.
+        publisher: the storage and the feed, where the one publishes to the other. To revoke and to
+            change the storage is then one step instead of two.
     """
 
     def __init__(
@@ -116,7 +118,8 @@ class EndingFlow:
             yield from self._restrict(record, now)
 
     def _end(self, records: Sequence[SessionRecord], now: float) -> Flow[list[SessionRecord]]:
-        """Revoke the access tokens of sessions, then delete them; again for those that changed in between.
+        """Revoke the access tokens of sessions, then delete them; again for those that changed in
+        between.
 
         Return the records that were deleted here, and not by somebody else meanwhile.
         """
@@ -160,7 +163,7 @@ class EndingFlow:
         return record.access_expires_at + self._options.revocation_margin
 
     def _revoke_unknown(self, session_id: str, now: float) -> Flow[None]:
-        """Revoke a session that the storage has lost, for as long as any of its tokens could live."""
+        """Revoke a session that the storage has lost, for as long as a token of it could live."""
         until = floor(now) + self._longest_session + self._options.revocation_margin
         yield from Revoke([Revocation(session_id, until, None)], now)
 

@@ -1,11 +1,11 @@
 """The life of a session, as generators: what to do, in which order, with no I/O of its own.
 
-A flow yields steps (``steps.py``) and is sent their answers. A driver (``driver.py``) has them carried out, blocking or
-awaiting; the error of a step that failed is thrown back in. So the order of things is written once, and is tested without
-a storage or an event loop.
+A flow yields steps (``steps.py``) and is sent their answers. A driver (``driver.py``) has them
+carried out, blocking or awaiting; the error of a step that failed is thrown back in. So the order
+of things is written once, and is tested without a storage or an event loop.
 
-A token is signed before the storage is told of it, and handed out only after. Listeners hear of a thing last. How a
-session ends before its time is told in ``ending.py``.
+A token is signed before the storage is told of it, and handed out only after. Listeners hear of a
+thing last. How a session ends before its time is told in ``ending.py``.
 """
 
 from __future__ import annotations
@@ -51,11 +51,12 @@ class SessionFlow(EndingFlow):
         tokens: issues the access tokens.
         listeners: who is told of events.
         clock: returns Unix seconds.
-        compares_devices: the refresh hook compares devices and does nothing else, as the default one does.
-        session_id_prefix: gives the bytes with which the ids of a subject's sessions begin, where the storage has
-            a say in that.
-        publisher: the storage and the feed, where the one publishes to the other. To revoke and to change the
-            storage is then one step instead of two.
+        compares_devices: the refresh hook compares devices and does nothing else, as the default
+        one does.
+        session_id_prefix: gives the bytes with which the ids of a subject's sessions begin, where
+            the storage has a say in that.
+        publisher: the storage and the feed, where the one publishes to the other. To revoke and to
+            change the storage is then one step instead of two.
     """
 
     def __init__(
@@ -247,6 +248,8 @@ class SessionFlow(EndingFlow):
 
 
 def _opens(presented: RefreshToken, record: SessionRecord, subject: str | None, now: float) -> bool:
-    """Return True where a refresh token is of this session's family, and the session open to its holder."""
+    """Return True where a refresh token is of this session's family, and the session open to its
+    holder.
+    """
     is_family = compare_digest(digest(presented.family), record.family_hash)
     return is_family and record.ends_at > now and (subject is None or record.subject == subject)

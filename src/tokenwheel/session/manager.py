@@ -1,8 +1,8 @@
 """SessionManager and AsyncSessionManager: one lifecycle, driven in two ways.
 
-Each public method is a line that hands a flow (``flow.py``) to the driver (``driver.py``), which has its steps carried
-out: by calling the storage, the feed, the hook and the listeners, or by awaiting them. Nothing about sessions is decided
-here.
+Each public method is a line that hands a flow (``flow.py``) to the driver (``driver.py``), which
+has its steps carried out: by calling the storage, the feed, the hook and the listeners, or by
+awaiting them. Nothing about sessions is decided here.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ class SessionManager(BaseManager):
     """Open, verify, refresh and end sessions, with storages that block.
 
     Args:
-        keys: a shared secret, or a :class:`~tokenwheel.KeySet`. With public keys only, the manager reads,
-            deletes and restricts.
-        algorithm: what signs with a shared secret (``HS256``, ``HS384``, ``HS512``); a KeySet brings its own.
+        keys: a shared secret, or a :class:`~tokenwheel.KeySet`. With public keys only, the manager
+            reads, deletes and restricts.
+        algorithm: what signs with a shared secret (``HS256``, ``HS384``, ``HS512``); a KeySet
+        brings its own.
         issuer: put into tokens as ``iss`` and required of them.
         audience: put into tokens as ``aud``.
         accept_audience: one of these must be in a token's ``aud``; by default the ``audience``.
@@ -43,18 +44,19 @@ class SessionManager(BaseManager):
         refresh_ttl: lifetime of a session in seconds, however often it is refreshed.
         idle_ttl: the session ends when it isn't refreshed for this many seconds.
         refresh_token_length: bytes of the rotating secret, at least 15.
-        rotate_refresh_tokens: whether ``update`` replaces the refresh token (RFC 9700, section 4.14.2).
-        reuse_grace: seconds during which the refresh token before the current one may be retried. The leeway is
-            added, unless it is 0.
+        rotate_refresh_tokens: whether ``update`` replaces the refresh token (RFC 9700, section
+        4.14.2).
+        reuse_grace: seconds during which the refresh token before the current one may be retried.
+            The leeway is added, unless it is 0.
         max_sessions: sessions a subject may have at once.
-        when_full: ``"reject"`` raises :class:`~tokenwheel.TooManySessions`, ``"evict_oldest"`` ends the
-            oldest session.
-        leeway: seconds of clock difference between nodes, tolerated on ``exp``, ``nbf`` and ``iat``, and in
-            ``reuse_grace``.
+        when_full: ``"reject"`` raises :class:`~tokenwheel.TooManySessions`, ``"evict_oldest"`` ends
+            the oldest session.
+        leeway: seconds of clock difference between nodes, tolerated on ``exp``, ``nbf`` and
+            ``iat``, and in ``reuse_grace``.
         storage: where sessions are kept; by default in memory.
         revocations: what ``read`` asks; by default a list in memory.
-        refresh_hook: called with the session and the context of each refresh; raises to refuse it. By default
-            the device must be the same.
+        refresh_hook: called with the session and the context of each refresh; raises to refuse it.
+            By default the device must be the same.
         verified_cache_size: how many verified tokens are remembered; 0 for none.
         clock: returns Unix seconds.
 
@@ -113,12 +115,13 @@ class SessionManager(BaseManager):
     ) -> SessionTokens:
         """Refresh a session (RFC 6749, section 6; RFC 9700, section 4.14).
 
-        Within ``reuse_grace`` a retry with the refresh token just replaced gets the very same new one.
+        Within ``reuse_grace`` a retry with the refresh token just replaced gets the very same new
+        one.
 
         Args:
             refresh_token: the one last handed out for the session.
-            claims: the application's own claims for the new access token. Those of the last access token are
-                not carried over.
+            claims: the application's own claims for the new access token. Those of the last access
+                token are not carried over.
             subject: whose session it has to be, where the caller knows.
             context: from where the refresh comes, for the refresh hook.
             access_ttl: lifetime in seconds of this access token only.
@@ -128,11 +131,13 @@ class SessionManager(BaseManager):
 
         Raises:
             SessionNotFound: the refresh token opens no session; all reasons alike.
-            RefreshTokenReused: it was replaced longer than ``reuse_grace`` ago. The session has been ended.
+            RefreshTokenReused: it was replaced longer than ``reuse_grace`` ago. The session has
+            been ended.
             ContextMismatch: the refresh hook refused; the session is unchanged.
             InvalidArgument: an argument cannot be used; the session is unchanged.
             ConfigurationError: the key set has no key that can sign.
-            StorageUnavailable: the storage failed; the call can be made again with the same refresh token.
+            StorageUnavailable: the storage failed; the call can be made again with the same refresh
+            token.
         """
         return drive(
             self._flow.update(refresh_token, claims, subject, context, access_ttl), self._carry_out
@@ -146,8 +151,8 @@ class SessionManager(BaseManager):
             session_id: its id, or a full refresh token of it.
 
         Returns:
-            True where it existed. Where the storage no longer knows it, its access tokens are refused all the
-            same.
+            True where it existed. Where the storage no longer knows it, its access tokens are
+            refused all the same.
 
         Raises:
             InvalidArgument: a subject or session id that cannot be used.
@@ -219,8 +224,8 @@ class SessionManager(BaseManager):
 class AsyncSessionManager(BaseManager):
     """Open, verify, refresh and end sessions on an asyncio event loop.
 
-    Storages, feeds, hooks and listeners may be awaitable, and every method but ``read`` is awaited. The options are
-    those of :class:`SessionManager`.
+    Storages, feeds, hooks and listeners may be awaitable, and every method but ``read`` is awaited.
+    The options are those of :class:`SessionManager`.
     """
 
     _takes_async = True

@@ -1,4 +1,6 @@
-"""A manager's options, checked once, when it is made. Each refusal names the option and what is allowed."""
+"""A manager's options, checked once, when it is made. Each refusal names the option and what is
+allowed.
+"""
 
 from __future__ import annotations
 
@@ -31,11 +33,15 @@ class Lifecycle:
     secret_length: int
     rotate: bool
     reuse_grace: float
-    """As its option, and the leeway besides: another node may retry, and its clock tells when this one rotated."""
+    """As its option, and the leeway besides: another node may retry, and its clock tells when this
+    one rotated.
+    """
     max_sessions: int | None
     when_full: Literal["reject", "evict_oldest"]
     revocation_margin: float
-    """How long after the last access token's ``exp`` a revocation is kept: the largest leeway that a read can have."""
+    """How long after the last access token's ``exp`` a revocation is kept: the largest leeway that
+    a read can have.
+    """
 
 
 def check_tokens(
@@ -49,7 +55,12 @@ def check_tokens(
     verified_cache_size: object,
     clock: object,
 ) -> tuple[KeySet, str | tuple[str, ...], tuple[str, ...]]:
-    """The key set, the audience put into tokens, and the audiences of which one must be in a token."""
+    """Check the options about tokens.
+
+    Returns:
+        The key set, the audience put into tokens, and the audiences of which one must be in a
+        token.
+    """
     if not isinstance(issuer, str) or not issuer:
         raise ConfigurationError("issuer must be a non-empty str")
     _check_number("leeway", leeway, _LARGEST_LEEWAY)
@@ -80,7 +91,7 @@ def check_lifecycle(
     when_full: Any,
     leeway: float,
 ) -> Lifecycle:
-    """The options of the lifecycle."""
+    """Return the options for the life of a session, checked."""
     _check_integer("access_ttl", access_ttl, 1, LONGEST_LIFETIME)
     _check_integer("refresh_ttl", refresh_ttl, 1, LONGEST_LIFETIME)
     if idle_ttl is not None:
@@ -107,7 +118,7 @@ def check_lifecycle(
 
 
 def check_hook(hook: object) -> RefreshHook:
-    """The refresh hook, or the default one."""
+    """Return the refresh hook, or the default one."""
     if hook is None:
         return same_device
     if not callable(hook):
@@ -128,7 +139,8 @@ def _check_keys(keys: object, algorithm: object) -> KeySet:
         raise ConfigurationError("keys must be a shared secret (str or bytes) or a KeySet")
     if algorithm not in _SHARED_SECRET_ALGORITHMS:
         raise ConfigurationError(
-            f"algorithm must be one of {', '.join(_SHARED_SECRET_ALGORITHMS)} for a shared secret; others need a KeySet"
+            f"algorithm must be one of {', '.join(_SHARED_SECRET_ALGORITHMS)} for a shared secret; "
+            "others need a KeySet"
         )
     return KeySet(Key.from_secret(keys, str(algorithm)))
 

@@ -1,9 +1,11 @@
-"""The refresh token: its shape, its secrets, and how one follows another (``docs/design.md``, decision 4).
+"""The refresh token: its shape, its secrets, and how one follows another (``docs/design.md``,
+decision 4).
 
-A refresh token is the text of ``session id (12 bytes) | family secret (15 bytes) | rotating secret (15 bytes or more)``. The
-first two stay the same for the whole life of the session. Each rotating secret is derived from the one before and a fresh
-salt, so that whoever holds the one before can be given the very same successor again, though no storage holds either.
-Storages see SHA-256 hashes of the secrets; these have 120 random bits or more, so a plain hash is enough (NIST SP 800-63B,
+A refresh token is the text of ``session id (12 bytes) | family secret (15 bytes) | rotating secret
+(15 bytes or more)``. The first two stay the same for the whole life of the session. Each rotating
+secret is derived from the one before and a fresh salt, so that whoever holds the one before can be
+given the very same successor again, though no storage holds either. Storages see SHA-256 hashes of
+the secrets; these have 120 random bits or more, so a plain hash is enough (NIST SP 800-63B,
 5.1.2.2). Nothing here reads a storage or a clock.
 """
 
@@ -49,7 +51,9 @@ Standing = Literal["current", "retried", "reused"]
 
 @dataclass(slots=True)
 class RefreshToken:
-    """A refresh token taken apart. Nobody changes one; frozen, each would cost four times as much to make."""
+    """A refresh token taken apart. Nobody changes one; frozen, each would cost four times as much
+    to make.
+    """
 
     session_id: str
     family: bytes
@@ -62,12 +66,17 @@ class RefreshToken:
         return self.session_id + encode(self.family + self.secret)
 
     def followed_by(self, secret: bytes) -> str:
-        """The text of the refresh token that has this rotating secret instead."""
+        """Return the text of the refresh token that has this rotating secret instead."""
         return self.session_id + encode(self.family + secret)
 
 
 def new_refresh_token(secret_length: int, id_prefix: bytes = b"") -> RefreshToken:
-    """The first refresh token of a new session, its id included, which begins with the prefix: two bytes of the twelve at most."""
+    """Return the first refresh token of a new session, and with it the session's id.
+
+    Args:
+        secret_length: bytes of the rotating secret.
+        id_prefix: what the 12 bytes of the id begin with, two bytes at most.
+    """
     drawn = random_bytes(_FIXED_BYTES + secret_length)
     if id_prefix:
         drawn = id_prefix + drawn[len(id_prefix) :]
@@ -81,7 +90,10 @@ def new_salt() -> bytes:
 
 
 def parse_refresh_token(text: object) -> RefreshToken | None:
-    """The parts of a refresh token, or None where the text cannot be one. Tells nothing about whether it was ever issued."""
+    """Return the parts of a refresh token, or None where the text cannot be one.
+
+    That says nothing about whether it was ever issued.
+    """
     if not isinstance(text, str) or len(text) > _LONGEST_TEXT:
         return None
     try:
@@ -96,7 +108,7 @@ def parse_refresh_token(text: object) -> RefreshToken | None:
 
 
 def session_id_of(text: object) -> str | None:
-    """The session id in a session id or in a full refresh token; None where the text is neither."""
+    """Return the session id in a session id or a full refresh token; None where it is neither."""
     if isinstance(text, str) and len(text) == SESSION_ID_LENGTH:
         try:
             decode(text)
@@ -108,9 +120,11 @@ def session_id_of(text: object) -> str | None:
 
 
 def successor(secret: bytes, salt: bytes) -> bytes:
-    """The rotating secret that follows ``secret``: HKDF-Expand (RFC 5869, section 2.3) of it, the salt being ``info``; as long as it.
+    """Return the rotating secret that follows ``secret``, as long as it is.
 
-    One HMAC-SHA256 gives up to 32 bytes, which is the whole of that function there; longer secrets go through ``cryptography``.
+    It is HKDF-Expand (RFC 5869, section 2.3) of the secret, with the salt as ``info``. One
+    HMAC-SHA256 gives up to 32 bytes, which is the whole of that function there. Longer secrets go
+    through ``cryptography``.
     """
     length = len(secret)
     if length <= _SHA256_BYTES:
@@ -130,8 +144,8 @@ def standing_of(
         reuse_grace: seconds for which the refresh token before the current one may be retried.
 
     Returns:
-        ``"current"`` for the one last handed out, ``"retried"`` for the one before it within the grace, and
-        ``"reused"`` for one replaced longer ago (RFC 9700, section 4.14.2).
+        ``"current"`` for the one last handed out, ``"retried"`` for the one before it within the
+        grace, and ``"reused"`` for one replaced longer ago (RFC 9700, section 4.14.2).
     """
     secret_hash = digest(presented.secret)
     if compare_digest(secret_hash, record.secret_hash):
@@ -149,7 +163,8 @@ def standing_of(
 def rotate(
     presented: RefreshToken, record: SessionRecord, standing: Standing, now: float, *, renews: bool
 ) -> tuple[str, bytes, bytes | None, bytes | None, float | None]:
-    """Return the refresh token that follows the presented one, and what its session's record keeps of it.
+    """Return the refresh token that follows the presented one, and what its session's record keeps
+    of it.
 
     A token that is retried gets the successor that was derived when it was replaced.
 
@@ -161,8 +176,8 @@ def rotate(
         renews: False where the current token stays the current one, as a manager may be told to.
 
     Returns:
-        The refresh token to hand out; then the record's ``secret_hash``, ``previous_hash``, ``salt`` and
-        ``rotated_at``.
+        The refresh token to hand out; then the record's ``secret_hash``, ``previous_hash``,
+        ``salt`` and ``rotated_at``.
     """
     if standing == "retried" and record.salt is not None:
         text = presented.followed_by(successor(presented.secret, record.salt))

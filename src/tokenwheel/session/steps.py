@@ -1,7 +1,9 @@
-"""What a flow asks to have done, one class a step: its arguments, the type of its answer, and what it stands for.
+"""What a flow asks to have done, one class a step: its arguments, the type of its answer, and what
+it stands for.
 
-A flow writes ``record = yield from Read(session_id, now)``. A type checker knows the arguments and the answer of it,
-and an editor follows ``carry_out`` to the storage's method. Nothing here decides, waits or catches an error.
+A flow writes ``record = yield from Read(session_id, now)``. A type checker knows the arguments and
+the answer of it, and an editor follows ``carry_out`` to the storage's method. Nothing here decides,
+waits or catches an error.
 """
 
 from __future__ import annotations
@@ -85,16 +87,20 @@ class Step(Generic[A]):
     def _meaning_of(self, error: Exception) -> TokenwheelError:
         """Return what a foreign error that this step met means to the manager's caller."""
         return StorageUnavailable(
-            "the session storage could not be reached or answered an error; the call can be made again"
+            "the session storage could not be reached or answered an error; "
+            "the call can be made again"
         )
 
 
-# The steps are values that nobody changes. They are not frozen, since freezing makes each cost four times as much.
+# The steps are values that nobody changes. They are not frozen, since freezing makes each cost four
+# times as much.
 
 
 @dataclass(slots=True)
 class Insert(Step[bool]):
-    """Add a new session to the storage. The answer is False where its subject already has ``limit`` sessions."""
+    """Add a new session to the storage. The answer is False where its subject already has ``limit``
+    sessions.
+    """
 
     record: SessionRecord
     limit: int | None
@@ -128,7 +134,9 @@ class ReadAll(Step[Sequence[SessionRecord]]):
 
 @dataclass(slots=True)
 class Replace(Step[bool]):
-    """Write a new state of a session. The answer is False where somebody else has changed it meanwhile."""
+    """Write a new state of a session. The answer is False where somebody else has changed it
+    meanwhile.
+    """
 
     record: SessionRecord
     now: float
@@ -161,13 +169,15 @@ class Revoke(Step[None]):
 
     def _meaning_of(self, error: Exception) -> TokenwheelError:
         return StorageUnavailable(
-            "the revocation feed could not be reached or answered an error; the call can be made again"
+            "the revocation feed could not be reached or answered an error; "
+            "the call can be made again"
         )
 
 
 @dataclass(slots=True)
 class RevokeAndDelete(Step[Sequence[str]]):
-    """Refuse access tokens in this process; then delete their sessions and tell the others in one step.
+    """Refuse access tokens in this process; then delete their sessions and tell the others in one
+    step.
 
     There is one revocation for each record. The answer is that of :class:`Delete`.
     """
@@ -185,7 +195,8 @@ class RevokeAndDelete(Step[Sequence[str]]):
 
 @dataclass(slots=True)
 class RevokeAndReplace(Step[bool]):
-    """Refuse access tokens in this process; then write their session's new state and tell the others in one step.
+    """Refuse access tokens in this process; then write their session's new state and tell the
+    others in one step.
 
     There is one revocation. The answer is that of :class:`Replace`.
     """
@@ -203,7 +214,9 @@ class RevokeAndReplace(Step[bool]):
 
 @dataclass(slots=True)
 class AskHook(Step[None]):
-    """Ask the application whether a refresh may come from this context. The hook raises where it may not."""
+    """Ask the application whether a refresh may come from this context. The hook raises where it
+    may not.
+    """
 
     party = "refresh_hook"
     session: Session

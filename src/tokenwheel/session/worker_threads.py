@@ -1,4 +1,6 @@
-"""A blocking storage for an event loop: each call is made from a worker thread, so that the loop goes on."""
+"""A blocking storage for an event loop: each call is made from a worker thread, so that the loop
+goes on.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ class StorageInThreads:
     """Call the methods of a blocking storage from worker threads, and await their answers.
 
     Args:
-        storage: a storage whose calls may wait. Where it publishes, this one does so in the same step.
+        storage: a storage whose calls may wait. Where it publishes, this one does so in the same
+        step.
     """
 
     def __init__(self, storage: Any) -> None:

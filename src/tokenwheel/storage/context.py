@@ -1,4 +1,6 @@
-"""From where a login came, as the bytes that storages keep. They hold what the application gave, and nothing secret."""
+"""From where a login came, as the bytes that storages keep. They hold what the application gave,
+and nothing secret.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,10 @@ __all__ = ["pack_context", "unpack_context"]
 
 
 def pack_context(context: SessionContext) -> bytes:
-    """The context as JSON; nothing where there is nothing to say, which is the most common."""
+    """Return the context as JSON.
+
+    Most often there is nothing to say of it; then nothing is returned.
+    """
     device = context.device
     if device is None and context.ip is None and context.location is None:
         return b""
@@ -19,9 +24,11 @@ def pack_context(context: SessionContext) -> bytes:
 
 
 def unpack_context(packed: bytes) -> SessionContext:
-    """
+    """Return the context that was packed.
+
     Raises:
-        ValueError, TypeError: what was packed was no context.
+        ValueError: what was packed was no context.
+        TypeError: what was packed was no context.
     """
     if not packed:
         return SessionContext()

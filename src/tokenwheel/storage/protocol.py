@@ -1,17 +1,20 @@
 """What a manager asks of a storage. Nothing here stores anything.
 
-A storage keeps records by session id and finds those of a subject. It decides nothing: lifetimes, secrets and the
-order of steps are the manager's. It needs no clock, since each call brings ``now`` (Unix seconds).
+A storage keeps records by session id and finds those of a subject. It decides nothing: lifetimes,
+secrets and the order of steps are the manager's. It needs no clock, since each call brings ``now``
+(Unix seconds).
 
-**One rule carries all of it: compare and swap.** ``replace`` and ``delete`` act only where the stored ``version`` is
-the one their caller read, atomically. That is what makes two racing refreshes agree. It also keeps a session from
-being deleted while a token is being issued that its revocation would not cover.
+**One rule carries all of it: compare and swap.** ``replace`` and ``delete`` act only where the
+stored ``version`` is the one their caller read, atomically. That is what makes two racing refreshes
+agree. It also keeps a session from being deleted while a token is being issued that its revocation
+would not cover.
 
-A call that cannot be carried out raises, and has then changed nothing, or all of what it was asked to. Any exception
-will do: the manager turns it into :class:`~tokenwheel.errors.StorageUnavailable`.
+A call that cannot be carried out raises, and has then changed nothing, or all of what it was asked
+to. Any exception will do: the manager turns it into :class:`~tokenwheel.errors.StorageUnavailable`.
 
-Every storage has the methods of :class:`SessionStorage` or :class:`AsyncSessionStorage`. Beyond these it may have
-optional powers, each a protocol of its own here. ``tokenwheel.testing`` holds the suite that every storage must pass.
+Every storage has the methods of :class:`SessionStorage` or :class:`AsyncSessionStorage`. Beyond
+these it may have optional powers, each a protocol of its own here. ``tokenwheel.testing`` holds the
+suite that every storage must pass.
 """
 
 from __future__ import annotations
@@ -38,14 +41,16 @@ __all__ = [
 class SessionStorage(Protocol):
     """Keep sessions for a manager; each call blocks until it is done.
 
-    A storage may have more powers than these methods: :class:`WaitingStorage`, :class:`AwaitableStorage`,
-    :class:`PlacedStorage` and :class:`PublishingStorage` say which.
+    A storage may have more powers than these methods: :class:`WaitingStorage`,
+    :class:`AwaitableStorage`, :class:`PlacedStorage` and :class:`PublishingStorage` say which.
     """
 
     def insert(self, record: SessionRecord, limit: int | None, now: float) -> bool:
-        """Add a new session, unless its subject already has ``limit`` sessions with ``ends_at > now``.
+        """Add a new session, unless its subject already has ``limit`` sessions with ``ends_at >
+        now``.
 
-        Counting and adding are one atomic step. The id is new: a storage that holds it already raises.
+        Counting and adding are one atomic step. The id is new: a storage that holds it already
+        raises.
 
         Returns:
             True where the session was added; False where the limit kept it out and nothing changed.
@@ -115,8 +120,8 @@ class AsyncSessionStorage(Protocol):
 class WaitingStorage(Protocol):
     """Say that blocking calls may wait, for a disk or a network.
 
-    An async manager then makes them from worker threads, and its event loop goes on. Without this attribute it
-    makes them on the event loop itself.
+    An async manager then makes them from worker threads, and its event loop goes on. Without this
+    attribute it makes them on the event loop itself.
     """
 
     @property
@@ -149,10 +154,12 @@ class PlacedStorage(Protocol):
 
 @runtime_checkable
 class PublishingStorage(Protocol):
-    """Change a session and publish its revocation in the same step, where feed and storage share a place.
+    """Change a session and publish its revocation in the same step, where feed and storage share a
+    place.
 
-    A manager whose feed the storage publishes to calls these methods instead of the plain ones. Its own process
-    refuses the tokens before it does. A storage that answers one call in an awaitable does so here, too.
+    A manager whose feed the storage publishes to calls these methods instead of the plain ones. Its
+    own process refuses the tokens before it does. A storage that answers one call in an awaitable
+    does so here, too.
     """
 
     def publishes_to(self, feed: RevocationFeed) -> bool:
@@ -178,5 +185,7 @@ class PublishingStorage(Protocol):
         revocations: Sequence[Revocation],
         /,
     ) -> Any:
-        """Delete sessions, and publish of the revocations, one a record, those of the deleted sessions."""
+        """Delete sessions, and publish of the revocations, one a record, those of the deleted
+        sessions.
+        """
         ...
