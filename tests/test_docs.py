@@ -51,9 +51,7 @@ MODULE = re.compile(r"``([a-z_][a-z0-9_]*(?:\.[a-z_][a-z0-9_]*)+)``")
 IN_TOKENWHEEL = re.compile(r"[`~](tokenwheel(?:\.\w+)+)`")
 
 OF_READERS = {"app.py"}  # what a page calls a reader's own file
-BUILT = "build/"  # what make leaves there, which no tree holds
-# Files that name what is no longer there, to be mended.
-STALE: set[str] = set()
+BUILT = ("build/", ".venv/")  # what make leaves there, which no tree holds
 
 pytestmark = pytest.mark.skipif(
     not (ROOT / "docs").exists(), reason="a wheel is tested without the pages beside it"
@@ -96,6 +94,13 @@ def test_the_figures_of_the_readme_are_those_of_the_report() -> None:
     figures = report.read_text(encoding="utf-8").partition("## For the README\n")[2].strip()
     assert figures
     assert figures in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_line_of_prose_is_over_100_columns(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    assert [line for line in prose.splitlines() if len(line) > 100 and line[0] != "|"] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -159,8 +164,6 @@ def is_there(name: str, tree: set[str]) -> bool:
     "path", [*PAGES, *SOURCES], ids=lambda path: path.relative_to(ROOT).as_posix()
 )
 def test_every_file_and_module_that_is_named_exists(path: Path, tree: set[str]) -> None:
-    if path.relative_to(ROOT).as_posix() in STALE:
-        pytest.skip("it is known to name what is no longer there")
     words = words_of(path)
     files = {re.sub(r"^(\.\./)+", "", name) for name in FILE.findall(words)} - OF_READERS
     folders = {name.rstrip("/") for name in FOLDER.findall(words) if not name.startswith(BUILT)}
