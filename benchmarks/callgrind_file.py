@@ -17,7 +17,8 @@ OURS = "tokenwheel"
 # How the interpreter gets from a call to the function called. They are looked through, so that this
 # function has a line of its own.
 CALLING = re.compile(
-    r"PyObject_Call|PyObject_Vectorcall|_vectorcall|FastCall|CyFunction_Vectorcall|_PyObject_MakeTpCall|cfunction_call"
+    r"PyObject_Call|PyObject_Vectorcall|_vectorcall|FastCall|CyFunction_Vectorcall|"
+    r"_PyObject_MakeTpCall|cfunction_call"
 )
 CALLING_NAME = "calls by way of the interpreter"
 
