@@ -34,7 +34,7 @@ class _BrokenPromise(Exception):
 
 
 def run() -> int:
-    """Tells the story and shows the timings; 0 only if everything behaved as promised."""
+    """Tell the story, then show the timings. Return 0 if everything behaved as promised, else 1."""
     print(
         f"tokenwheel {__version__}, {_NAMES[implementation]} implementation, "
         f"Python {sys.version.split()[0]}\n"

@@ -1,13 +1,13 @@
 """The suites that every storage and every feed must pass, shipped or not.
 
-Subclass one in your own tests and say how to make yours; pytest (or ``unittest`` by hand) does the
-rest::
+Subclass one in your own tests and say how to make your storage or feed. pytest does the rest::
 
     class TestMyStorage(StorageContract):
         def make_storage(self):
             return MyStorage(...)  # empty, blocking or async
 
-Nothing here stores, publishes or is needed to run a service.
+Nothing here stores, publishes or is needed to run a service. Both suites are in one file, longer
+than most, so that whoever writes a backend can read all that is asked of it in one place.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def following(record: SessionRecord, **changes: Any) -> SessionRecord:
 
 
 class _Contract:
-    """Runs what may be awaitable, always on one loop, so that one suite serves both colours."""
+    """The base of both suites: awaits what is awaitable, so that each serves both colours."""
 
     _loop: asyncio.AbstractEventLoop | None = None
 
@@ -100,7 +100,10 @@ class _Contract:
         return self._own_loop().run_until_complete(awaited())
 
     def race(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
-        """All the calls at once: in threads, or on the loop where they are coroutine functions."""
+        """Make all the calls at once, in threads. Return their answers in the calls' order.
+
+        Answers that are awaitable are awaited together, on this suite's event loop.
+        """
         gate = threading.Barrier(len(calls))
 
         def start(call: Callable[[], Any]) -> Any:
@@ -139,8 +142,9 @@ class StorageContract(_Contract):
         self.storage = self.make_storage()
 
     def record(self, number: int = 1, **changes: Any) -> SessionRecord:
-        """As :func:`make_record`; where the storage has a say in how an id begins, with an id of
-        its kind.
+        """Return what :func:`make_record` does, with an id such as the storage asks for.
+
+        A storage that is a :class:`~tokenwheel.storage.PlacedStorage` says how an id begins.
         """
         record = make_record(number, **changes)
         if not conforms(self.storage, PlacedStorage):
@@ -287,23 +291,22 @@ class StorageContract(_Contract):
             added = self.race([partial(self.storage.insert, record, 3, NOW) for record in records])
             assert sum(added) == 3
             assert self.ids(str(turn)) == sorted(
-                record.id for record, one in zip(records, added, strict=True) if one
+                record.id for record, was_added in zip(records, added, strict=True) if was_added
             )
 
 
 class FeedContract(_Contract):
-    """What a :class:`~tokenwheel.RevocationList` relies on in a
-    :class:`~tokenwheel.RevocationFeed`.
+    """What a ``RevocationList`` relies on in a :class:`~tokenwheel.RevocationFeed`.
 
     Attributes:
-        is_immediate: False for a feed between machines, whose news takes a moment to arrive; the
-        suite then waits for it.
+        is_immediate: False for a feed between machines, whose news takes a moment to arrive. The
+            suite then waits for it.
     """
 
     is_immediate = True
 
     def make_feeds(self) -> tuple[Any, Any]:
-        """Two feeds of one service, as two processes would have them."""
+        """Return two feeds of one service, as two processes would have them."""
         raise NotImplementedError("say how to make the feeds under test")
 
     def setup_method(self) -> None:
@@ -327,8 +330,9 @@ class FeedContract(_Contract):
         return heard
 
     def hears(self, feed: Any, heard: list[Revocation], news: Iterable[Revocation]) -> bool:
-        """Whether the news is there after the next poll; for a feed that is not immediate, after a
-        while.
+        """Poll the feed. Return True where ``heard`` then holds the news.
+
+        A feed that is not immediate is polled until it does, for ``_LONGEST_LATENCY`` at most.
         """
         feed.poll()
         end = time.monotonic() + (0 if self.is_immediate else _LONGEST_LATENCY)
@@ -352,21 +356,19 @@ class FeedContract(_Contract):
         news = [
             Revocation(f"{number:016d}", 4_000_000_000.0, number or None) for number in range(100)
         ]
-        for one in news:
-            self.wait(self.one.publish([one]))
+        for revocation in news:
+            self.wait(self.one.publish([revocation]))
         assert set(self.listen(self.other)) >= set(news)
 
     def test_a_doorbell_has_changed_when_publish_returns(self) -> None:
         self.listen(self.one)
         heard = self.listen(self.other)
         for number in range(10):
-            before, news = (
-                _number_of(self.other),
-                Revocation(f"{number:016d}", 4_000_000_000.0, None),
-            )
-            self.wait(self.one.publish([news]))
+            before = _number_of(self.other)
+            revocation = Revocation(f"{number:016d}", 4_000_000_000.0, None)
+            self.wait(self.one.publish([revocation]))
             assert before is None or _number_of(self.other) != before or not self.is_immediate
-            assert self.hears(self.other, heard, [news])
+            assert self.hears(self.other, heard, [revocation])
 
     def test_publishing_nothing_and_polling_without_news_do_nothing(self) -> None:
         heard = self.listen(self.one)

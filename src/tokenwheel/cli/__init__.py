@@ -1,6 +1,4 @@
-"""The command line: ``tokenwheel demo``, ``tokenwheel keys``, ``tokenwheel inspect``, ``tokenwheel
-sessions``.
-"""
+"""The command line: ``tokenwheel`` with ``demo``, ``keys``, ``inspect`` and ``sessions``."""
 
 from __future__ import annotations
 
@@ -18,12 +16,9 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command, and return its exit status.
-
-    0: done. 1: refused, or not good. 2: not understood.
-    """
-    given = sys.argv[1:] if arguments is None else arguments
-    parsed = _parser().parse_args([hide_dash(one) for one in given])
+    """Run a command. Return its exit status: 0 done, 1 refused or not good, 2 not understood."""
+    words = sys.argv[1:] if arguments is None else arguments
+    parsed = _parser().parse_args([hide_dash(word) for word in words])
     command: Callable[[argparse.Namespace], int] = parsed.command
     try:
         return command(parsed)

@@ -113,7 +113,7 @@ def _client(url: str) -> Iterator[Any]:
     scheme = _SCHEMES.get(parts.scheme)
     if scheme is None:
         raise ConfigurationError(
-            f"a server's URL must begin with one of {', '.join(f'{one}://' for one in _SCHEMES)}"
+            f"a server's URL must begin with one of {', '.join(f'{name}://' for name in _SCHEMES)}"
         )
     if parts.password or "password=" in parts.query:
         print(

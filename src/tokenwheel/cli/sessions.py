@@ -53,9 +53,9 @@ def add_sessions(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     count = kinds.add_parser("count", help="count the sessions and the revocations that live now")
     count.set_defaults(command=_count)
 
-    for one in (every, end, count):
-        add_places(one)
-        one.add_argument("--json", action="store_true", help="for a program to read")
+    for command in (every, end, count):
+        add_places(command)
+        command.add_argument("--json", action="store_true", help="for a program to read")
 
 
 def hide_dash(argument: str) -> str:
@@ -70,14 +70,14 @@ def hide_dash(argument: str) -> str:
 def _list(arguments: argparse.Namespace) -> int:
     with open_storage(arguments) as storage:
         manager = _manager(storage, RevocationList())
-        found = sorted(
+        listed = sorted(
             manager.read_all(arguments.subject).values(),
             key=lambda session: (session.created_at, session.id),
         )
     if arguments.json:
-        print(as_json([asdict(session) for session in found]))
-    elif found:
-        print(*_table([_NAMES, *(_row(session) for session in found)]), sep="\n")
+        print(as_json([asdict(session) for session in listed]))
+    elif listed:
+        print(*_table([_NAMES, *(_row(session) for session in listed)]), sep="\n")
     else:
         print("the subject has no session")
     return 0

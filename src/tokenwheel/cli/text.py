@@ -40,7 +40,10 @@ def in_words(date: object) -> str:
 
 
 def _distance(seconds: int) -> str:
-    """In the largest unit of which there are two, so that what is cut off is never much."""
+    """Return a time in words, in the largest unit of which there are at least two.
+
+    So what is cut off is at most a third of it.
+    """
     for size, name in ((31_557_600, "years"), (86_400, "days"), (3600, "hours"), (60, "minutes")):
         if seconds >= 2 * size:
             return f"{seconds // size} {name}"
@@ -48,6 +51,6 @@ def _distance(seconds: int) -> str:
 
 
 def refuse(reason: str) -> int:
-    """Says why a command was not understood; its exit status."""
+    """Print why a command was not understood. Return its exit status, 2."""
     print(f"tokenwheel: {reason}", file=sys.stderr)
     return 2

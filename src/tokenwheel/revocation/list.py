@@ -64,49 +64,58 @@ class RevocationList(RevocationTable):
             self._watch_doorbell()
 
     def revoke(self, session_id: str, ttl: float, *, before: int | None = None) -> None:
-        """Refuses a session's generations below ``before``, or all of them, for ``ttl`` seconds,
-        here and wherever the feed reaches.
+        """Refuse a session's access tokens for ``ttl`` seconds, here and wherever the feed reaches.
 
-        Where there is an entry already, the higher generation and the later end count.
+        If the session is revoked already, the higher ``before`` counts and the later end.
 
         Args:
-            session_id: 16 base64url characters.
+            session_id: the session's id, 16 base64url characters.
             ttl: seconds, more than 0 and at most 100 years.
-            before: 1 to 2**32 - 2, or None for every generation.
+            before: the generations below this number are refused, from 1 to 2**32 - 2, or None for
+                every generation.
 
         Raises:
             InvalidArgument: an argument that cannot be used.
             ConfigurationError: the feed has to be awaited; an async manager does.
-            StorageUnavailable: the feed failed. Here the session is refused all the same; the call
-            can be made again.
+            StorageUnavailable: the feed failed. In this process the session is refused all the
+                same. The call can be made again.
         """
         super().revoke(session_id, ttl, before=before)
         if self._feed is not None:
             _call(self._feed, "publish", [Revocation(session_id, self.clock() + ttl, before)])
 
     def publish(self, revocations: Sequence[Revocation], now: float) -> Any:
-        """Refuses here, then tells the feed; what the feed's ``publish`` returned, to be awaited
-        where it is awaitable.
+        """Refuse access tokens in this process, then tell the feed.
 
-        ``now`` is the caller's clock. Where this list's own shows another time, an entry is kept
-        until it is over by both.
+        Args:
+            revocations: what is refused, and until when by the caller's clock.
+            now: Unix seconds by the caller's clock. Where this list's clock shows another time, an
+                entry is kept until it is over by both.
+
+        Returns:
+            What the feed's ``publish`` returned, to be awaited where it is awaitable.
         """
         self.refuse(revocations, now)
         return None if self._feed is None else self._feed.publish(revocations)
 
     def refuse(self, revocations: Sequence[Revocation], now: float) -> None:
-        """Refuses here, as :meth:`publish` does, and tells nobody: the caller does, or has a
-        storage do it.
+        """Refuse access tokens in this process, and tell no feed.
+
+        The caller tells the feed, or has a storage do so. Arguments are those of :meth:`publish`.
         """
         ahead = max(self.clock() - now, 0)
-        self.revoke_each(one._replace(expires_at=one.expires_at + ahead) for one in revocations)
+        self.revoke_each(
+            revocation._replace(expires_at=revocation.expires_at + ahead)
+            for revocation in revocations
+        )
 
     async def replay(self) -> None:
-        """Has a feed that must be awaited take in what is already revoked, if it has not yet. An
-        async manager awaits this first.
+        """Have a feed that must be awaited take in what is already revoked, if it hasn't yet.
+
+        An async manager awaits this before anything else.
 
         Raises:
-            StorageUnavailable: the feed could not.
+            StorageUnavailable: the feed could not be reached, or answered an error.
         """
         if conforms(self._feed, ReplayingFeed):
             try:
@@ -118,11 +127,11 @@ class RevocationList(RevocationTable):
 
     @property
     def feed(self) -> RevocationFeed | None:
-        """What ties this list to those of other processes."""
+        """The feed that ties this list to those of other processes, or None."""
         return self._feed
 
     def stats(self) -> RevocationStats:
-        """How many revocations live now, and the memory they take."""
+        """Return how many revocations live now, and the memory they take, in bytes."""
         return RevocationStats(len(self), self.nbytes)
 
     def close(self) -> Any:

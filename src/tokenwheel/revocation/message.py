@@ -14,9 +14,9 @@ from .protocol import Revocation
 
 __all__ = ["MESSAGE_BYTES", "pack", "unpack", "unpack_each"]
 
-_FORMAT = struct.Struct(
-    ">B12sId"
-)  # version, session id, generation (all ones: every one), end in Unix seconds; 25 bytes
+# The version, the session id, the generation (all ones for every generation), and the end in Unix
+# seconds.
+_FORMAT = struct.Struct(">B12sId")
 MESSAGE_BYTES = _FORMAT.size
 _VERSION = 1
 _EVERY_GENERATION = 2**32 - 1
@@ -27,7 +27,7 @@ def pack(revocation: Revocation) -> bytes:
     """Return the bytes of a message, ``MESSAGE_BYTES`` of them.
 
     Raises:
-        InvalidArgument: the revocation could not be taken by a list either.
+        InvalidArgument: a field cannot be used. A list would refuse it, too.
     """
     problem = _problem(revocation)
     if problem is not None:
@@ -40,7 +40,7 @@ def unpack(message: bytes) -> Revocation:
     """Return the revocation in a message that came from outside.
 
     Raises:
-        InvalidArgument: the message is none, whatever it is instead.
+        InvalidArgument: it is no revocation message, of whatever type it is.
     """
     if not isinstance(message, bytes) or len(message) != MESSAGE_BYTES:
         raise InvalidArgument(f"a revocation message has {MESSAGE_BYTES} bytes")
@@ -53,7 +53,7 @@ def unpack_each(messages: bytes) -> list[tuple[str, float, int | None]]:
     They are plain tuples of a :class:`Revocation`'s fields, since there may be a million.
 
     Raises:
-        InvalidArgument: one of the messages is none.
+        InvalidArgument: one of them is no revocation message.
     """
     if not isinstance(messages, bytes) or not messages or len(messages) % MESSAGE_BYTES:
         raise InvalidArgument(f"revocation messages have {MESSAGE_BYTES} bytes each")

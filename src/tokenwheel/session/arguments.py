@@ -40,7 +40,7 @@ _NO_CONTEXT = SessionContext()
 
 
 def _is_unicode(text: str) -> bool:
-    """Whether the text has a UTF-8 form: lone surrogates have none."""
+    """Return True where the text has a UTF-8 form, which a lone surrogate has not."""
     if text.isascii():
         return True
     try:
@@ -67,12 +67,12 @@ def check_subject(subject: object) -> str:
 
 def check_session_id(session_id: object) -> str:
     """Return the session id in a session id or a full refresh token."""
-    found = session_id_of(session_id)
-    if found is None:
+    checked_id = session_id_of(session_id)
+    if checked_id is None:
         raise InvalidArgument(
             "session_id must be a session id (16 base64url characters) or a refresh token"
         )
-    return found
+    return checked_id
 
 
 def check_lifetime(name: str, seconds: object, default: int) -> int:
@@ -112,7 +112,7 @@ def check_claims(claims: object) -> Mapping[str, Any]:
 
 
 def _why_not_json(value: Any, depth: int) -> str | None:
-    """Why a value would not come back from a token as it went in; None where it would."""
+    """Return why a value would not come back from a token as it went in, or None if it would."""
     kind = type(value)
     if value is None or kind is bool:
         return None

@@ -1,5 +1,6 @@
-"""What decides whether a refresh may come from where it comes from. Only the default is here; an
-application brings its own.
+"""The refresh hook, which decides whether a refresh may come from where it comes from.
+
+Only the default one is here. An application may bring its own.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ RefreshHook = Callable[[Session, SessionContext], Any]
 
 
 def same_device(session: Session, context: SessionContext) -> None:
-    """Refuses a refresh from a device of another name or type than that of the login.
+    """Refuse a refresh from a device of another name or type than that of the login.
 
     A session that was opened without a device has nothing to compare. One that was opened with a
     device is refreshed only with it: a context without a device is refused as well.

@@ -25,7 +25,7 @@ _SHARED_SECRET_ALGORITHMS = ("HS256", "HS384", "HS512")
 
 @dataclass(frozen=True, slots=True)
 class Lifecycle:
-    """What the flow needs to know. Lifetimes in seconds."""
+    """The options that the flow needs. Lifetimes are in seconds."""
 
     access_ttl: int
     refresh_ttl: int
@@ -33,14 +33,17 @@ class Lifecycle:
     secret_length: int
     rotate: bool
     reuse_grace: float
-    """As its option, and the leeway besides: another node may retry, and its clock tells when this
-    one rotated.
+    """Seconds for which a replaced refresh token may be retried: the option, and the leeway.
+
+    The leeway is added since a retry may reach another node, whose clock differs from that of the
+    node that replaced the token.
     """
     max_sessions: int | None
     when_full: Literal["reject", "evict_oldest"]
     revocation_margin: float
-    """How long after the last access token's ``exp`` a revocation is kept: the largest leeway that
-    a read can have.
+    """Seconds for which a revocation is kept after the last access token's ``exp``.
+
+    That is the largest leeway that a read can have.
     """
 
 
@@ -152,9 +155,9 @@ def _check_audience(name: str, audience: object) -> str | tuple[str, ...]:
     elif isinstance(audience, Sequence) and not isinstance(
         audience, bytes | bytearray | memoryview
     ):
-        several = tuple(audience)
-        if several and all(isinstance(one, str) and one for one in several):
-            return several
+        audiences = tuple(audience)
+        if audiences and all(isinstance(name, str) and name for name in audiences):
+            return audiences
     raise ConfigurationError(f"{name} must be a non-empty str or a non-empty sequence of such")
 
 

@@ -1,5 +1,6 @@
-"""From where a login came, as the bytes that storages keep. They hold what the application gave,
-and nothing secret.
+"""Where a login came from, as the bytes that storages keep.
+
+They hold what the application said of it, and nothing secret.
 """
 
 from __future__ import annotations
@@ -12,15 +13,12 @@ __all__ = ["pack_context", "unpack_context"]
 
 
 def pack_context(context: SessionContext) -> bytes:
-    """Return the context as JSON.
-
-    Most often there is nothing to say of it; then nothing is returned.
-    """
+    """Return the context as JSON, or no bytes at all where it says nothing, as most do."""
     device = context.device
     if device is None and context.ip is None and context.location is None:
         return b""
-    said = None if device is None else [device.name, device.type, dict(device.extra)]
-    return orjson.dumps([context.ip, context.location, said])
+    described = None if device is None else [device.name, device.type, dict(device.extra)]
+    return orjson.dumps([context.ip, context.location, described])
 
 
 def unpack_context(packed: bytes) -> SessionContext:
@@ -32,5 +30,7 @@ def unpack_context(packed: bytes) -> SessionContext:
     """
     if not packed:
         return SessionContext()
-    ip, location, said = orjson.loads(packed)
-    return SessionContext(ip=ip, device=None if said is None else Device(*said), location=location)
+    ip, location, described = orjson.loads(packed)
+    return SessionContext(
+        ip=ip, device=None if described is None else Device(*described), location=location
+    )

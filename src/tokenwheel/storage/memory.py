@@ -34,7 +34,7 @@ class MemoryStorage:
         return f"<MemoryStorage of {len(self)} sessions>"
 
     def __len__(self) -> int:
-        """How many sessions are kept, as of the last call."""
+        """Return how many sessions are kept, as of the last call."""
         with self._lock:
             return len(self._records)
 
@@ -93,11 +93,10 @@ class MemoryStorage:
         self._records.set(record.id, record, lifetime)
 
     def _live(self, subject: str) -> list[SessionRecord]:
-        found = (
-            self._records.get(session_id)
-            for session_id in tuple(self._ids_by_subject.get(subject, ()))
-        )
-        return [record for record in found if record is not None]
+        # Looking at one may forget another, so the ids are copied first.
+        ids = tuple(self._ids_by_subject.get(subject, ()))
+        records = (self._records.get(session_id) for session_id in ids)
+        return [record for record in records if record is not None]
 
     def _forget(self, session_id: str, record: SessionRecord, reason: RemovalReason) -> None:
         if reason is RemovalReason.REPLACED:
