@@ -433,5 +433,15 @@ def test_a_storage_that_refuses_for_no_reason_is_an_error_and_no_endless_loop() 
         bench.flow.delete_all("uid1"),
         bench.flow.delete_one("uid1", tokens.session_id),
     ):
-        with pytest.raises(StorageUnavailable):
+        with pytest.raises(StorageUnavailable, match="refused a change of a record that nobody"):
             bench.run(flow)
+
+
+def test_the_version_of_a_record_counts_its_writes() -> None:
+    bench = Bench()
+    tokens = bench.create()
+    for version in (1, 2, 3):
+        record = bench.storage.read(tokens.session_id, bench.clock.now)
+        assert record is not None
+        assert record.version == version
+        tokens = bench.update(tokens.refresh_token)

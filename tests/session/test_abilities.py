@@ -56,6 +56,16 @@ class Publishing(MemoryStorage):
         return True
 
 
+class PublishingToNobody(Publishing):
+    def publishes_to(self) -> bool:  # type: ignore[override]
+        return True
+
+
+class PublishingReplacements(Publishing):
+    def replace(self, record: Any, now: float, feed: Any = None, revocations: Any = ()) -> Any:
+        return True
+
+
 class Placed(MemoryStorage):
     def session_id_prefix(self) -> bytes:
         return b""
@@ -91,8 +101,13 @@ def test_a_storage_that_is_none_is_refused_when_the_manager_is_made(
 @pytest.mark.parametrize("kind", MANAGERS)
 def test_a_storage_that_says_it_publishes_must_take_revocations(kind: Any) -> None:
     make(kind, storage=Publishing())  # There is no feed to publish to.
-    with pytest.raises(ConfigurationError, match=r"storage\.replace must take.*revocations"):
-        make(kind, storage=Publishing(), revocations=RevocationList(Feed()))
+    for storage, reason in (
+        (PublishingToNobody(), r"storage\.publishes_to must take positional arguments: feed"),
+        (Publishing(), r"storage\.replace must take.*revocations"),
+        (PublishingReplacements(), r"storage\.delete must take.*records, now, feed, revocations"),
+    ):
+        with pytest.raises(ConfigurationError, match=reason):
+            make(kind, storage=storage, revocations=RevocationList(Feed()))
 
 
 @pytest.mark.parametrize("kind", MANAGERS)

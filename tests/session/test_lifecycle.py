@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
-from tests.support import FakeClock
+from tests.support import SECRET, FakeClock
 from tokenwheel import (
     AccessTokenExpired,
     AccessTokenNotYetValid,
@@ -24,9 +26,11 @@ from tokenwheel import (
     RefreshTokenReused,
     RevocationList,
     SessionContext,
+    SessionManager,
     SessionNotFound,
     TooManySessions,
 )
+from tokenwheel.session.refresh_tokens import successor
 
 Make = Callable[..., Any]
 
@@ -256,7 +260,7 @@ def test_a_refresh_token_cut_within_its_secret_is_refused(manager: Any) -> None:
             manager.update(tokens.refresh_token[:length])
 
 
-@pytest.mark.parametrize("length", [15, 16, 17, 24, 32, 33, 64, 1000])
+@pytest.mark.parametrize("length", [15, 16, 17, 24, 31, 32, 33, 64, 1024])
 def test_refresh_tokens_of_any_allowed_length_rotate_and_retry(make: Make, length: int) -> None:
     manager = make(refresh_token_length=length)
     first = manager.create(subject="uid1")
@@ -264,6 +268,13 @@ def test_refresh_tokens_of_any_allowed_length_rotate_and_retry(make: Make, lengt
     assert manager.update(first.refresh_token).refresh_token == second.refresh_token
     third = manager.update(second.refresh_token)
     assert len(first.refresh_token) == len(third.refresh_token) == -(-(27 + length) * 4 // 3)
+
+
+@pytest.mark.parametrize("length", [15, 31, 32, 33, 64, 1024])
+def test_the_secret_that_follows_is_hkdf_of_the_one_before_and_a_salt(length: int) -> None:
+    secret, salt = bytes(range(256)) * 4, b"0123456789abcdef"
+    expected = HKDFExpand(SHA256(), length, info=salt).derive(secret[:length])
+    assert successor(secret[:length], salt) == expected
 
 
 def test_without_rotation_the_refresh_token_stays_the_same(make: Make) -> None:
@@ -306,6 +317,69 @@ def test_delete_one_of_a_session_the_storage_has_lost_revokes_its_tokens_all_the
         after_loss.read(tokens.access_token)
 
 
+@pytest.mark.parametrize("call", ["delete_one", "restrict_one"])
+def test_a_session_the_storage_has_lost_is_revoked_until_its_last_token_is_over_with_any_leeway(
+    make: Make, clock: FakeClock, call: str
+) -> None:
+    login = make(access_ttl=900, refresh_ttl=900, leeway=50)
+    tokens = login.create(subject="uid1")
+    after_loss = make(access_ttl=900, refresh_ttl=900, leeway=50)
+    if call == "delete_one":
+        assert after_loss.delete_one("uid1", tokens.session_id) is False
+    else:
+        after_loss.restrict_one(login.read(tokens.access_token))
+    for seconds in (0, 900, 49):
+        clock.advance(seconds)
+        assert login.read(tokens.access_token).session_id == tokens.session_id
+        with pytest.raises(AccessTokenRevoked):
+            after_loss.read(tokens.access_token)
+
+
+def test_a_session_the_storage_has_lost_is_revoked_for_as_long_as_the_longest_opened_here(
+    make: Make, clock: FakeClock
+) -> None:
+    storage = MemoryStorage()
+    manager = make(storage=storage, refresh_ttl=1000)
+    longest = manager.create(subject="uid1", access_ttl=50_000, refresh_ttl=50_000)
+    manager.create(subject="uid2", refresh_ttl=10)
+    record = storage.read(longest.session_id, clock.now)
+    assert record is not None
+    assert storage.delete([record], clock.now) == [longest.session_id]
+    assert manager.delete_one("uid1", longest.session_id) is False
+    clock.advance(49_999)
+    with pytest.raises(AccessTokenRevoked):
+        manager.read(longest.access_token)
+
+
+def test_a_refresh_takes_a_lifetime_for_its_access_token(manager: Any, clock: FakeClock) -> None:
+    tokens = manager.create(subject="uid1")
+    short = manager.update(tokens.refresh_token, access_ttl=60)
+    assert short.access_expires_at == int(clock.now) + 60
+    assert manager.read(short.access_token).expires_at == short.access_expires_at
+    with pytest.raises(InvalidArgument, match="access_ttl must be"):
+        manager.update(short.refresh_token, access_ttl=0)
+
+
+def test_a_manager_that_adds_to_read_can_ask_for_the_read_it_replaces(clock: FakeClock) -> None:
+    class Counting(SessionManager):
+        reads = 0
+
+        def read(self, access_token: str, **options: Any) -> Any:
+            self.reads += 1
+            return super().read(access_token, **options)
+
+    manager = Counting(SECRET, issuer="i", audience="a", clock=clock)
+    token = manager.create(subject="uid1").access_token
+    assert manager.read(token).subject == "uid1"
+    with pytest.raises(InvalidAccessToken, match="is for another audience"):
+        manager.read(token, audience="b")
+    clock.advance(910)
+    assert manager.read(token, leeway=30).subject == "uid1"
+    with pytest.raises(AccessTokenExpired):
+        manager.read(token)
+    assert manager.reads == 4
+
+
 def test_read_all_lists_the_active_sessions_of_a_subject(manager: Any, clock: FakeClock) -> None:
     context = SessionContext(
         ip="127.0.0.1", device=Device("Pixel", "phone", {"os": "Android"}), location="Chisinau"
@@ -340,7 +414,7 @@ def test_max_sessions_rejects_the_login_too_many(make: Make, clock: FakeClock) -
     manager.create(subject="uid1")
     clock.advance(10)
     second = manager.create(subject="uid1")
-    with pytest.raises(TooManySessions):
+    with pytest.raises(TooManySessions, match="already has the 2 sessions that max_sessions"):
         manager.create(subject="uid1")
     manager.create(subject="uid2")
     manager.delete_one("uid1", second.session_id)
@@ -357,7 +431,7 @@ def test_max_sessions_evicts_the_oldest_and_revokes_its_tokens(
     for _ in range(4):
         clock.advance(1)
         opened.append(manager.create(subject="uid1"))
-    assert set(manager.read_all("uid1")) == {tokens.session_id for tokens in opened[2:]}
+        assert set(manager.read_all("uid1")) == {tokens.session_id for tokens in opened[-2:]}
     for tokens in opened[:2]:
         with pytest.raises(AccessTokenRevoked):
             manager.read(tokens.access_token)
@@ -416,10 +490,11 @@ def test_a_manager_with_public_keys_reads_deletes_and_restricts_but_issues_nothi
     resource = make(KeySet(key.public()), storage=storage, revocations=revocations)
     tokens = login.create(subject="uid1")
     claims = resource.read(tokens.access_token)
-    with pytest.raises(ConfigurationError, match="only public keys"):
+    with pytest.raises(ConfigurationError, match=r"only public keys.*and cannot issue tokens"):
         resource.create(subject="uid1")
-    with pytest.raises(ConfigurationError, match="only public keys"):
-        resource.update(tokens.refresh_token)
+    for refresh_token in (tokens.refresh_token, "none"):
+        with pytest.raises(ConfigurationError, match=r"only public keys.*and cannot issue tokens"):
+            resource.update(refresh_token)
     resource.restrict_one(claims)
     with pytest.raises(AccessTokenRevoked):
         login.read(tokens.access_token)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from tokenwheel import (
     ConfigurationError,
     Device,
     InvalidArgument,
+    Key,
     MemoryStorage,
     SessionContext,
     SessionEvent,
@@ -83,6 +85,22 @@ def test_the_largest_and_smallest_sensible_options_are_taken(make: Make) -> None
         accept_audience="a",
     )  # fmt: skip
     assert manager.read(manager.create(subject="uid1").access_token, leeway=5).subject == "uid1"
+
+
+def test_the_bounds_of_the_options_and_of_one_calls_lifetimes_are_taken(make: Make) -> None:
+    longest = 100 * 31_557_600  # seconds: 100 years
+    manager = make(refresh_ttl=1, max_sessions=2**31)
+    for seconds in (1, longest):
+        tokens = manager.create(subject="uid1", access_ttl=seconds, refresh_ttl=seconds)
+        assert manager.update(tokens.refresh_token, access_ttl=seconds).session_id
+    assert manager.create(subject="uid1").session_id
+    with pytest.raises(ConfigurationError, match=f"max_sessions must be an int from 1 to {2**31}"):
+        make(max_sessions=2**31 + 1)
+
+
+def test_a_single_key_stands_for_a_set_of_it(make: Make) -> None:
+    manager = make(Key.generate("ES256"))
+    assert manager.read(manager.create(subject="uid1").access_token).subject == "uid1"
 
 
 @pytest.mark.parametrize("subject", ["", "a" * 256, "a\0b", "\ud800", "a\udfff", None, 7, b"uid1"])
@@ -173,6 +191,21 @@ def test_claims_come_back_as_they_went_in(manager: Any, value: Any) -> None:
     assert manager.read(manager.create({"a": value}, subject="uid1").access_token)["a"] == value
 
 
+def test_claims_may_be_any_mapping_and_have_names_of_any_characters(manager: Any) -> None:
+    claims = MappingProxyType({"rôle 😀": "user"})
+    assert manager.read(manager.create(claims, subject="uid1").access_token)["rôle 😀"] == "user"
+
+
+@pytest.mark.parametrize("kind, given", [("str", "a"), ("int", 7), ("list", [("a", 1)])])
+def test_a_refusal_names_the_type_that_was_given(manager: Any, kind: str, given: Any) -> None:
+    with pytest.raises(InvalidArgument, match=f"claims must be a mapping, not {kind}"):
+        manager.create(given, subject="uid1")
+    with pytest.raises(InvalidArgument, match=f"context must be a SessionContext, not {kind}"):
+        manager.create(subject="uid1", context=given)
+    with pytest.raises(InvalidArgument, match=rf"context\.device must be a Device, not {kind}"):
+        manager.create(subject="uid1", context=SessionContext(device=given))
+
+
 @pytest.mark.parametrize("name", ["access_ttl", "refresh_ttl"])
 @pytest.mark.parametrize("seconds", [0, -1, 1.5, True, "900", 10**12])
 def test_a_lifetime_that_cannot_be_used_is_refused(manager: Any, name: str, seconds: Any) -> None:
@@ -207,12 +240,43 @@ def test_a_context_that_cannot_be_stored_is_refused(manager: Any, context: Any) 
         manager.update(tokens.refresh_token, context=context)
 
 
+@pytest.mark.parametrize("part", ["name", "type"])
+@pytest.mark.parametrize("text", ["a\0", "\ud800", "x" * 1025])
+def test_a_device_whose_name_or_type_cannot_be_stored_is_refused(
+    manager: Any, part: str, text: str
+) -> None:
+    device = Device(**{"name": "Pixel", "type": "phone", part: text})
+    with pytest.raises(InvalidArgument, match=rf"context\.device\.{part} must be a str of at most"):
+        manager.create(subject="uid1", context=SessionContext(device=device))
+
+
+def test_a_context_may_be_as_large_as_is_said(manager: Any) -> None:
+    extra = {"a": "x" * (4096 - len('{"a":""}'))}
+    text = "x" * 1024
+    context = SessionContext(text, Device(text, text, extra), text)
+    tokens = manager.create(subject="uid1", context=context)
+    assert manager.read_all("uid1")[tokens.session_id].device == context.device
+    extra["a"] += "x"
+    with pytest.raises(InvalidArgument, match="at most 4096 bytes of JSON, and has 4097"):
+        manager.create(subject="uid1", context=context)
+
+
+def test_a_device_may_be_nested_as_deeply_as_claims(manager: Any) -> None:
+    for levels, is_taken in ((31, True), (32, False)):
+        context = SessionContext(device=Device("Pixel", "phone", {"a": deep(levels)}))
+        if is_taken:
+            manager.create(subject="uid1", context=context)
+        else:
+            with pytest.raises(InvalidArgument, match="nested deeper than 32 levels"):
+                manager.create(subject="uid1", context=context)
+
+
 @pytest.mark.parametrize(
     "session_id",
     ["", "A" * 15, "A" * 17, "A" * 15 + "=", "A" * 15 + " ", "é" * 16, None, 7, b"A" * 16],
 )
 def test_a_session_id_that_cannot_be_one_is_refused(manager: Any, session_id: Any) -> None:
-    with pytest.raises(InvalidArgument, match="session_id"):
+    with pytest.raises(InvalidArgument, match=r"session_id must be a session id \(16 base64url"):
         manager.delete_one("uid1", session_id)
 
 
@@ -294,3 +358,6 @@ def test_a_subscription_that_cannot_be_used_is_refused(
 ) -> None:
     with pytest.raises(InvalidArgument, match=reason):
         manager.on(event, listener)
+    if not isinstance(event, SessionEvent):
+        with pytest.raises(InvalidArgument, match=reason):
+            manager.off(event, listener)
