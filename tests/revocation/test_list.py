@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import gc
+import struct
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -20,7 +21,7 @@ from tokenwheel import (
     StorageUnavailable,
 )
 from tokenwheel._impl import RevocationTable
-from tokenwheel.revocation.message import pack, unpack
+from tokenwheel.revocation.message import pack, unpack, unpack_each
 
 ONE, OTHER = "AAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAB"
 
@@ -135,6 +136,19 @@ def test_a_list_whose_clock_differs_keeps_an_entry_until_it_is_over_by_both(
     for each in (clock, callers):
         each.advance(59)
     assert revocations.is_revoked(ONE)
+    for each in (clock, callers):
+        each.advance(max(1 - ahead, 1) - 0.5)
+    assert revocations.is_revoked(ONE)
+    for each in (clock, callers):
+        each.advance(0.5)
+    assert not revocations.is_revoked(ONE)
+
+
+def test_a_list_whose_clock_is_the_callers_keeps_an_entry_until_its_end(clock: FakeClock) -> None:
+    revocations = RevocationList(clock=clock)
+    revocations.refuse([Revocation(ONE, clock.now + 60, None)], clock.now)
+    clock.advance(60)
+    assert not revocations.is_revoked(ONE)
 
 
 class PublishLater(Feed):
@@ -168,8 +182,47 @@ class PollLater(Feed):
 
 @pytest.mark.parametrize("feed", [StartLater(), PollLater()], ids=["start", "poll"])
 def test_a_feed_whose_news_would_have_to_be_awaited_is_refused_at_once(feed: Feed) -> None:
-    with pytest.raises(ConfigurationError, match="has to be awaited"):
+    method = "start" if isinstance(feed, StartLater) else "poll"
+    with pytest.raises(ConfigurationError, match=f"the feed's {method} has to be awaited"):
         RevocationList(feed)
+
+
+class RehungFeed(Feed):
+    """A feed whose doorbell can be hung anew, as when the file that holds it is replaced."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.doorbell: bytearray | None = bytearray(8)
+        self.polls = 0
+
+    def poll(self) -> None:
+        self.polls += 1
+
+
+def test_a_doorbell_that_is_hung_anew_is_the_one_that_is_watched(clock: FakeClock) -> None:
+    feed = RehungFeed()
+    revocations = RevocationList(feed, clock=clock)
+    revocations.is_revoked(ONE)
+    quiet = feed.polls
+    for _ in range(3):
+        revocations.is_revoked(ONE)
+    assert feed.polls == quiet
+    assert feed.doorbell is not None
+    feed.doorbell[0] += 1
+    feed.doorbell = bytearray(8)
+    revocations.is_revoked(ONE)
+    polled = feed.polls
+    assert polled > quiet
+    feed.doorbell[0] += 1
+    revocations.is_revoked(ONE)
+    assert feed.polls > polled
+    feed.doorbell[0] += 1
+    feed.doorbell = None
+    revocations.is_revoked(ONE)
+    polled = feed.polls
+    for _ in range(3):
+        revocations.is_revoked(ONE)
+    assert feed.polls == polled + 3
 
 
 def test_a_lookup_costs_no_more_than_one_of_the_bare_table() -> None:
@@ -192,6 +245,34 @@ def test_a_message_of_a_later_version_is_not_guessed_at() -> None:
     message = pack(Revocation(ONE, 1.0, 7))
     with pytest.raises(InvalidArgument, match="version 2"):
         unpack(b"\x02" + message[1:])
+
+
+@pytest.mark.parametrize(
+    "messages", [b"", "text", b"x" * 24, b"x" * 26, None, bytearray(25), memoryview(b"x" * 25)]
+)
+def test_what_is_not_whole_messages_is_none(messages: Any) -> None:
+    with pytest.raises(InvalidArgument, match="revocation messages have 25 bytes each"):
+        unpack_each(messages)
+    with pytest.raises(InvalidArgument, match="a revocation message has 25 bytes"):
+        unpack(messages)
+
+
+@pytest.mark.parametrize("wrong", [b"\0" * 4 + struct.pack(">d", 1.0), struct.pack(">Id", 1, 1e12)])
+def test_a_message_that_no_list_could_take_is_none(wrong: bytes) -> None:
+    message = pack(Revocation(ONE, 1.0, 7))
+    with pytest.raises(InvalidArgument, match="has a generation above 0, and an end of at most"):
+        unpack(message[:13] + wrong)
+
+
+def test_a_message_holds_any_generation_but_the_one_that_stands_for_all() -> None:
+    last = 2**32 - 2
+    for before in (1, last, None):
+        assert unpack(pack(Revocation(ONE, 1.0, before))) == Revocation(ONE, 1.0, before)
+    for before in (0, last + 1, True, 1.0):
+        with pytest.raises(
+            InvalidArgument, match=f"before must be None or an int from 1 to {last}"
+        ):
+            pack(Revocation(ONE, 1.0, before))  # type: ignore[arg-type]
 
 
 def test_an_end_that_no_float_can_hold_is_not_put_into_a_message() -> None:
