@@ -225,6 +225,59 @@ def test_a_shared_secret_goes_through_jwk_and_has_no_public_part() -> None:
             publish()
 
 
+def test_a_secret_without_a_kid_has_none_in_its_jwk() -> None:
+    assert "kid" not in Key.from_secret(b"s" * 32).to_jwk(private=True)
+
+
+def test_a_kid_that_is_given_counts_more_than_that_of_the_key_itself() -> None:
+    key = Key.generate("ES256", kid="own")
+    longest = "k" * 128
+    for pem in (key.to_pem(), key.to_pem(private=True)):
+        assert Key.from_pem(pem, "ES256", kid=longest).kid == longest
+    assert Key.from_jwk(key.to_jwk(), kid="given").kid == "given"
+    with pytest.raises(ConfigurationError, match="kid must be 1 to 128 printable ASCII"):
+        Key.from_jwk(key.to_jwk(), kid=longest + "k")
+
+
+def test_a_shared_secrets_jwk_must_allow_both_to_sign_and_to_verify() -> None:
+    for operations, is_taken in (
+        (["sign", "verify"], True),
+        (["sign"], False),
+        (["verify"], False),
+    ):
+        jwk = {**RFC_7515_A1, "key_ops": operations}
+        if is_taken:
+            assert Key.from_jwk(jwk, "HS256").can_sign
+        else:
+            with pytest.raises(ConfigurationError, match="its 'key_ops' allow sign and verify"):
+                Key.from_jwk(jwk, "HS256")
+
+
+def test_a_jwk_without_its_secret_is_said_to_be_malformed() -> None:
+    with pytest.raises(ConfigurationError, match="the jwk is malformed"):
+        Key.from_jwk({"kty": "oct"}, "HS256")
+
+
+@pytest.mark.parametrize("pem, password", [(7, None), (None, None), ("pem", 7), (7, "secret")])
+def test_a_pem_or_password_that_is_no_text_is_refused(pem: Any, password: Any) -> None:
+    with pytest.raises(ConfigurationError, match="pem and password must be str or bytes"):
+        Key.from_pem(pem, "ES256", password=password)
+
+
+def test_a_generated_rsa_key_has_3072_bits() -> None:
+    assert Key.generate("RS256")._public.key_size == 3072
+
+
+def test_the_repr_of_a_key_says_of_what_kind_it_is() -> None:
+    private = Key.generate("ES256", kid="a")
+    secret = Key.from_secret(b"s" * 32)
+    assert [repr(key) for key in (secret, private, private.public())] == [
+        "<Key HS256, shared secret, kid=None>",
+        "<Key ES256, private, kid='a'>",
+        "<Key ES256, public, kid='a'>",
+    ]
+
+
 def test_an_encrypted_pem_needs_its_password() -> None:
     key = Key.generate("ES256")
     pem = key._private.private_bytes(
@@ -236,6 +289,7 @@ def test_an_encrypted_pem_needs_its_password() -> None:
     for password in (None, "wrong", b"wrong"):
         with pytest.raises(ConfigurationError, match="an encrypted one with its password"):
             Key.from_pem(pem, "ES256", password=password)
+    assert [one.kid for one in KeySet.from_pem(pem, "ES256", password="correct horse")] == [key.kid]
 
 
 def test_a_key_cannot_be_changed_pickled_or_made_by_hand() -> None:
@@ -311,6 +365,19 @@ def test_the_constructors_of_a_set_make_one_key() -> None:
         KeySet.from_jwk(key.to_jwk(private=True)),
     ):
         assert [member.kid for member in keys] == [key.kid]
+    unnamed = {name: value for name, value in key.to_jwk().items() if name not in {"alg", "kid"}}
+    for keys in (
+        KeySet.from_secret("s" * 64, "HS512", kid="a"),
+        KeySet.from_pem(key.to_pem(), "ES256", kid="a"),
+        KeySet.from_jwk(unnamed, "ES256", kid="a"),
+    ):
+        assert [member.kid for member in keys] == ["a"]
+    assert [member.algorithm for member in KeySet.from_secret("s" * 64, "HS512")] == ["HS512"]
+    whole = [Key.generate("ES256", kid=kid).to_jwk(private=True) for kid in ("a", "b")]
+    for kid in ("a", "b"):
+        signing = KeySet.from_jwks({"keys": whole}, signing=kid).signing
+        assert signing is not None
+        assert signing.kid == kid
 
 
 def test_a_set_changes_while_in_use_and_tells_its_subscribers() -> None:
@@ -325,7 +392,9 @@ def test_a_set_changes_while_in_use_and_tells_its_subscribers() -> None:
 
     keys = KeySet(Key.generate("ES256", kid="a"))
     follower = Follower(keys)
-    keys.add(Key.generate("ES256", kid="b"), sign=True)
+    added = Key.generate("ES256", kid="b")
+    keys.add(added, sign=True)
+    assert keys.signing is added
     keys.sign_with("a")
     keys.remove("b")
     assert follower.saw == [["a", "b"], ["a", "b"], ["a"]]
