@@ -1,4 +1,6 @@
-"""Nodes whose clocks differ, over one storage: what one of them has granted, a slower one takes away from nobody."""
+"""Nodes whose clocks differ, over one storage: what one of them has granted, a slower one takes
+away from nobody.
+"""
 
 from __future__ import annotations
 

@@ -51,7 +51,9 @@ class Feed:
 
 
 class WaitingStorage:
-    """A storage in memory whose calls may wait; each says whether it was made on the main thread."""
+    """A storage in memory whose calls may wait; each says whether
+    it was made on the main thread.
+    """
 
     waits = True
 
@@ -84,7 +86,9 @@ class WaitingStorage:
 
 
 class PublishingStorage(WaitingStorage):
-    """Publishes to one feed in the same step as it changes a session, and places each session by its subject."""
+    """Publishes to one feed in the same step as it changes a session, and places each session by
+    its subject.
+    """
 
     def __init__(self, feed: Feed) -> None:
         super().__init__()
