@@ -396,6 +396,8 @@ def test_a_set_changes_while_in_use_and_tells_its_subscribers() -> None:
     keys.add(added, sign=True)
     assert keys.signing is added
     keys.sign_with("a")
+    assert keys.signing is not None
+    assert keys.signing.kid == "a"
     keys.remove("b")
     assert follower.saw == [["a", "b"], ["a", "b"], ["a"]]
     del follower

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support import FakeClock
-from tokenwheel import MemoryStorage, RefreshTokenReused, SessionNotFound
+from tokenwheel import MemoryStorage, RefreshTokenReused, SessionEvent, SessionNotFound
 
 Make = Callable[..., Any]
 
@@ -137,8 +137,10 @@ def test_a_session_that_is_over_is_not_evicted_in_place_of_a_live_one(
     over = manager.create(subject="uid1", refresh_ttl=100)
     clock.now = float(over.refresh_expires_at)
     live = [manager.create(subject="uid1") for _ in range(2)]
-    clock.advance(1)
+    told: list[str] = []
+    manager.on(SessionEvent.SESSION_INVALIDATED, lambda event: told.append(event.session.id))
     newest = manager.create(subject="uid1")
+    assert told in ([live[0].session_id], [live[1].session_id])
     assert len(manager.read_all("uid1")) == 2
     assert newest.session_id in manager.read_all("uid1")
     assert sum(tokens.session_id in manager.read_all("uid1") for tokens in live) == 1

@@ -20,6 +20,7 @@ from tokenwheel import (
     SessionManager,
     SessionNotFound,
     StorageUnavailable,
+    TooManySessions,
 )
 from tokenwheel._impl import decode
 
@@ -172,6 +173,8 @@ def test_an_event_loop_has_a_feed_that_waits_called_from_worker_threads() -> Non
             SECRET, storage=storage, revocations=RevocationList(feed), max_sessions=1, **OPTIONS
         )
         tokens = await manager.create(subject="ann")
+        with pytest.raises(TooManySessions):
+            await manager.create(subject="ann")
         assert await manager.delete_all("ann") == 1
         assert refuses(manager, tokens.access_token)
         with pytest.raises(SessionNotFound, match="no session is open"):
@@ -181,7 +184,9 @@ def test_an_event_loop_has_a_feed_that_waits_called_from_worker_threads() -> Non
     asyncio.run(main())
     assert [one.before for one in feed.published] == [None]
     assert feed.calls == [("publish", False), ("close", False)]
-    assert storage.calls == [(call, False) for call in ("insert", "read_all", "delete", "read")]
+    assert storage.calls == [
+        (call, False) for call in ("insert", "insert", "read_all", "delete", "read")
+    ]
 
 
 def test_a_session_id_begins_with_the_prefix_that_the_storage_gives_its_subject() -> None:
