@@ -13,7 +13,7 @@ from typing import Any, TypeGuard, TypeVar
 
 from .errors import ConfigurationError
 
-__all__ = ["check_call", "check_conforms", "conforms", "is_coroutine_function"]
+__all__ = ["check_call", "check_conforms", "check_instance", "conforms", "is_coroutine_function"]
 
 T = TypeVar("T")
 
@@ -24,11 +24,7 @@ def check_conforms(option: str, value: object, protocol: type, methods: Sequence
     Raises:
         ConfigurationError: it is not; names ``option`` and what is missing.
     """
-    if isinstance(value, type):
-        raise ConfigurationError(
-            f"{option} must be an instance, and is the class {value.__name__}: "
-            f"write {value.__name__}(...) instead of {value.__name__}"
-        )
+    check_instance(option, value)
     for name in methods:
         if not callable(getattr(value, name, None)):
             raise ConfigurationError(
@@ -38,6 +34,19 @@ def check_conforms(option: str, value: object, protocol: type, methods: Sequence
     for name in methods:
         parameters = [*inspect.signature(getattr(protocol, name)).parameters][1:]
         check_call(f"{option}.{name}", getattr(value, name), parameters)
+
+
+def check_instance(option: str, value: object) -> None:
+    """Check that a value is an instance, and not the class that it belongs to.
+
+    Raises:
+        ConfigurationError: it is a class; says how to write the instance.
+    """
+    if isinstance(value, type):
+        raise ConfigurationError(
+            f"{option} must be an instance, and is the class {value.__name__}: "
+            f"write {value.__name__}(...) instead of {value.__name__}"
+        )
 
 
 def check_call(name: str, function: Callable[..., Any], parameters: Sequence[str]) -> None:

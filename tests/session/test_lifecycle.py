@@ -441,6 +441,16 @@ def test_max_sessions_evicts_the_oldest_and_revokes_its_tokens(
         assert manager.read(tokens.access_token).session_id == tokens.session_id
 
 
+def test_a_lower_max_sessions_evicts_all_that_are_too_many(make: Make, clock: FakeClock) -> None:
+    storage = MemoryStorage()
+    opened = []
+    for _ in range(4):
+        opened.append(make(storage=storage).create(subject="ann"))
+        clock.advance(1)
+    newest = make(storage=storage, max_sessions=2, when_full="evict_oldest").create(subject="ann")
+    assert set(make(storage=storage).read_all("ann")) == {opened[-1].session_id, newest.session_id}
+
+
 def test_the_default_hook_refuses_another_device_and_leaves_the_session_as_it_was(
     manager: Any,
 ) -> None:

@@ -1,5 +1,6 @@
-"""``tokenwheel keys new``: the private key into a new file that its owner alone can read, the
-public one to standard output.
+"""``tokenwheel keys new``: the private key into a file, the public one to standard output.
+
+The file is new, and only its owner can read it.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ import inspect
 from collections.abc import Generator
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from ..conformance import check_instance
 from ..driver import drive, drive_async
 from ..errors import ConfigurationError
 
@@ -151,11 +152,7 @@ class RedisClient:
 
 
 def _check(client: object) -> None:
-    if isinstance(client, type):
-        raise ConfigurationError(
-            f"client must be an instance, and is the class {client.__name__}: "
-            f"write {client.__name__}(...) instead of {client.__name__}"
-        )
+    check_instance("client", client)
     if callable(getattr(client, "master_for", None)):
         raise ConfigurationError(
             "client must be what the Sentinel's master_for returns, not the Sentinel"

@@ -1,5 +1,6 @@
-"""What ``read`` asks before it accepts a token (``list``), and how processes tell each other
-(``protocol``).
+"""What ``read`` asks before it accepts a token, and how processes tell each other.
+
+The first is ``list``; ``protocol`` says what a feed must do.
 
 ``message`` has the bytes of a revocation, for feeds that send it over a wire.
 """

@@ -1,5 +1,4 @@
-"""The former place of ``pack``, ``unpack``, ``Revocation`` and ``RevocationFeed``, for feeds
-written against it.
+"""The former place of what is in ``message`` and ``protocol``, for feeds written against it.
 
 New code imports the first two from ``tokenwheel.revocation.message``, the others from
 ``tokenwheel``. This module goes with version 1.0.

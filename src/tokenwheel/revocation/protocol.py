@@ -1,5 +1,4 @@
-"""How the processes and machines of one service tell each other of revocations: what a feed must
-do.
+"""What a feed must do, by which the processes and machines of a service tell of revocations.
 
 A feed is an ordered, durable log. Revocations merge by maximum, so a feed may deliver one late,
 twice, or in any order. What it may not do is lose one, or let ``publish`` return before every
@@ -55,8 +54,7 @@ class RevocationFeed(Protocol):
     """
 
     def start(self, apply: Apply) -> None:
-        """Hand every revocation that still lives to ``apply``, and keep ``apply`` for those to
-        come.
+        """Hand every revocation that lives to ``apply``, and keep ``apply`` for those to come.
 
         All that lives has been handed over when this returns. It is called once. ``apply`` takes
         any number of revocations at a time, and plain tuples of the three fields as well.
@@ -64,8 +62,7 @@ class RevocationFeed(Protocol):
         ...
 
     def publish(self, revocations: Sequence[Revocation]) -> Any:
-        """Make revocations durable, and visible to the next ``poll`` of every process of this
-        machine.
+        """Make revocations durable, and visible to the next ``poll`` of this machine's processes.
 
         May return an awaitable, for an async manager. It is done when this returns, or was awaited.
         """
@@ -94,14 +91,16 @@ class RevocationFeed(Protocol):
 
 @runtime_checkable
 class DoorbellFeed(Protocol):
-    """Have eight bytes of memory that change with every publication, so that a lookup need not ask
-    the feed.
+    """Have eight bytes of memory that change with every publication.
+
+    A lookup then looks at these instead of asking the feed.
     """
 
     @property
     def doorbell(self) -> Any:
-        """A buffer of eight bytes that change before a ``publish`` in any process of this machine
-        returns.
+        """A buffer of eight bytes, or None.
+
+        They change before a ``publish`` in any process of this machine returns.
 
         None where there is no doorbell, for a while or for ever: each lookup then asks the feed.
         """

@@ -1,5 +1,6 @@
-"""What a storage and a feed can do beyond what every one must, found out once, when a manager is
-made.
+"""What a storage and a feed can do beyond what every one must, found out once.
+
+That is when a manager is made.
 """
 
 from __future__ import annotations
@@ -33,13 +34,9 @@ class Abilities:
     storage_waits: bool
     """The storage's methods may wait, so that an event loop has them called from worker threads."""
     publisher: Publisher | None
-    """The storage and the feed, where the one publishes to the other in the same step as it changes
-    a session.
-    """
+    """The storage and the feed, where the one publishes to the other as it changes a session."""
     session_id_prefix: Callable[[str], bytes] | None
-    """Gives the bytes with which the ids of a subject's sessions begin, where the storage has a say
-    in that.
-    """
+    """Gives the bytes with which the ids of a subject's sessions begin; None: they are random."""
     feed_is_async: bool
     """The feed's ``publish`` and ``close`` return awaitables."""
     feed_waits: bool
@@ -56,15 +53,17 @@ def abilities_of(storage: object, feed: RevocationFeed | None) -> Abilities:
             that takes other arguments than its protocol says.
     """
     check_conforms("storage", storage, SessionStorage, _STORAGE_METHODS)
+    session_id_prefix = None
     if conforms(storage, PlacedStorage):
-        check_call("storage.session_id_prefix", storage.session_id_prefix, ["subject"])
+        session_id_prefix = storage.session_id_prefix
+        check_call("storage.session_id_prefix", session_id_prefix, ["subject"])
     feed_waits = conforms(feed, WaitingFeed) and feed.waits is True
     return Abilities(
         storage_is_async=(conforms(storage, AwaitableStorage) and storage.is_async is True)
         or any(is_coroutine_function(getattr(storage, name)) for name in _STORAGE_METHODS),
         storage_waits=conforms(storage, WaitingStorage) and storage.waits is True,
         publisher=_publisher(storage, feed),
-        session_id_prefix=storage.session_id_prefix if conforms(storage, PlacedStorage) else None,
+        session_id_prefix=session_id_prefix,
         feed_is_async=feed is not None
         and (
             (conforms(feed, AwaitableFeed) and feed.is_async is True)

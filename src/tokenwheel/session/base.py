@@ -1,6 +1,4 @@
-"""What the blocking and the async manager share: their options, ``read``, and who listens to
-events.
-"""
+"""What both managers share: their options, ``read``, and who listens to events."""
 
 from __future__ import annotations
 
@@ -104,7 +102,6 @@ class BaseManager:
             clock=clock,
             revocations=revocations,
         )
-        self._tokens = tokens
         self._verify = tokens.verifier.verify
         # A call between the two would cost nearly as much as all the rest.
         if type(self).read is BaseManager.read:
@@ -144,16 +141,16 @@ class BaseManager:
         audience: str | Sequence[str] | None = None,
         leeway: float | None = None,
     ) -> Claims:
-        """Verify an access token and return its claims. Touch no storage and no network, and never
-        wait.
+        """Verify an access token and return its claims.
+
+        This touches no storage and no network, and never waits.
 
         Args:
             access_token: the JWT, without ``Bearer``.
             audience: required of this token instead of the manager's ``accept_audience``: one of
                 these must be in ``aud``.
             leeway: seconds, instead of the manager's. At most 60, or the manager's own where that
-            is more:
-                revocations are kept that long.
+                is more: revocations are kept that long.
 
         Returns:
             The claims, which can be read like a dict.
@@ -183,14 +180,14 @@ class BaseManager:
         Args:
             event: the kind of events.
             listener: a callable that takes one event. An async manager also takes coroutine
-            functions.
+                functions.
 
         Returns:
             The listener; or the decorator.
 
         Raises:
             InvalidArgument: not a :class:`~tokenwheel.SessionEvent`, or a listener that cannot be
-            called here.
+                called here.
         """
         if not isinstance(event, SessionEvent):
             raise InvalidArgument("event must be a SessionEvent")

@@ -1,5 +1,4 @@
-"""How sessions end before their time, and how their access tokens are refused: deletion and
-restriction, step by step.
+"""How sessions end before their time, and how their access tokens are refused, step by step.
 
 The order is what keeps a crash harmless. A session is revoked before it is deleted, and restricted
 in the revocation list before its generation is raised in the storage. A stop between the two leaves
@@ -118,8 +117,9 @@ class EndingFlow:
             yield from self._restrict(record, now)
 
     def _end(self, records: Sequence[SessionRecord], now: float) -> Flow[list[SessionRecord]]:
-        """Revoke the access tokens of sessions, then delete them; again for those that changed in
-        between.
+        """Revoke the access tokens of sessions, then delete these.
+
+        Those that changed in between are revoked and deleted again.
 
         Return the records that were deleted here, and not by somebody else meanwhile.
         """

@@ -52,7 +52,7 @@ class SessionFlow(EndingFlow):
         listeners: who is told of events.
         clock: returns Unix seconds.
         compares_devices: the refresh hook compares devices and does nothing else, as the default
-        one does.
+            one does.
         session_id_prefix: gives the bytes with which the ids of a subject's sessions begin, where
             the storage has a say in that.
         publisher: the storage and the feed, where the one publishes to the other. To revoke and to
@@ -248,8 +248,6 @@ class SessionFlow(EndingFlow):
 
 
 def _opens(presented: RefreshToken, record: SessionRecord, subject: str | None, now: float) -> bool:
-    """Return True where a refresh token is of this session's family, and the session open to its
-    holder.
-    """
+    """Return True where a token of the right family opens a session that isn't over."""
     is_family = compare_digest(digest(presented.family), record.family_hash)
     return is_family and record.ends_at > now and (subject is None or record.subject == subject)

@@ -36,7 +36,7 @@ class SessionManager(BaseManager):
         keys: a shared secret, or a :class:`~tokenwheel.KeySet`. With public keys only, the manager
             reads, deletes and restricts.
         algorithm: what signs with a shared secret (``HS256``, ``HS384``, ``HS512``); a KeySet
-        brings its own.
+            brings its own.
         issuer: put into tokens as ``iss`` and required of them.
         audience: put into tokens as ``aud``.
         accept_audience: one of these must be in a token's ``aud``; by default the ``audience``.
@@ -45,7 +45,7 @@ class SessionManager(BaseManager):
         idle_ttl: the session ends when it isn't refreshed for this many seconds.
         refresh_token_length: bytes of the rotating secret, at least 15.
         rotate_refresh_tokens: whether ``update`` replaces the refresh token (RFC 9700, section
-        4.14.2).
+            4.14.2).
         reuse_grace: seconds during which the refresh token before the current one may be retried.
             The leeway is added, unless it is 0.
         max_sessions: sessions a subject may have at once.
@@ -132,12 +132,12 @@ class SessionManager(BaseManager):
         Raises:
             SessionNotFound: the refresh token opens no session; all reasons alike.
             RefreshTokenReused: it was replaced longer than ``reuse_grace`` ago. The session has
-            been ended.
+                been ended.
             ContextMismatch: the refresh hook refused; the session is unchanged.
             InvalidArgument: an argument cannot be used; the session is unchanged.
             ConfigurationError: the key set has no key that can sign.
             StorageUnavailable: the storage failed; the call can be made again with the same refresh
-            token.
+                token.
         """
         return drive(
             self._flow.update(refresh_token, claims, subject, context, access_ttl), self._carry_out

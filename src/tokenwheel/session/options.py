@@ -1,5 +1,6 @@
-"""A manager's options, checked once, when it is made. Each refusal names the option and what is
-allowed.
+"""A manager's options, checked once, when it is made.
+
+Each refusal names the option and what is allowed.
 """
 
 from __future__ import annotations

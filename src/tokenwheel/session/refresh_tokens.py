@@ -1,5 +1,6 @@
-"""The refresh token: its shape, its secrets, and how one follows another (``docs/design.md``,
-decision 4).
+"""The refresh token: its shape, its secrets, and how one follows another.
+
+The reasons are in ``docs/design.md``, decision 4.
 
 A refresh token is the text of ``session id (12 bytes) | family secret (15 bytes) | rotating secret
 (15 bytes or more)``. The first two stay the same for the whole life of the session. Each rotating
@@ -51,8 +52,9 @@ Standing = Literal["current", "retried", "reused"]
 
 @dataclass(slots=True)
 class RefreshToken:
-    """A refresh token taken apart. Nobody changes one; frozen, each would cost four times as much
-    to make.
+    """A refresh token taken apart.
+
+    Nobody changes it. Frozen, it would cost four times as much to make.
     """
 
     session_id: str
@@ -63,6 +65,7 @@ class RefreshToken:
         return f"RefreshToken(session_id={self.session_id!r})"
 
     def to_text(self) -> str:
+        """Return the text that a client holds."""
         return self.session_id + encode(self.family + self.secret)
 
     def followed_by(self, secret: bytes) -> str:
@@ -86,6 +89,7 @@ def new_refresh_token(secret_length: int, id_prefix: bytes = b"") -> RefreshToke
 
 
 def new_salt() -> bytes:
+    """Return 16 random bytes, from which and a secret the next secret is derived."""
     return random_bytes(_SALT_BYTES)
 
 
@@ -163,8 +167,7 @@ def standing_of(
 def rotate(
     presented: RefreshToken, record: SessionRecord, standing: Standing, now: float, *, renews: bool
 ) -> tuple[str, bytes, bytes | None, bytes | None, float | None]:
-    """Return the refresh token that follows the presented one, and what its session's record keeps
-    of it.
+    """Return the refresh token that follows a presented one, and what the record keeps of it.
 
     A token that is retried gets the successor that was derived when it was replaced.
 

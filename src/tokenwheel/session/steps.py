@@ -1,9 +1,9 @@
-"""What a flow asks to have done, one class a step: its arguments, the type of its answer, and what
-it stands for.
+"""What a flow asks to have done, one class a step.
 
-A flow writes ``record = yield from Read(session_id, now)``. A type checker knows the arguments and
-the answer of it, and an editor follows ``carry_out`` to the storage's method. Nothing here decides,
-waits or catches an error.
+A step says its arguments, the type of its answer, and what it stands for. A flow writes ``record =
+yield from Read(session_id, now)``: a type checker knows arguments and answer, and an editor follows
+``carry_out`` to the storage's method. A step also knows what an error that it met means to the
+manager's caller. Nothing here decides or waits.
 """
 
 from __future__ import annotations
@@ -98,8 +98,9 @@ class Step(Generic[A]):
 
 @dataclass(slots=True)
 class Insert(Step[bool]):
-    """Add a new session to the storage. The answer is False where its subject already has ``limit``
-    sessions.
+    """Add a new session to the storage.
+
+    The answer is False where its subject already has ``limit`` sessions.
     """
 
     record: SessionRecord
@@ -134,8 +135,9 @@ class ReadAll(Step[Sequence[SessionRecord]]):
 
 @dataclass(slots=True)
 class Replace(Step[bool]):
-    """Write a new state of a session. The answer is False where somebody else has changed it
-    meanwhile.
+    """Write a new state of a session.
+
+    The answer is False where somebody else has changed it meanwhile.
     """
 
     record: SessionRecord
@@ -176,8 +178,7 @@ class Revoke(Step[None]):
 
 @dataclass(slots=True)
 class RevokeAndDelete(Step[Sequence[str]]):
-    """Refuse access tokens in this process; then delete their sessions and tell the others in one
-    step.
+    """Refuse access tokens here, then delete their sessions and tell the others in one step.
 
     There is one revocation for each record. The answer is that of :class:`Delete`.
     """
@@ -195,8 +196,7 @@ class RevokeAndDelete(Step[Sequence[str]]):
 
 @dataclass(slots=True)
 class RevokeAndReplace(Step[bool]):
-    """Refuse access tokens in this process; then write their session's new state and tell the
-    others in one step.
+    """Refuse access tokens here, then write their session and tell the others in one step.
 
     There is one revocation. The answer is that of :class:`Replace`.
     """
@@ -214,8 +214,9 @@ class RevokeAndReplace(Step[bool]):
 
 @dataclass(slots=True)
 class AskHook(Step[None]):
-    """Ask the application whether a refresh may come from this context. The hook raises where it
-    may not.
+    """Ask the application whether a refresh may come from this context.
+
+    The hook raises where it may not.
     """
 
     party = "refresh_hook"

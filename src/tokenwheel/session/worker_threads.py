@@ -1,6 +1,4 @@
-"""A blocking storage for an event loop: each call is made from a worker thread, so that the loop
-goes on.
-"""
+"""A blocking storage for an event loop: each call is made from a worker thread."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ class StorageInThreads:
 
     Args:
         storage: a storage whose calls may wait. Where it publishes, this one does so in the same
-        step.
+            step.
     """
 
     def __init__(self, storage: Any) -> None:
@@ -40,5 +38,6 @@ class StorageInThreads:
         return await asyncio.to_thread(self._storage.delete, records, now, *publication)
 
     def publishes_to(self, feed: Any) -> bool:
+        """Return what the storage itself says; it knows without waiting."""
         publishes: bool = self._storage.publishes_to(feed)
         return publishes

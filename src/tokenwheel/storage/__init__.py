@@ -1,6 +1,4 @@
-"""What a manager asks of a storage (``protocol``), and the storage that keeps sessions in memory
-(``memory``).
-"""
+"""What a manager asks of a storage (``protocol``), and the one in memory (``memory``)."""
 
 from .memory import MemoryStorage
 from .protocol import (

@@ -1,5 +1,6 @@
-"""Sessions in the memory of one process: an :class:`~tokenwheel.ExpiringCache` by session id, and
-an index by subject.
+"""Sessions in the memory of one process.
+
+They lie in an :class:`~tokenwheel.ExpiringCache` by session id, with an index by subject.
 
 The lock makes each call one atomic step. It is held for well under a microsecond a call and never
 while waiting for anything, so an event loop may call this storage directly.

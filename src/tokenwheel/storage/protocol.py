@@ -46,8 +46,7 @@ class SessionStorage(Protocol):
     """
 
     def insert(self, record: SessionRecord, limit: int | None, now: float) -> bool:
-        """Add a new session, unless its subject already has ``limit`` sessions with ``ends_at >
-        now``.
+        """Add a new session, unless its subject has ``limit`` that live: with ``ends_at > now``.
 
         Counting and adding are one atomic step. The id is new: a storage that holds it already
         raises.
@@ -154,8 +153,9 @@ class PlacedStorage(Protocol):
 
 @runtime_checkable
 class PublishingStorage(Protocol):
-    """Change a session and publish its revocation in the same step, where feed and storage share a
-    place.
+    """Change a session and publish its revocation in the same step.
+
+    That can be where feed and storage share a place.
 
     A manager whose feed the storage publishes to calls these methods instead of the plain ones. Its
     own process refuses the tokens before it does. A storage that answers one call in an awaitable
@@ -185,7 +185,5 @@ class PublishingStorage(Protocol):
         revocations: Sequence[Revocation],
         /,
     ) -> Any:
-        """Delete sessions, and publish of the revocations, one a record, those of the deleted
-        sessions.
-        """
+        """Delete sessions, and publish the revocations of those deleted: there is one a record."""
         ...
