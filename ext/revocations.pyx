@@ -13,17 +13,19 @@ from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport INFINITY
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
+from clock cimport clock_monotonic
 from table.revocation_table cimport (
     EVERY_GENERATION, ID_BYTES, revocation_table, revocation_table_add, revocation_table_bytes,
     revocation_table_check, revocation_table_count, revocation_table_free,
-    revocation_table_have_news, revocation_table_init, revocation_table_reclaim_all,
+    revocation_table_have_news, revocation_table_init, revocation_table_live,
     revocation_table_refuse,
 )
+from table.slow_clock cimport slow_clock_observe
 from token.claim_values cimport claim_values_decode_session_id
 from unicode cimport PyUnicode_READY
 
 from os import urandom
-from time import time as system_time
+from time import monotonic as system_timer, time as system_time
 
 from tokenwheel.errors import ConfigurationError, InvalidArgument
 
@@ -88,6 +90,8 @@ cdef class RevocationTable:
         before_lookup: called without arguments before each lookup, so that revocations made
             elsewhere can be taken in first, or None. What it raises, the lookup raises. See
             :meth:`watch`.
+        timer: returns seconds that no one sets, by default those of ``time.monotonic``. By it the
+            table knows a clock that was put ahead for a while, and forgets nothing meanwhile.
 
     Raises:
         ConfigurationError: an argument cannot be called.
@@ -96,6 +100,7 @@ cdef class RevocationTable:
     cdef object __weakref__
     cdef revocation_table table
     cdef readonly object clock
+    cdef object timer
     # What is behind the table's doorbell. As a member of the class, the collector would clear it
     # and not release it.
     cdef Py_buffer* watched
@@ -105,10 +110,13 @@ cdef class RevocationTable:
         cdef bytes secret = urandom(sizeof(self.table.secret))
         revocation_table_init(&self.table, <const uint8_t*>PyBytes_AS_STRING(secret))
 
-    def __init__(self, clock=system_time, before_lookup=None):
+    def __init__(self, clock=system_time, before_lookup=None, timer=system_timer):
         if not callable(clock):
             raise ConfigurationError("clock must be a callable that returns Unix seconds")
+        if not callable(timer):
+            raise ConfigurationError("timer must be a callable that returns seconds")
         self.clock = clock
+        self.timer = timer
         self.before_lookup = before_lookup
 
     @property
@@ -181,6 +189,22 @@ cdef class RevocationTable:
             "the clock's reading", PyObject_CallNoArgs(self.clock), -FURTHEST_CLOCK, FURTHEST_CLOCK
         )
 
+    cdef double steady(self) except? -1:
+        cdef double reading = 0.0
+        if self.timer is system_timer and clock_monotonic(&reading) == 0:
+            return reading
+        return seconds_of(
+            "the timer's reading", PyObject_CallNoArgs(self.timer), -FURTHEST_CLOCK, FURTHEST_CLOCK
+        )
+
+    def _observe(self, double now):
+        """Take note of the clock. Return True where it was put back since the last time."""
+        cdef double steady = self.steady()
+        cdef bint is_step_back
+        with cython.critical_section(self):
+            is_step_back = slow_clock_observe(&self.table.clock, now, steady)
+        return is_step_back
+
     def revoke(self, session_id, ttl, *, before=None):
         """Refuse a session's access tokens for ``ttl`` seconds.
 
@@ -245,12 +269,11 @@ cdef class RevocationTable:
         cdef uint8_t[ID_BYTES] id
         cdef uint32_t lowest = generation_before(before)
         cdef double expires = now + seconds if is_relative else seconds
+        cdef double steady = self.steady()
         cdef int outcome
         read_id(session_id, id)
-        if expires <= now:
-            return 0
         with cython.critical_section(self):
-            outcome = revocation_table_add(&self.table, id, lowest, expires, now)
+            outcome = revocation_table_add(&self.table, id, lowest, expires, now, steady)
         if outcome < 0:
             raise MemoryError("no memory for another revocation")
         return 0
@@ -279,18 +302,24 @@ cdef class RevocationTable:
         return refused
 
     def expire(self):
-        """Remove every revocation that is over. Return how many were removed."""
-        cdef double now = self.now()
-        cdef uint32_t count
+        """Forget revocations that are over. Return how many ended since the last call.
+
+        One that is over is kept for as long as the clock may still be put back to before its end.
+        """
+        cdef double now = self.now(), steady = self.steady()
+        cdef uint32_t live, counted
         with cython.critical_section(self):
-            count = revocation_table_count(&self.table)
-            revocation_table_reclaim_all(&self.table, now)
-            count -= revocation_table_count(&self.table)
-        return count
+            counted = revocation_table_count(&self.table)
+            counted -= min(self.table.over, counted)
+            live = revocation_table_live(&self.table, now, steady)
+        return counted - live if counted > live else 0
 
     def __len__(self):
-        self.expire()
-        return revocation_table_count(&self.table)
+        cdef double now = self.now(), steady = self.steady()
+        cdef uint32_t live
+        with cython.critical_section(self):
+            live = revocation_table_live(&self.table, now, steady)
+        return live
 
     @property
     def nbytes(self):

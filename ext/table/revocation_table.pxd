@@ -3,6 +3,10 @@
 An entry is a session id in its 12 bytes, the lowest generation still good, and when it ends. No
 Python object is touched, no clock read and no lock taken: the caller owns those.
 
+An entry is over when its time has come by the caller's clock. It is forgotten when its time has
+come by the slowest clock (``slow_clock.pxd``): a clock that was ahead may be put right, and the
+token that the entry refuses be unexpired again.
+
 Session ids may be chosen by an attacker (``delete_one`` takes any), so a tag is mixed from an id
 with a secret of this table: who does not know the secret cannot make ids collide. Entries merge by
 maximum, so repeated, late or reordered messages are harmless.
@@ -12,10 +16,11 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
 from table.directory cimport (
-    directory_bytes, directory_ends, directory_first, directory_free, directory_init,
-    directory_next, directory_place, expiring_table,
+    directory_begin, directory_bytes, directory_each, directory_ends, directory_first,
+    directory_free, directory_init, directory_next, directory_place, expiring_table,
 )
 from table.rows cimport cell
+from table.slow_clock cimport slow_clock, slow_clock_observe, slow_clock_time
 from table.table cimport table_check, table_insert, table_move, table_reclaim, table_reclaim_all
 from table.tags cimport tags_mix
 from table.wheel cimport wheel_observe
@@ -47,6 +52,8 @@ cdef struct revocation_table:
     const uint64_t *doorbell
     uint64_t heard           # the number when news was last taken in
     double looked_at         # and the time
+    slow_clock clock         # by which entries are forgotten
+    uint32_t over            # how many were over and kept when that was last counted
 
 
 cdef inline uint32_t _revocation_table_tag(
@@ -121,24 +128,51 @@ cdef inline bint revocation_table_refuse(
     )
 
 
-cdef inline void revocation_table_reclaim_all(revocation_table *self, double now) noexcept nogil:
-    """Forget everything that is over by the exact clock."""
-    table_reclaim_all(&self.entries, now, NULL)
+cdef inline uint32_t revocation_table_live(
+    revocation_table *self, double now, double steady
+) noexcept nogil:
+    """Forget what no clock can find alive any more. Return how many entries refuse tokens now."""
+    cdef directory_place place
+    cdef double slow
+    slow_clock_observe(&self.clock, now, steady)
+    slow = slow_clock_time(&self.clock, now, steady)
+    table_reclaim_all(&self.entries, slow, NULL)
+    self.over = 0
+    if slow < now:  # Some of those kept are over by the clock as it is.
+        directory_begin(&place)
+        while directory_each(&self.entries, &place) != NULL:
+            self.over += directory_ends(&self.entries, &place) <= now
+    return self.entries.count - self.over
 
 
 cdef inline int revocation_table_add(
-    revocation_table *self, const uint8_t *id, uint32_t before, double expires, double now
+    revocation_table *self,
+    const uint8_t *id,
+    uint32_t before,
+    double expires,
+    double now,
+    double steady,
 ) noexcept nogil:
     """Refuse generations below ``before`` until ``expires``, or longer where an entry says so.
 
     Return -1, with nothing changed, when there is no memory.
     """
-    cdef uint32_t tag = _revocation_table_tag(id, self.secret)
+    cdef uint32_t tag
     cdef directory_place place
-    cdef revocation *entry = _revocation_table_find(self, id, tag, &place)
+    cdef revocation *entry
     cdef revocation added
-    wheel_observe(&self.entries.wheel, now)
-    if entry != NULL and directory_ends(&self.entries, &place) <= now:
+    cdef double slow
+    slow_clock_observe(&self.clock, now, steady)
+    slow = slow_clock_time(&self.clock, now, steady)
+    if expires <= slow:
+        return 0
+    tag = _revocation_table_tag(id, self.secret)
+    entry = _revocation_table_find(self, id, tag, &place)
+    wheel_observe(&self.entries.wheel, slow)
+    if entry != NULL and (
+        directory_ends(&self.entries, &place) <= slow
+        or directory_ends(&self.entries, &place) <= now < expires
+    ):
         # It is over: what it refused is no longer to be remembered.
         entry.before = before
         table_move(&self.entries, &place, expires, True)
@@ -152,7 +186,7 @@ cdef inline int revocation_table_add(
         added.before = before
         if table_insert(&self.entries, tag, expires, <const cell *>&added) < 0:
             return -1
-    table_reclaim(&self.entries, now, REVOKE_BUDGET, NULL)
+    table_reclaim(&self.entries, slow, REVOKE_BUDGET, NULL)
     return 0
 
 

@@ -34,7 +34,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def table(load: Callable[[str], ModuleType], clock: FakeClock) -> Any:
-    return load("revocations").RevocationTable(clock=clock)
+    return load("revocations").RevocationTable(clock=clock, timer=clock)
 
 
 def test_a_revoked_session_is_refused_until_its_very_end(table: Any, clock: FakeClock) -> None:
@@ -346,7 +346,7 @@ class TableModel(RuleBasedStateMachine):
         self.clock = FakeClock(1_700_000_000.0)
         self.table = importlib.import_module(
             f"tokenwheel._{self.implementation}.revocations"
-        ).RevocationTable(clock=self.clock)
+        ).RevocationTable(clock=self.clock, timer=self.clock)
         self.model: dict[str, tuple[float, float]] = {}
 
     def live(self) -> dict[str, tuple[float, float]]:

@@ -74,7 +74,7 @@ def test_wide_characters_whose_bytes_look_like_digits_are_no_session_id(
 def test_an_entry_that_comes_up_early_after_the_clock_ran_back_is_kept_to_its_end(
     cls: Any, clock: FakeClock, unit: float
 ) -> None:
-    table = cls(clock=clock)
+    table = cls(clock=clock, timer=clock)
     start = clock.now
     table.revoke(ONE, 0.6 * unit)
     clock.now = start - unit
@@ -97,7 +97,7 @@ def test_an_entry_that_comes_up_early_after_the_clock_ran_back_is_kept_to_its_en
 def test_what_is_revoked_after_the_clock_ran_back_is_reclaimed_on_time(
     cls: Any, clock: FakeClock
 ) -> None:
-    table = cls(clock=clock)
+    table = cls(clock=clock, timer=clock)
     table.revoke(ONE, 1e6)
     clock.advance(-1e5)
     table.revoke(OTHER, 10)
@@ -110,7 +110,7 @@ def test_what_is_revoked_after_the_clock_ran_back_is_reclaimed_on_time(
 
 def test_jumps_of_a_century_lose_nothing_and_keep_nothing(cls: Any) -> None:
     clock = FakeClock(0.0)
-    table = cls(clock=clock)
+    table = cls(clock=clock, timer=clock)
     for jump in range(6):
         key = f"{jump:016d}"
         table.revoke(key, HUNDRED_YEARS)
@@ -125,7 +125,7 @@ def test_jumps_of_a_century_lose_nothing_and_keep_nothing(cls: Any) -> None:
 def test_one_call_reclaims_a_bounded_number_however_many_are_due(
     cls: Any, clock: FakeClock
 ) -> None:
-    table = cls(clock=clock)
+    table = cls(clock=clock, timer=clock)
     for number in range(2000):
         table.revoke(f"{number:016d}", 60)
     clock.advance(61)
@@ -141,7 +141,7 @@ def test_ids_whose_tags_collide_are_told_apart(
     cls: Any, clock: FakeClock, encode: Callable[[bytes], str]
 ) -> None:
     # Of so many random ids about seven pairs have the same 32-bit tag under any secret.
-    table = cls(clock=clock)
+    table = cls(clock=clock, timer=clock)
     rng = random.Random(7)
     for _ in range(250_000):
         table.revoke(encode(rng.randbytes(12)), 60)
@@ -154,7 +154,7 @@ def test_memory_that_runs_out_at_any_step_changes_nothing(
     if implementation == "pure" or os.environ.get("TOKENWHEEL_BUILD") == "trace":
         pytest.skip("plain Python, like traced C, allocates at every line")
     memory = pytest.importorskip("_testcapi")
-    table = cls(clock=clock)
+    table = cls(clock=clock, timer=clock)
     failures = 0
     for number in range(1200):
         key = f"{number:016d}"
@@ -204,7 +204,7 @@ def test_threads_revoke_and_ask_at_once_and_nothing_is_lost(
     cls: Any, encode: Callable[[bytes], str]
 ) -> None:
     clock = FakeClock(0.0)
-    table = cls(clock=clock)
+    table = cls(clock=clock, timer=clock)
     shared = [encode(os.urandom(12)) for _ in range(50)]
     gate = threading.Barrier(4)
 
@@ -236,7 +236,7 @@ def test_threads_revoke_and_ask_at_once_and_nothing_is_lost(
 def test_a_broken_structure_is_told_in_a_sentence(
     cls: Any, clock: FakeClock, implementation: str
 ) -> None:
-    table = cls(clock=clock)
+    table = cls(clock=clock, timer=clock)
     table.revoke(ONE, 60)
     table._check()
     if implementation == "pure":

@@ -23,6 +23,8 @@ class RevocationTable:
         before_lookup: called without arguments before each lookup, so that revocations made
             elsewhere can be taken in first, or None. What it raises, the lookup raises. See
             :meth:`watch`.
+        timer: returns seconds that no one sets, by default those of ``time.monotonic``. By it the
+            table knows a clock that was put ahead for a while, and forgets nothing meanwhile.
 
     Raises:
         ConfigurationError: an argument cannot be called.
@@ -44,8 +46,12 @@ class RevocationTable:
         """
 
     def _take_news(self, now: float) -> None: ...
+    def _observe(self, now: float) -> bool: ...
     def __init__(
-        self, clock: Callable[[], float] = ..., before_lookup: Callable[[], object] | None = None
+        self,
+        clock: Callable[[], float] = ...,
+        before_lookup: Callable[[], object] | None = None,
+        timer: Callable[[], float] = ...,
     ) -> None: ...
     @property
     def clock(self) -> Callable[[], float]:
@@ -113,7 +119,10 @@ class RevocationTable:
         """
 
     def expire(self) -> int:
-        """Remove every revocation that is over. Return how many were removed."""
+        """Forget revocations that are over. Return how many ended since the last call.
+
+        One that is over is kept for as long as the clock may still be put back to before its end.
+        """
 
     def __len__(self) -> int: ...
     @property

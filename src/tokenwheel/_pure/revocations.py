@@ -5,6 +5,10 @@ Only entries and their time belong here. Nothing here knows a token, a storage o
 An entry says of a session id which generations are refused (those below ``before``), and until
 when. Entries merge by maximum: the higher ``before`` counts, and the later end. So repeated, late
 and reordered messages are harmless. No entry is ever dropped before its end.
+
+An entry is over when its end has come by the table's clock, and refuses nothing from then on. It is
+forgotten when its end has come by the slowest clock (``slow_clock.py``): a clock that was ahead may
+be put right, and the token that the entry refuses be unexpired again.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from typing import TYPE_CHECKING, NoReturn, cast
 
 from ..errors import ConfigurationError, InvalidArgument
 from ..fork_safety import hold_lock_during_fork
+from .slow_clock import SlowClock
 from .wheel import Timer, TimerWheel
 
 if TYPE_CHECKING:
@@ -56,6 +61,8 @@ class RevocationTable:
         before_lookup: called without arguments before each lookup, so that revocations made
             elsewhere can be taken in first, or None. What it raises, the lookup raises. See
             :meth:`watch`.
+        timer: returns seconds that no one sets, by default those of ``time.monotonic``. By it the
+            table knows a clock that was put ahead for a while, and forgets nothing meanwhile.
 
     Raises:
         ConfigurationError: an argument cannot be called.
@@ -69,6 +76,9 @@ class RevocationTable:
         "_heard",
         "_lock",
         "_looked_at",
+        "_over",
+        "_slow_clock",
+        "_timer",
         "_wheel",
         "before_lookup",
     )
@@ -77,12 +87,18 @@ class RevocationTable:
         self,
         clock: Callable[[], float] = time.time,
         before_lookup: Callable[[], object] | None = None,
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
         if not callable(clock):
             raise ConfigurationError("clock must be a callable that returns Unix seconds")
+        if not callable(timer):
+            raise ConfigurationError("timer must be a callable that returns seconds")
         if before_lookup is not None and not callable(before_lookup):
             raise ConfigurationError("before_lookup must be None or a callable without arguments")
         self._clock = clock
+        self._timer = timer
+        self._slow_clock = SlowClock()
+        self._over = 0  # how many were over and kept when that was last counted
         self.before_lookup = before_lookup
         self._doorbell: memoryview | None = None
         self._heard = 0
@@ -227,18 +243,19 @@ class RevocationTable:
             self._heard, self._looked_at = ring, now
 
     def expire(self) -> int:
-        """Remove every revocation that is over. Return how many were removed."""
-        now = self._now()
+        """Forget revocations that are over. Return how many ended since the last call.
+
+        One that is over is kept for as long as the clock may still be put back to before its end.
+        """
+        now, steady = self._now(), self._steady()
         with self._lock:
-            before = len(self._entries)
-            self._reclaim(now)
-            for timer in self._wheel.due_within_tick(now):
-                self._forget(timer)
-            return before - len(self._entries)
+            counted = len(self._entries) - self._over
+            return max(counted - self._live(now, steady), 0)
 
     def __len__(self) -> int:
-        self.expire()
-        return len(self._entries)
+        now, steady = self._now(), self._steady()
+        with self._lock:
+            return self._live(now, steady)
 
     @property
     def nbytes(self) -> int:
@@ -262,20 +279,48 @@ class RevocationTable:
     def _now(self) -> float:
         return _seconds("the clock's reading", self._clock(), -_FURTHEST_CLOCK, _FURTHEST_CLOCK)
 
+    def _observe(self, now: float) -> bool:
+        """Take note of the clock. Return True where it was put back since the last time."""
+        steady = self._steady()
+        with self._lock:
+            return self._slow_clock.observe(now, steady)
+
+    def _steady(self) -> float:
+        return _seconds("the timer's reading", self._timer(), -_FURTHEST_CLOCK, _FURTHEST_CLOCK)
+
+    def _slowest(self, now: float, steady: float) -> float:
+        """Return the time by which entries are forgotten."""
+        self._slow_clock.observe(now, steady)
+        return self._slow_clock.time(now, steady)
+
+    def _live(self, now: float, steady: float) -> int:
+        """Forget what no clock can find alive any more. Return how many entries refuse tokens."""
+        slow = self._slowest(now, steady)
+        self._reclaim(slow)
+        for timer in self._wheel.due_within_tick(slow):
+            self._forget(timer)
+        self._over = 0
+        if slow < now:
+            self._over = sum(entry.expires_at <= now for entry in self._entries.values())
+        return len(self._entries) - self._over
+
     def _add(self, session_id: str, before: int | None, now: float, expires_at: float) -> None:
         lowest = _generation_before(before)
         session_id = _checked_id(session_id)
-        if expires_at <= now:
-            return
+        steady = self._steady()
         with self._lock:
+            slow = self._slowest(now, steady)
+            if expires_at <= slow:
+                return
             entry = self._entries.get(session_id)
-            if entry is not None and entry.expires_at <= now:
-                # It is over, so that what it refused must not be merged with what is refused now.
+            if entry is not None and (
+                entry.expires_at <= slow or entry.expires_at <= now < expires_at
+            ):  # It is over, so that what it refused must not be merged with what is refused now.
                 self._wheel.cancel(entry)
                 entry = None
             if entry is None:
                 entry = self._entries[session_id] = _Entry(session_id, lowest, expires_at)
-                self._wheel.observe(now)
+                self._wheel.observe(slow)
                 self._wheel.schedule(entry)
             else:
                 entry.before = max(entry.before, lowest)
@@ -283,7 +328,7 @@ class RevocationTable:
                     self._wheel.cancel(entry)
                     entry.expires_at = expires_at
                     self._wheel.schedule(entry)
-            self._reclaim(now, _REVOKE_BUDGET)
+            self._reclaim(slow, _REVOKE_BUDGET)
 
     def _reclaim(self, now: float, budget: float = inf) -> None:
         """Forget what is over, in at most ``budget`` steps."""
