@@ -1,6 +1,6 @@
 """The slowest clock that may be right: by it alone is anything forgotten.
 
-The compiled twin of ``src/tokenwheel/_pure/slow_clock.py``, which has the theory. Nothing here
+The compiled twin of ``src/tokenwheel/slow_clock.py``, which has the theory. Nothing here
 reads a clock: both readings are arguments.
 """
 

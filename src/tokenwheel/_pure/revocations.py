@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NoReturn, cast
 
 from ..errors import ConfigurationError, InvalidArgument
 from ..fork_safety import hold_lock_during_fork
-from .slow_clock import SlowClock
+from ..slow_clock import SlowClock
 from .wheel import Timer, TimerWheel
 
 if TYPE_CHECKING:
@@ -290,8 +290,7 @@ class RevocationTable:
 
     def _slowest(self, now: float, steady: float) -> float:
         """Return the time by which entries are forgotten."""
-        self._slow_clock.observe(now, steady)
-        return self._slow_clock.time(now, steady)
+        return self._slow_clock.read(now, steady)
 
     def _live(self, now: float, steady: float) -> int:
         """Forget what no clock can find alive any more. Return how many entries refuse tokens."""

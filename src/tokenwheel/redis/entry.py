@@ -20,9 +20,7 @@ from .scripts import milliseconds
 __all__ = ["REVOCATIONS_PER_ENTRY", "Understood", "decode_entry", "encode_entry"]
 
 REVOCATIONS_PER_ENTRY = 250
-"""How many revocations a node puts into one entry. A storage that publishes puts in any number."""
-_LONGEST_MESSAGE = 2**20
-"""Bytes, 1 MiB: what ``delete_all`` publishes for 41,943 sessions of one subject."""
+"""How many revocations a node or a storage puts into one entry; what is more goes into several."""
 
 
 class Understood(NamedTuple):
@@ -59,12 +57,7 @@ def decode_entry(fields: Any) -> Understood:
     Raises:
         InvalidArgument: an entry that was not made by this library.
     """
-    if (
-        not isinstance(fields, list)
-        or len(fields) != 4
-        or (fields[0], fields[2]) != (b"r", b"e")
-        or len(fields[1]) > _LONGEST_MESSAGE
-    ):
+    if not isinstance(fields, list) or len(fields) != 4 or (fields[0], fields[2]) != (b"r", b"e"):
         raise InvalidArgument("an entry of the stream has the fields r and e")
     messages = fields[1]
     return Understood(messages, unpack_each(messages))

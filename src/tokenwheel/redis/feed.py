@@ -16,10 +16,11 @@ there.
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any, Literal
 
 from ..errors import ConfigurationError, StorageUnavailable
@@ -34,6 +35,8 @@ from .stream_reader import StreamReader
 from .tail import Reading, TaskTail, ThreadTail, read_once
 
 __all__ = ["RedisFeed"]
+
+logger = logging.getLogger("tokenwheel")
 
 _SHORTEST_STALENESS = 1.0  # seconds
 _LONGEST_STALENESS = 86_400.0  # seconds: one day
@@ -79,6 +82,9 @@ class RedisFeed:
         self.client = RedisClient(client)
         self._names = KeyNames(prefix)
         self._clock = clock
+        self._timer = timer
+        self._pid = os.getpid()
+        self._has_replayed = False
         self._max_staleness = max_staleness
         self._reader = StreamReader(self._names.stream, clock, timer)
         self._freshness = Freshness(
@@ -146,6 +152,7 @@ class RedisFeed:
         """
         if self.is_async and not self._is_closed and not self._is_ready():
             await asyncio.shield(self._begin_task().caught_up)
+            self._has_replayed = True
 
     def publish(self, revocations: Sequence[Revocation]) -> Any:
         """Append revocations to the stream, in one round trip for up to 250 of them.
@@ -189,6 +196,10 @@ class RedisFeed:
             self._begin()
         self._freshness.check()
 
+    def rewind(self) -> None:
+        """Read the stream from its start once more, within a second."""
+        self._reader.rewind()
+
     def close(self) -> Any:
         """Stop reading, and leave no thread, task or connection behind. Can be called again.
 
@@ -208,7 +219,10 @@ class RedisFeed:
         """Let go before a fork: a child must inherit no held lock and no open connection."""
         self._lock.acquire()
         if not self.is_async:
-            self._stop_thread()
+            try:
+                self._stop_thread()
+            except Exception:  # Whatever it is, the lock must be given back after the fork.
+                logger.exception("a feed's listener could not be stopped before a fork")
 
     def go_on(self) -> None:
         """Let other threads use the feed again, after the fork, in the parent."""
@@ -216,32 +230,72 @@ class RedisFeed:
 
     def renew(self) -> None:
         """Begin anew in a child of a fork, with a lock of its own and nobody who reads."""
+        self._pid = os.getpid()
         self._lock = threading.Lock()
         self._forget_tail()
 
     def _is_ready(self) -> bool:
         """Return True if somebody reads the stream, and is done with the first attempt at it."""
         tail = self._tail
-        return tail is not None and tail.is_ready
+        return tail is not None and tail.is_ready and not tail.is_over
 
     def _begin(self) -> None:
+        """See to it that somebody reads the stream; say so where nobody can."""
+        if self._pid != os.getpid():
+            # Forked by a server that runs no hooks of Python. Another thread may hold the lock.
+            self.renew()
+            self._begin_anew("the process was forked without Python's hooks")
         if self.is_async:
-            with suppress(RuntimeError):  # No event loop runs.
-                self._begin_task()
+            self._begin_on_running_loop()
+        else:
+            self._begin_thread()
+
+    def _begin_thread(self) -> None:
+        with self._lock:
+            if self._is_closed:
+                return
+            if self._tail is not None:
+                if not self._tail.is_over:
+                    return
+                self._begin_anew("its thread has ended")
+            tail = ThreadTail(self._reading())
+            try:
+                tail.start()
+            except RuntimeError as error:  # There is no room for another thread.
+                self._freshness.tell_nobody_listens(str(error))
+            else:
+                self._tail = tail
+
+    def _begin_on_running_loop(self) -> None:
+        try:
+            self._begin_task()
+        except RuntimeError:
+            self._freshness.tell_nobody_listens("no event loop runs that could")
+        if not self._has_replayed:
             raise StorageUnavailable(
                 "the revocations that live have not been taken in yet: "
                 "enter the manager with 'async with', or await a method of it first"
             )
-        with self._lock:
-            if self._tail is None and not self._is_closed:
-                self._tail = ThreadTail(self._reading())
-                self._tail.start()
 
     def _begin_task(self) -> TaskTail:
-        if self._tail is None or self._tail.is_over:
+        asyncio.get_running_loop()  # Where there is none, what was there stays.
+        if self._tail is not None and self._tail.is_over:
+            self._tail.abandon()
+            self._begin_anew("its event loop has ended or stands still")
+        if self._tail is None:
             self._tail = TaskTail(self._reading())
         tail: TaskTail = self._tail
         return tail
+
+    def _begin_anew(self, reason: str) -> None:
+        """Forget who read the stream, and read it from its start.
+
+        The last entry may have been taken in half.
+        """
+        self._freshness.tell_nobody_listens(f"{reason}, so it is begun anew")
+        self._forget_tail()
+        self._reader = self._reader.begun_anew()
+        self._freshness.follow(self._reader)
 
     def _reading(self) -> Reading:
         # Short enough for one lost answer to be noticed while the node is not stale yet.
@@ -253,6 +307,7 @@ class RedisFeed:
             reader=self._reader,
             longest_wait=longest_wait,
             patience=longest_wait + min(_LONGEST_PATIENCE, share),
+            timer=self._timer,
             report=self._report,
         )
 

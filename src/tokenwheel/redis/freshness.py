@@ -84,6 +84,16 @@ class Freshness:
         may_refuse_soon = self._refuses and self._staleness() >= self._max_staleness / 2
         return None if may_refuse_soon else self._doorbell
 
+    def follow(self, reader: StreamReader) -> None:
+        """Go by another reader, which reads the stream from its start."""
+        self._reader = reader
+
+    def tell_nobody_listens(self, reason: str) -> None:
+        """Say once that nobody reads the stream; it is said that somebody does again."""
+        if not self._has_complained:
+            logger.warning("nobody listens to the feed of revocations: %s", reason)
+        self._has_complained = True
+
     def check(self) -> None:
         """Refuse a lookup of a stale node, where the user chose that.
 

@@ -19,6 +19,7 @@ from typing import Any
 from ..errors import InvalidArgument, StorageUnavailable
 from ..models import SessionRecord
 from .client import Client, Conversation, RedisClient, call
+from .entry import REVOCATIONS_PER_ENTRY
 from .key_names import PREFIX, KeyNames, slot_of_id, slot_of_subject
 from .record import END_BYTES, pack_record, pack_version, unpack_end, unpack_record
 from .scripts import CLOCK_MARGIN, DELETE, INSERT, READ_ALL, REPLACE, milliseconds
@@ -218,8 +219,11 @@ class RedisStorage:
             name, lasting, messages = feed.entry_for(revocations)
             stream = (name,)
         paired = sorted(zip(records, messages, strict=True), key=_subject_of)
-        for _, pairs in groupby(paired, key=_subject_of):
-            deleted += yield from self._delete_of_subject(list(pairs), stream, lasting)
+        for _, group in groupby(paired, key=_subject_of):
+            pairs = list(group)
+            for start in range(0, len(pairs), REVOCATIONS_PER_ENTRY):
+                chunk = pairs[start : start + REVOCATIONS_PER_ENTRY]
+                deleted += yield from self._delete_of_subject(chunk, stream, lasting)
         return deleted
 
     def _delete_of_subject(

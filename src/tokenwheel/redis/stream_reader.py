@@ -73,6 +73,7 @@ from typing import Any, NamedTuple
 from ..errors import InvalidArgument
 from ..revocation.message import MESSAGE_BYTES, pack, unpack, unpack_each
 from ..revocation.protocol import Apply, Revocation
+from ..slow_clock import SlowClock
 from .client import Conversation, call
 from .entry import REVOCATIONS_PER_ENTRY, Understood, decode_entry, encode_entry
 from .heard import HeardRevocations
@@ -129,6 +130,7 @@ class StreamReader:
         self._name = name
         self._clock = clock
         self._timer = timer
+        self._slow_clock = SlowClock()
         self._apply: Apply
         self._heard = HeardRevocations()
         # What was heard of streams that were lost, until it is put back.
@@ -143,12 +145,32 @@ class StreamReader:
         # before the end was reached for the first time.
         self._counted: int | None = None
         self._last: Any = None
+        self._is_to_rewind = False
         self.fresh_at = -inf
         self.entries = self.skipped = self.lag = self.replays = 0
 
     def begin(self, apply: Apply) -> None:
         """Keep ``apply``, to which all revocations are handed that the node hears."""
         self._apply = apply
+
+    def begun_anew(self) -> StreamReader:
+        """Return a reader for the same list that reads the stream from its start.
+
+        It takes the place of this one where whoever read on has come to a stop, and perhaps in the
+        midst of an entry. What was heard so far is put back where the stream lacks it.
+        """
+        reader = StreamReader(self._name, self._clock, self._timer)
+        reader.begin(self._apply)
+        reader.fresh_at = self.fresh_at
+        reader.entries, reader.skipped, reader.lag = self.entries, self.skipped, self.lag
+        reader.replays = self.replays + 1
+        reader._lost = [*self._lost, self._heard]
+        reader._overdue = self._overdue | self._sent
+        return reader
+
+    def rewind(self) -> None:
+        """Read the stream from its start once more, at the next look."""
+        self._is_to_rewind = True
 
     def expect(self, messages: Sequence[bytes]) -> None:
         """Wait to hear what this node publishes.
@@ -167,7 +189,10 @@ class StreamReader:
 
         Where this is not the stream that was read so far, all of it is taken in.
         """
-        self._heard.forget(self._clock())
+        if self._is_to_rewind:
+            self._is_to_rewind = False
+            self._begin_anew()
+        self._heard.forget(self._slow_clock.read(self._clock(), self._timer()))
         yield from self._read_to_end()
         while self._lost:
             yield from self._put_back_lost()

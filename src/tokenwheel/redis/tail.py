@@ -8,6 +8,7 @@ What is read, and what is made of it, is in ``stream_reader.py``.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,6 +22,8 @@ __all__ = ["Reading", "TaskTail", "ThreadTail", "read_once"]
 
 _FIRST_PAUSE = 0.05  # seconds before the second attempt
 _LONGEST_PAUSE = 1.0  # seconds
+_BEAT = 1.0  # seconds between two signs of life of an event loop
+_LONGEST_SILENCE = 4.0  # seconds without one, after which the loop counts as standing still
 
 
 class _Stopped(Exception):
@@ -38,6 +41,8 @@ class Reading(NamedTuple):
     """Seconds for which the server is asked to hold an answer back."""
     patience: float
     """Seconds within which an answer must come."""
+    timer: Callable[[], float]
+    """Returns seconds that never run back."""
     report: Callable[[Exception | None], None]
     """Called with each error that breaks a connection.
 
@@ -71,6 +76,7 @@ class ThreadTail:
         self._longest_wait = reading.longest_wait
         self._report = reading.report
         self._connection = DedicatedConnection(reading.client, reading.name, reading.patience)
+        self._pid = os.getpid()
         self._stopping = threading.Event()
         self._tried = threading.Event()
         self._thread = threading.Thread(
@@ -85,14 +91,25 @@ class ThreadTail:
         """
         return self._tried.is_set()
 
+    @property
+    def is_over(self) -> bool:
+        """True where nothing reads on: the thread has ended, or is the one of another process."""
+        return self._pid != os.getpid() or not self._thread.is_alive()
+
     def start(self) -> None:
-        """Start the thread. Return once it has read the stream to its end, or has failed to."""
+        """Start the thread. Return once it has read the stream to its end, or has failed to.
+
+        Raises:
+            RuntimeError: the system has no room for another thread.
+        """
         self._thread.start()
         self._tried.wait()
 
     def stop(self) -> None:
         """End the thread and its connection. Return once it has ended."""
         self._stopping.set()
+        if self.is_over:
+            return
         # The thread may be in the midst of connecting. Then it ends by itself.
         with suppress(Exception):
             self._connection.close()
@@ -140,31 +157,54 @@ class TaskTail:
         self._longest_wait = reading.longest_wait
         self._report = reading.report
         self._connection = AsyncDedicatedConnection(reading.client, reading.name, reading.patience)
+        self._timer = reading.timer
+        self._pid = os.getpid()
         self._is_stopping = False
-        self.caught_up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self._beat()
+        self.caught_up: asyncio.Future[None] = self._loop.create_future()
         self.caught_up.add_done_callback(_look_at_error)
-        self._task = asyncio.create_task(self._run(), name="tokenwheel-revocations")
+        self._task = self._loop.create_task(self._run(), name="tokenwheel-revocations")
 
     @property
     def is_over(self) -> bool:
-        """True where nothing reads on: the task could not begin, or its event loop has ended."""
-        return self._task.done() or self._task.get_loop().is_closed()
+        """True where nothing reads on.
+
+        The task has ended, or its event loop has; or the loop stands still, or is the one of
+        another process.
+        """
+        return (
+            self._task.done()
+            or self._loop.is_closed()
+            or self._pid != os.getpid()
+            or (self._timer() - self._beat_at > _LONGEST_SILENCE and not _runs_here(self._loop))
+        )
 
     @property
     def is_ready(self) -> bool:
         """True once the stream was read to its end, as long as the task reads on."""
         return self.caught_up.done() and not self.is_over
 
+    def abandon(self) -> None:
+        """Have the task end by itself, should its event loop ever run again."""
+        self._is_stopping = True
+
     async def stop(self) -> None:
         """End the task and its connection. Return once it has ended."""
-        if not self.is_over:
-            self._is_stopping = True
+        self._is_stopping = True
+        if not self.is_over and self._loop is asyncio.get_running_loop():
             self._task.cancel()
             with suppress(Exception):
                 await self._connection.close()
             with suppress(asyncio.CancelledError):
                 await self._task
             self.caught_up.cancel()
+
+    def _beat(self) -> None:
+        """Give a sign of life of the event loop, now and as long as the task runs."""
+        self._beat_at = self._timer()
+        if not self._is_stopping:
+            self._loop.call_later(_BEAT, self._beat)
 
     async def _run(self) -> None:
         pause = _FIRST_PAUSE
@@ -193,9 +233,18 @@ class TaskTail:
     async def _send(self, command: Command) -> object:
         # Before Python 3.12 `wait_for`, which client libraries use, can swallow that the task was
         # cancelled (python/cpython#86296).
-        if self._is_stopping or self._task.cancelling():
+        task = asyncio.current_task()
+        if self._is_stopping or (task is not None and task.cancelling()):
             raise _Stopped
         return await self._connection.send(command)
+
+
+def _runs_here(loop: asyncio.AbstractEventLoop) -> bool:
+    """Return True where the calling code runs on this event loop, so that the loop is alive."""
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False
 
 
 def _look_at_error(caught_up: asyncio.Future[None]) -> None:

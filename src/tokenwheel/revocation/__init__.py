@@ -12,6 +12,7 @@ from .protocol import (
     ReplayingFeed,
     Revocation,
     RevocationFeed,
+    RewindingFeed,
     WaitingFeed,
 )
 
@@ -22,5 +23,6 @@ __all__ = [
     "Revocation",
     "RevocationFeed",
     "RevocationList",
+    "RewindingFeed",
     "WaitingFeed",
 ]

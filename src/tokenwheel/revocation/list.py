@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from .._impl import RevocationTable
 from ..conformance import check_conforms, conforms, is_coroutine_function
 from ..errors import ConfigurationError, StorageUnavailable, TokenwheelError
-from .protocol import DoorbellFeed, ReplayingFeed, Revocation, RevocationFeed
+from .protocol import DoorbellFeed, ReplayingFeed, Revocation, RevocationFeed, RewindingFeed
 
 __all__ = ["RevocationList", "RevocationStats"]
 
@@ -43,6 +43,8 @@ class RevocationList(RevocationTable):
     Args:
         feed: ties this list to those of other processes; with None it stands alone.
         clock: returns Unix seconds.
+        timer: returns seconds that no one sets. By it a clock that was put ahead for a while is
+            known, and nothing is forgotten meanwhile.
 
     Raises:
         ConfigurationError: an option makes no sense.
@@ -50,13 +52,18 @@ class RevocationList(RevocationTable):
     """
 
     def __init__(
-        self, feed: RevocationFeed | None = None, *, clock: Callable[[], float] = time.time
+        self,
+        feed: RevocationFeed | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
         if feed is not None:
             check_conforms("feed", feed, RevocationFeed, _FEED_METHODS)
             if is_coroutine_function(feed.poll):  # It would never bring anything, and never say so.
                 raise ConfigurationError(_NOT_AWAITED.format("poll"))
-        super().__init__(clock=clock, before_lookup=None if feed is None else feed.poll)
+        before_lookup = None if feed is None else feed.poll
+        super().__init__(clock=clock, before_lookup=before_lookup, timer=timer)
         self._feed = feed
         self._watched: Any = None  # the buffer, as the feed gave it
         if feed is not None:
@@ -143,6 +150,9 @@ class RevocationList(RevocationTable):
         return None if self._feed is None else self._feed.close()
 
     def _take_news(self, now: float) -> None:
+        if self._observe(now) and conforms(self._feed, RewindingFeed):
+            # What seemed over when it was heard may not be over.
+            self._feed.rewind()
         super()._take_news(now)
         self._watch_doorbell()
 

@@ -143,3 +143,18 @@ class ReplayingFeed(Protocol):
     async def replay(self) -> None:
         """Hand every revocation that lives to ``apply``, if that was not done yet."""
         ...
+
+
+@runtime_checkable
+class RewindingFeed(Protocol):
+    """Hand over once more what lives.
+
+    A list asks for it where its clock was put back: what seemed over when it came may not be over.
+    """
+
+    def rewind(self) -> None:
+        """Hand every revocation that lives to ``apply`` once more.
+
+        It may do so within a second, or at the next poll.
+        """
+        ...

@@ -1,6 +1,6 @@
 """The slowest clock that may be right: by it alone is anything forgotten.
 
-The readable twin of ``slow_clock.pxd``.
+The readable twin of ``ext/table/slow_clock.pxd``, and what feeds go by.
 
 A wall clock that ran ahead may be put right again: by NTP, by an operator, after a suspend. What it
 said meanwhile must not have made anybody forget a revocation whose token is unexpired once more. A
@@ -58,3 +58,8 @@ class SlowClock:
         if self._least is None:
             return now
         return min(now, steady + min(self._least, self._least_before))
+
+    def read(self, now: float, steady: float) -> float:
+        """Take note of both clocks, and return the time by the slowest one, in Unix seconds."""
+        self.observe(now, steady)
+        return self.time(now, steady)

@@ -1,0 +1,261 @@
+"""No node is deaf without knowing it: whatever befalls its listener, it hears again or says so."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import logging
+import os
+import resource
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+import redis.asyncio
+
+from tests.processes.support import run_apart
+from tests.servers import Node, empty, needs_server, until
+from tests.support import SECRET, FakeClock
+from tokenwheel import (
+    AccessTokenRevoked,
+    AsyncSessionManager,
+    RedisFeed,
+    RedisStorage,
+    Revocation,
+    RevocationList,
+    SessionManager,
+    StorageUnavailable,
+)
+from tokenwheel.redis.entry import REVOCATIONS_PER_ENTRY
+from tokenwheel.revocation.message import pack
+
+pytestmark = [needs_server, pytest.mark.skipif(sys.platform != "linux", reason="as on servers")]
+
+STREAM = "tokenwheel:revocations"
+FAR = 4_000_000_000.0
+
+
+def manager_over(client: Any, **options: Any) -> SessionManager:
+    return SessionManager(
+        SECRET,
+        issuer="i",
+        audience="a",
+        storage=RedisStorage(client),
+        revocations=RevocationList(RedisFeed(client, **options)),
+    )
+
+
+def refuses(manager: Any, token: str) -> bool:
+    try:
+        manager.read(token)
+    except AccessTokenRevoked:
+        return True
+    return False
+
+
+def test_a_logout_of_many_sessions_goes_out_in_entries_that_every_node_understands(
+    server: Node,
+) -> None:
+    empty(server)
+    with server.client() as client, manager_over(client) as one, manager_over(client) as other:
+        sessions = [one.create(subject="ann") for _ in range(2 * REVOCATIONS_PER_ENTRY + 1)]
+        assert not refuses(other, sessions[0].access_token)
+        assert one.delete_all("ann") == len(sessions)
+        until(lambda: all(refuses(other, tokens.access_token) for tokens in sessions))
+        entries = client.xrange(STREAM)
+        assert len(entries) == 3
+        assert max(len(fields[b"r"]) for _, fields in entries) == 25 * REVOCATIONS_PER_ENTRY
+        feed: Any = other._revocations.feed
+        assert feed.stats().skipped == 0
+
+
+def test_an_entry_of_more_revocations_than_a_node_writes_is_heard_all_the_same(
+    server: Node,
+) -> None:
+    """As an older node wrote it: one entry for a logout of 42,500 sessions."""
+    empty(server)
+    with server.client() as client:
+        heard = RevocationList(RedisFeed(client))
+        heard.is_revoked("A" * 16)
+        ids = [f"{number:016d}" for number in range(42_500)]
+        messages = b"".join(pack(Revocation(session_id, FAR, None)) for session_id in ids)
+        client.xadd(STREAM, {"r": messages, "e": f"{FAR * 1000:.0f}"})
+        until(lambda: heard.is_revoked(ids[-1]))
+        assert all(map(heard.is_revoked, ids))
+        heard.close()
+
+
+def test_a_node_without_room_for_a_thread_says_so_and_hears_as_soon_as_there_is(
+    server: Node,
+) -> None:
+    empty(server)
+    run_apart(read_without_room, server.port)
+
+
+def read_without_room(port: int) -> None:
+    complaints = complaints_of(logging.getLogger("tokenwheel"))
+    with redis.Redis(port=port) as client, redis.Redis(port=port) as other_client:
+        elsewhere = manager_over(other_client)
+        manager = manager_over(client, max_staleness=1.0, when_stale="refuse")
+        tokens = [elsewhere.create(subject="ann") for _ in range(2)]
+        elsewhere.read(tokens[0].access_token)  # Its own listener has begun.
+        with no_room_for_threads():
+            assert not refuses(manager, tokens[0].access_token)
+            elsewhere.delete_one("ann", tokens[0].session_id)
+            until(lambda: is_unavailable(manager, tokens[0].access_token))
+        assert len(complaints) == 1
+        assert "nobody listens to the feed of revocations" in complaints[0]
+        until(lambda: is_refused_as_revoked(manager, tokens[0].access_token))
+        assert not refuses(manager, tokens[1].access_token)
+        manager.close()
+        elsewhere.close()
+
+
+def test_a_node_that_never_had_a_thread_closes_and_forks(server: Node) -> None:
+    empty(server)
+    run_apart(close_without_room, server.port)
+
+
+def close_without_room(port: int) -> None:
+    with redis.Redis(port=port) as client:
+        manager, other = manager_over(client), manager_over(client)
+        tokens = manager.create(subject="ann")
+        with no_room_for_threads():
+            manager.read(tokens.access_token)
+            pid = os.fork()
+            if pid == 0:
+                os._exit(0)
+            os.waitpid(pid, 0)
+            manager.read(tokens.access_token)
+            manager.close()
+        other.read(tokens.access_token)
+        other.close()
+
+
+class no_room_for_threads:  # noqa: N801 -- used as a function is
+    """Let this process have no more address space than it has, so that no thread finds a stack."""
+
+    def __enter__(self) -> None:
+        self._limits = resource.getrlimit(resource.RLIMIT_AS)
+        threading.stack_size(512 * 2**20)
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+        limit = pages * resource.getpagesize() + 64 * 2**20
+        resource.setrlimit(resource.RLIMIT_AS, (limit, self._limits[1]))
+
+    def __exit__(self, *_: object) -> None:
+        resource.setrlimit(resource.RLIMIT_AS, self._limits)
+        threading.stack_size(0)
+
+
+def complaints_of(logger: logging.Logger) -> list[str]:
+    complaints: list[str] = []
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            complaints.append(record.getMessage())
+
+    logger.addHandler(Handler())
+    return complaints
+
+
+def is_unavailable(manager: Any, token: str) -> bool:
+    try:
+        manager.read(token)
+    except StorageUnavailable:
+        return True
+    return False
+
+
+def is_refused_as_revoked(manager: Any, token: str) -> bool:
+    try:
+        return refuses(manager, token)
+    except StorageUnavailable:
+        return False
+
+
+def test_a_child_of_a_server_that_runs_no_hooks_hears_by_itself(server: Node) -> None:
+    empty(server)
+    run_apart(fork_without_hooks, server.port)
+
+
+def fork_without_hooks(port: int) -> None:
+    with redis.Redis(port=port) as client, redis.Redis(port=port) as other_client:
+        manager, elsewhere = manager_over(client), manager_over(other_client)
+        tokens = elsewhere.create(subject="ann")
+        assert not refuses(manager, tokens.access_token)
+        receiving, sending = os.pipe()
+        pid = ctypes.PyDLL(None).fork()
+        if pid == 0:
+            ends_well(lambda: see_logout(manager, tokens.access_token, sending))
+        assert os.read(receiving, 1) == b"r"  # The child has read, as its parent had.
+        elsewhere.delete_one("ann", tokens.session_id)
+        until(lambda: refuses(manager, tokens.access_token))
+        _, status = os.waitpid(pid, 0)
+        assert os.waitstatus_to_exitcode(status) == 0
+        manager.close()
+        elsewhere.close()
+
+
+def see_logout(manager: SessionManager, token: str, ready: int) -> None:
+    time.sleep(1.1)  # The first look at the clock of a child is as old as its parent's last.
+    assert not refuses(manager, token)
+    os.write(ready, b"r")
+    until(lambda: refuses(manager, token))
+    manager.close()
+
+
+def ends_well(act: Callable[[], None]) -> None:
+    """End this process; with 0 where nothing was raised."""
+    try:
+        act()
+    except BaseException as error:
+        os.write(2, f"in the child: {error!r}\n".encode())
+        os._exit(1)
+    os._exit(0)
+
+
+def test_an_async_manager_hears_on_the_loop_it_is_used_on_while_its_first_one_stands_still(
+    server: Node,
+) -> None:
+    """As in a start-up script, a notebook, or Celery."""
+    empty(server)
+    timer = FakeClock(time.monotonic())
+    first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
+    client = redis.asyncio.Redis(port=server.port)
+    manager = AsyncSessionManager(
+        SECRET,
+        issuer="i",
+        audience="a",
+        revocations=RevocationList(RedisFeed(client, timer=timer)),
+    )
+    tokens = first.run_until_complete(enter_and_create(manager))
+    with server.client() as blocking:
+        elsewhere = RevocationList(RedisFeed(blocking))
+
+        async def use() -> bool:
+            manager.read(tokens.access_token)
+            elsewhere.revoke(tokens.session_id, 900)
+            timer.advance(10)
+            for _ in range(300):
+                if refuses(manager, tokens.access_token):
+                    return True
+                await asyncio.sleep(0.05)
+            return False
+
+        assert second.run_until_complete(use())
+        elsewhere.close()
+    second.run_until_complete(manager.close())
+    first.run_until_complete(asyncio.sleep(0))
+    first.run_until_complete(client.aclose())
+    for loop in (first, second):
+        loop.close()
+
+
+async def enter_and_create(manager: AsyncSessionManager) -> Any:
+    await manager.__aenter__()
+    return await manager.create(subject="ann")
