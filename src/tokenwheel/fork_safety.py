@@ -7,6 +7,7 @@ Nothing here knows what a part lets go of.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from typing import Protocol
@@ -38,7 +39,8 @@ class Pausable(Protocol):
     def pause(self) -> None:
         """Wait for what is going on in other threads, and let go until :meth:`go_on`.
 
-        Called before a fork.
+        Called before a fork. Where it raises, ``go_on`` is not called, so it must hold nothing
+        then.
         """
         ...
 
@@ -46,6 +48,8 @@ class Pausable(Protocol):
         """Let other threads go on, after the fork, in the parent."""
         ...
 
+
+logger = logging.getLogger("tokenwheel")
 
 _renewed: WeakSet[Renewable] = WeakSet()
 _paused: WeakSet[Pausable] = WeakSet()
@@ -79,13 +83,17 @@ def hold_lock_during_fork(owner: object, name: str) -> None:
 
 
 def _before() -> None:
-    resting = list(_paused)
-    for part in resting:
-        part.pause()
-    held = list(_locks.items())
-    for owner, name in held:
+    # A part that cannot be paused must not keep others from going on after the fork.
+    for part in list(_paused):
+        try:
+            part.pause()
+        except Exception:
+            logger.exception("%s could not be paused before a fork", type(part).__name__)
+        else:
+            _resting.append(part)
+    for owner, name in list(_locks.items()):
         getattr(owner, name).acquire()
-    _resting[:], _held[:] = resting, held
+        _held.append((owner, name))
 
 
 def _after() -> None:
