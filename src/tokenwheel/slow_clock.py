@@ -9,12 +9,14 @@ between the two is watched. A wall clock that jumps ahead makes it larger at onc
 back makes it smaller at once. The smallest distance of the last ``PERIOD`` or two counts: a jump
 ahead is believed only when it has stood that long, a step back at once.
 
-Nothing here reads a clock: both readings are arguments.
+``SlowClock`` reads no clock: both readings are arguments. ``SlowTime`` reads the two.
 """
 
 from __future__ import annotations
 
-__all__ = ["PERIOD", "SlowClock"]
+from collections.abc import Callable
+
+__all__ = ["PERIOD", "SlowClock", "SlowTime"]
 
 PERIOD = 86_400.0  # seconds: one day
 _STEP = 1.0  # seconds: a smaller change is drift
@@ -63,3 +65,23 @@ class SlowClock:
         """Take note of both clocks, and return the time by the slowest one, in Unix seconds."""
         self.observe(now, steady)
         return self.time(now, steady)
+
+
+class SlowTime:
+    """Tells the time by the slowest clock: of a wall clock, and of a steady one that watches it.
+
+    Args:
+        clock: returns Unix seconds.
+        timer: returns seconds that no one sets.
+    """
+
+    __slots__ = ("_clock", "_slow", "_timer")
+
+    def __init__(self, clock: Callable[[], float], timer: Callable[[], float]) -> None:
+        self._clock = clock
+        self._timer = timer
+        self._slow = SlowClock()
+
+    def __call__(self) -> float:
+        """Return the time in Unix seconds; at most that of the wall clock."""
+        return self._slow.read(self._clock(), self._timer())

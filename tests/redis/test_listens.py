@@ -7,10 +7,12 @@ import ctypes
 import logging
 import os
 import resource
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ import redis
 import redis.asyncio
 
 from tests.processes.support import run_apart
-from tests.servers import Node, empty, needs_server, until
+from tests.servers import LONGEST_WAIT, Node, empty, needs_server, until
 from tests.support import SECRET, FakeClock
 from tokenwheel import (
     AccessTokenRevoked,
@@ -186,8 +188,13 @@ def test_a_child_of_a_server_that_runs_no_hooks_hears_by_itself(server: Node) ->
 def fork_without_hooks(port: int) -> None:
     with redis.Redis(port=port) as client, redis.Redis(port=port) as other_client:
         manager, elsewhere = manager_over(client), manager_over(other_client)
-        tokens = elsewhere.create(subject="ann")
+        ended, tokens = elsewhere.create(subject="ann"), elsewhere.create(subject="ann")
         assert not refuses(manager, tokens.access_token)
+        elsewhere.delete_one("ann", ended.session_id)
+        until(lambda: refuses(manager, ended.access_token))
+        # Now the listener waits for the server. A fork without hooks, while another thread waits
+        # for the interpreter, leaves a child in which no thread ever gets it.
+        time.sleep(0.2)
         receiving, sending = os.pipe()
         pid = ctypes.PyDLL(None).fork()
         if pid == 0:
@@ -259,3 +266,125 @@ def test_an_async_manager_hears_on_the_loop_it_is_used_on_while_its_first_one_st
 async def enter_and_create(manager: AsyncSessionManager) -> Any:
     await manager.__aenter__()
     return await manager.create(subject="ann")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_listener_whose_thread_was_ended_is_begun_anew(
+    server: Node, caplog: pytest.LogCaptureFixture
+) -> None:
+    empty(server)
+    with server.client() as client, manager_over(client) as manager:
+        tokens = [manager.create(subject="ann") for _ in range(2)]
+        assert not refuses(manager, tokens[0].access_token)
+        listener = listener_of_feeds()
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(
+            ctypes.c_ulong(listener.ident or 0), ctypes.py_object(SystemExit)
+        )
+        listener.join()
+        RedisFeed(client).publish([Revocation(tokens[0].session_id, FAR, None)])
+        until(lambda: refuses(manager, tokens[0].access_token))
+        assert not refuses(manager, tokens[1].access_token)
+    assert "its thread has ended, so it is begun anew" in caplog.text
+
+
+def listener_of_feeds() -> threading.Thread:
+    (listener,) = [
+        thread for thread in threading.enumerate() if thread.name == "tokenwheel-revocations"
+    ]
+    return listener
+
+
+def test_a_listener_whose_task_somebody_has_cancelled_is_begun_anew(server: Node) -> None:
+    empty(server)
+
+    async def cancel_and_listen() -> None:
+        client = redis.asyncio.Redis(port=server.port)
+        revocations = RevocationList(RedisFeed(client))
+        async with AsyncSessionManager(
+            SECRET, issuer="i", audience="a", revocations=revocations
+        ) as manager:
+            tokens = await manager.create(subject="ann")
+            manager.read(tokens.access_token)
+            (listener,) = [
+                task for task in asyncio.all_tasks() if task.get_name() == "tokenwheel-revocations"
+            ]
+            listener.cancel()
+            with server.client() as blocking:
+                RedisFeed(blocking).publish([Revocation(tokens.session_id, FAR, None)])
+            for _ in range(LONGEST_WAIT * 100):
+                if refuses(manager, tokens.access_token):
+                    break
+                await asyncio.sleep(0.01)
+            assert refuses(manager, tokens.access_token)
+        await client.aclose()
+
+    asyncio.run(cancel_and_listen())
+
+
+def test_an_event_loop_that_ends_without_a_close_leaves_no_complaint(server: Node) -> None:
+    empty(server)
+    script = f"""
+import asyncio, gc, logging
+import redis.asyncio
+from tokenwheel import AsyncSessionManager, RedisFeed, RevocationList
+logging.basicConfig()
+loop = asyncio.new_event_loop()
+client = redis.asyncio.Redis(port={server.port})
+manager = AsyncSessionManager(
+    "a-secret-of-at-least-thirty-two-bytes!", issuer="i", audience="a",
+    revocations=RevocationList(RedisFeed(client)),
+)
+async def use():
+    tokens = await manager.create(subject="ann")
+    manager.read(tokens.access_token)
+    await client.aclose()
+loop.run_until_complete(use())
+loop.close()
+del manager, client
+gc.collect()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=LONGEST_WAIT,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_first_read_after_the_list_was_made_waits_for_no_server(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    try:
+        with node.client(socket_timeout=LONGEST_WAIT) as client:
+            manager = manager_over(client)
+            tokens = manager.create(subject="ann")
+            node.freeze()
+            before = time.monotonic()
+            assert not refuses(manager, tokens.access_token)
+            # The server answers nobody for as long as the test lasts.
+            assert time.monotonic() - before < 1
+            node.thaw()
+            manager.close()
+    finally:
+        node.kill()
+
+
+def test_its_stats_move_while_the_server_is_away(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    try:
+        with node.client() as client:
+            revocations = RevocationList(RedisFeed(client))
+            feed: Any = revocations.feed
+            revocations.is_revoked("A" * 16)
+            until(lambda: feed.stats().last_id and feed.stats().reconnects == 0)
+            assert feed.stats().lag == 0
+            node.kill()
+            until(lambda: feed.stats().lag == inf)
+            until(lambda: feed.stats().reconnects >= 2)
+            assert feed.stats().staleness > 0
+            node.start()
+            until(lambda: feed.stats().lag == 0)
+            revocations.close()
+    finally:
+        node.kill()

@@ -30,22 +30,23 @@ class Understood(NamedTuple):
     revocations: list[Row]
 
 
-def encode_entry(revocations: Sequence[Revocation], now: float) -> tuple[int, list[bytes]]:
+def encode_entry(revocations: Sequence[Revocation], now: float) -> tuple[str, list[bytes]]:
     """Return what a node sends to have revocations appended as one entry.
 
     Args:
         revocations: at least one.
-        now: Unix seconds.
+        now: Unix seconds, by the slowest clock.
 
     Returns:
-        The milliseconds for which the entry is kept, and the message of each revocation.
+        For how long the entry is kept and what time it is, each in milliseconds, as the scripts
+        take it; and the message of each revocation.
 
     Raises:
         InvalidArgument: a revocation that no list could take.
     """
     messages = [pack(revocation) for revocation in revocations]
     last_end = max(revocation.expires_at for revocation in revocations)
-    return milliseconds(last_end - now), messages
+    return f"{milliseconds(last_end - now)} {max(int(now * 1000), 0)}", messages
 
 
 def decode_entry(fields: Any) -> Understood:

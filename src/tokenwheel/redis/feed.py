@@ -26,6 +26,7 @@ from typing import Any, Literal
 from ..errors import ConfigurationError, StorageUnavailable
 from ..fork_safety import pause_during_fork, renew_after_fork
 from ..revocation.protocol import Apply, Revocation
+from ..slow_clock import SlowTime
 from .client import Client, Conversation, RedisClient, call
 from .entry import REVOCATIONS_PER_ENTRY, encode_entry
 from .freshness import FeedStats, Freshness
@@ -40,6 +41,7 @@ logger = logging.getLogger("tokenwheel")
 
 _SHORTEST_STALENESS = 1.0  # seconds
 _LONGEST_STALENESS = 86_400.0  # seconds: one day
+_FRESH = 1.0  # seconds: a lookup waits for nothing where no more was missed than that
 _LONGEST_WAIT = 1.0  # seconds for which the server holds an answer back while there is no news
 _LONGEST_PATIENCE = 2.0  # seconds more until an answer counts as lost
 
@@ -81,12 +83,13 @@ class RedisFeed:
                 raise ConfigurationError(f"{name} must be a callable that returns seconds")
         self.client = RedisClient(client)
         self._names = KeyNames(prefix)
-        self._clock = clock
+        self._time = SlowTime(clock, timer)
         self._timer = timer
         self._pid = os.getpid()
         self._has_replayed = False
+        self._goes_on = False  # after a fork, or after another reader of the stream
         self._max_staleness = max_staleness
-        self._reader = StreamReader(self._names.stream, clock, timer)
+        self._reader = StreamReader(self._names.stream, self._time, timer)
         self._freshness = Freshness(
             self._reader, timer, max_staleness, refuses=when_stale == "refuse"
         )
@@ -169,19 +172,29 @@ class RedisFeed:
         """
         return self.client.run(self._append(revocations))
 
-    def entry_for(self, revocations: Sequence[Revocation]) -> tuple[str, int, list[bytes]]:
+    def entry_for(self, revocations: Sequence[Revocation]) -> tuple[str, str, list[bytes]]:
         """Return what a storage on the same server needs to publish revocations itself.
 
+        The node then waits to hear them, and publishes once more what a server has lost. What the
+        storage did not publish, it must say to :meth:`was_not_published`.
+
         Returns:
-            The name of the stream, the milliseconds for which it keeps the entry, and the message
-            of each revocation.
+            The name of the stream, for how long it keeps the entry, as the scripts take that, and
+            the message of each revocation.
         """
-        lasting, messages = encode_entry(revocations, self._clock())
+        lasting, messages = encode_entry(revocations, self._time())
         if self._is_started and not self._is_closed:
             if not self.is_async and not self._is_ready():
-                self._begin()
+                self._begin(waits=True)
             self._reader.expect(messages)
         return self._names.stream, lasting, messages
+
+    def was_not_published(self, messages: Sequence[bytes]) -> None:
+        """Wait no longer to hear messages of :meth:`entry_for`.
+
+        The storage did not publish them, or cannot tell: then its caller heard of an error.
+        """
+        self._reader.expect_no_more(messages)
 
     def poll(self) -> None:
         """See to it that somebody reads the stream, and that lookups may rely on what is known.
@@ -239,8 +252,11 @@ class RedisFeed:
         tail = self._tail
         return tail is not None and tail.is_ready and not tail.is_over
 
-    def _begin(self) -> None:
-        """See to it that somebody reads the stream; say so where nobody can."""
+    def _begin(self, *, waits: bool = False) -> None:
+        """See to it that somebody reads the stream; say so where nobody can.
+
+        Return once it has been read to its end, if ``waits`` or if much may have been missed.
+        """
         if self._pid != os.getpid():
             # Forked by a server that runs no hooks of Python. Another thread may hold the lock.
             self.renew()
@@ -248,23 +264,27 @@ class RedisFeed:
         if self.is_async:
             self._begin_on_running_loop()
         else:
-            self._begin_thread()
+            self._begin_thread(waits=waits)
 
-    def _begin_thread(self) -> None:
+    def _begin_thread(self, *, waits: bool) -> None:
+        waits = waits or self._goes_on
         with self._lock:
             if self._is_closed:
                 return
-            if self._tail is not None:
-                if not self._tail.is_over:
-                    return
+            if self._tail is not None and self._tail.is_over:
                 self._begin_anew("its thread has ended")
-            tail = ThreadTail(self._reading())
-            try:
-                tail.start()
-            except RuntimeError as error:  # There is no room for another thread.
-                self._freshness.tell_nobody_listens(str(error))
-            else:
+                waits = True
+            if self._tail is None:
+                tail = ThreadTail(self._reading())
+                try:
+                    tail.start()
+                except RuntimeError as error:  # There is no room for another thread.
+                    self._freshness.tell_nobody_listens(str(error))
+                    return
                 self._tail = tail
+                waits = waits or self._freshness.staleness > _FRESH
+            if waits:
+                self._tail.wait_until_tried()
 
     def _begin_on_running_loop(self) -> None:
         try:
@@ -327,13 +347,18 @@ class RedisFeed:
 
     def _forget_tail(self) -> None:
         self._tail = None
+        self._goes_on = True
         self._freshness.stop()
 
     def _append(self, revocations: Sequence[Revocation]) -> Conversation[None]:
         for start in range(0, len(revocations), REVOCATIONS_PER_ENTRY):
             chunk = revocations[start : start + REVOCATIONS_PER_ENTRY]
             stream, lasting, messages = self.entry_for(chunk)
-            yield from call(APPEND, (stream,), lasting, b"".join(messages))
+            try:
+                yield from call(APPEND, (stream,), lasting, b"".join(messages))
+            except BaseException:
+                self.was_not_published(messages)
+                raise
 
 
 def _check_staleness(max_staleness: object, when_stale: object) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from math import inf
 from typing import NamedTuple
 
 from ..errors import StorageUnavailable
@@ -22,10 +23,10 @@ logger = logging.getLogger("tokenwheel")
 class FeedStats(NamedTuple):
     """How far a node has read the stream."""
 
-    lag: int
-    """Entries that the node had yet to take in when it last looked at the stream.
+    lag: float
+    """Entries that the node had yet to take in when it last looked, at most a second ago.
 
-    While it is connected, that is at most a second ago.
+    Infinite while the node is cut off, since it cannot know.
     """
     staleness: float
     """Seconds since the node was last sure to have missed nothing.
@@ -33,7 +34,10 @@ class FeedStats(NamedTuple):
     Infinite before it has taken in everything for the first time.
     """
     reconnects: int
-    """How often the node had to connect anew."""
+    """How often the node had to connect anew, attempts that failed included.
+
+    A node that is cut off tries it at least once in some seconds.
+    """
     entries: int
     """How many entries the node has taken in; one that it heard twice counts twice."""
     skipped: int
@@ -69,7 +73,7 @@ class Freshness:
         self._timer = timer
         self._max_staleness = max_staleness
         self._refuses = refuses
-        self._was_connected = False
+        self._is_cut_off = False
         self._has_complained = False
         self._reconnects = 0
         self._doorbell = memoryview(bytearray(8))
@@ -81,7 +85,7 @@ class Freshness:
 
         None where the node may have to refuse soon: each lookup then has to ask.
         """
-        may_refuse_soon = self._refuses and self._staleness() >= self._max_staleness / 2
+        may_refuse_soon = self._refuses and self.staleness >= self._max_staleness / 2
         return None if may_refuse_soon else self._doorbell
 
     def follow(self, reader: StreamReader) -> None:
@@ -100,7 +104,7 @@ class Freshness:
         Raises:
             StorageUnavailable: the node was cut off for longer than ``max_staleness``.
         """
-        if self._refuses and self._staleness() > self._max_staleness:
+        if self._refuses and self.staleness > self._max_staleness:
             raise StorageUnavailable(
                 f"no revocations were heard for more than the {self._max_staleness:g} seconds of "
                 "max_staleness, so every access token is refused until the feed is back"
@@ -114,12 +118,13 @@ class Freshness:
         Args:
             error: what broke the connection; None where all that the stream holds was taken in.
         """
+        self._is_cut_off = error is not None
         if error is None:
-            self._reconnects += self._was_connected
             if self._has_complained:
                 logger.warning("the feed of revocations is connected again")
-            self._was_connected, self._has_complained = True, False
+            self._has_complained = False
         else:
+            self._reconnects += 1
             if not self._has_complained:
                 logger.warning(
                     "the feed of revocations is cut off (%s), and tries to connect anew",
@@ -133,15 +138,15 @@ class Freshness:
 
         The next connection is a first one, and counts as no reconnect.
         """
-        self._was_connected = False
+        self._is_cut_off = False
         self._ring()
 
     def stats(self) -> FeedStats:
         """Return how far the node has read the stream."""
         reader = self._reader
         return FeedStats(
-            lag=reader.lag,
-            staleness=self._staleness(),
+            lag=inf if self._is_cut_off else reader.lag,
+            staleness=self.staleness,
             reconnects=self._reconnects,
             entries=reader.entries,
             skipped=reader.skipped,
@@ -149,7 +154,9 @@ class Freshness:
             last_id=reader.last_id.decode(),
         )
 
-    def _staleness(self) -> float:
+    @property
+    def staleness(self) -> float:
+        """Seconds since the node was last sure to have missed nothing."""
         return max(self._timer() - self._reader.fresh_at, 0)
 
     def _ring(self) -> None:

@@ -6,6 +6,8 @@ A script is atomic: nobody sees it half done, and no other command comes between
 milliseconds from now, and the server adds it to its own clock. ``CLOCK_MARGIN`` is added as well:
 for a node whose clock is behind, something still lives that is over for the others, and that node
 must find it. Whether something is over for a node is decided by the node's own clock, in ``ARGV``.
+Nothing is forgotten because one clock runs ahead: it has to be over by the server's clock and by
+that of the node which comes next.
 
 **Clusters.** A slot may be on its way from one server to another, with some of its keys here and
 some there. A cluster keeps a script from running where the keys in ``KEYS`` are apart. But a script
@@ -21,7 +23,10 @@ deleted. One that is old and still lives moves to the end, where every node hear
 single revocation that lasts a month does not hold up the trimming of others, and no live one is
 ever trimmed. An entry has two fields: ``r``, the messages of revocations
 (``revocation/message.py``), and ``e``, the moment when the last of them is over, in milliseconds by
-the server's clock.
+the server's clock or the node's, whichever is ahead.
+
+A stream takes no entry after the one with the largest id there can be, and anybody may have put
+that there. The stream is then made anew, of the entries that live.
 """
 
 from __future__ import annotations
@@ -55,15 +60,25 @@ local function moment(ttl)
 end
 """
 
-_KEEP = """
+_FORGET = f"""
+local function forget(index, over)
+  local by_server = redis.call('TIME')[1] - {CLOCK_MARGIN}
+  redis.call('ZREMRANGEBYSCORE', index, '-inf', math.min(tonumber(over), by_server))
+end
+"""
+
+_KEEP = (
+    _FORGET
+    + """
 local function keep(session, index, member, value, ends_at, ttl, over)
   local gone = moment(ttl)
   redis.call('SET', session, value, 'PXAT', gone)
-  redis.call('ZREMRANGEBYSCORE', index, '-inf', over)
+  forget(index, over)
   redis.call('ZADD', index, ends_at, member)
   if redis.call('PTTL', index) < ttl then redis.call('PEXPIREAT', index, gone) end
 end
 """
+)
 
 _NAME = """
 local function name(head, member)
@@ -75,6 +90,7 @@ _APPEND = """
 local OLD = 3600000  -- milliseconds: one hour
 local AT_ONCE = 64
 local ABANDONED = 86400000  -- milliseconds: one day after all is over, the whole stream goes
+local LARGEST = '18446744073709551615-18446744073709551615'  -- an id after which none comes
 
 local function ends_of(entry)
   local fields = entry[2]
@@ -95,10 +111,35 @@ local function trim(stream, now)
   end
 end
 
-local function append(stream, message, ttl)
+local function is_exhausted(stream)
+  local info = redis.call('XINFO', 'STREAM', stream)
+  for place = 1, #info, 2 do
+    if info[place] == 'last-generated-id' then return info[place + 1] == LARGEST end
+  end
+end
+
+local function make_anew(stream, now)
+  local entries, left = redis.call('XRANGE', stream, '-', '+'), redis.call('PTTL', stream)
+  redis.call('DEL', stream)
+  for _, entry in ipairs(entries) do
+    if ends_of(entry) > now then redis.call('XADD', stream, '*', unpack(entry[2])) end
+  end
+  if left > 0 and redis.call('EXISTS', stream) == 1 then redis.call('PEXPIRE', stream, left) end
+end
+
+local function append(stream, message, lasting)
+  local ttl, caller = string.match(lasting, '^(%d+) (%d+)$')
+  ttl, caller = tonumber(ttl), tonumber(caller)
   local now = moment(0)
-  redis.call('XADD', stream, '*', 'r', message, 'e', string.format('%.0f', now + ttl))
-  trim(stream, now)
+  local first, last = math.min(now, caller), math.max(now, caller)
+  local entry = {'r', message, 'e', string.format('%.0f', last + ttl)}
+  local added = redis.pcall('XADD', stream, '*', unpack(entry))
+  if type(added) == 'table' and added.err then
+    if string.find(added.err, 'WRONGTYPE') or not is_exhausted(stream) then error(added) end
+    make_anew(stream, first)
+    redis.call('XADD', stream, '*', unpack(entry))
+  end
+  trim(stream, first)
   local kept = ttl + ABANDONED
   if redis.call('PTTL', stream) < kept then redis.call('PEXPIREAT', stream, now + kept) end
 end
@@ -138,11 +179,12 @@ taken.
 """
 
 READ_ALL = Script.of(
-    _NAME
+    _FORGET
+    + _NAME
     + """
 local index, answer = KEYS[1], {}
 local head, over, sees_all = unpack(ARGV)
-redis.call('ZREMRANGEBYSCORE', index, '-inf', over)
+forget(index, over)
 for _, member in ipairs(redis.call('ZRANGE', index, 0, -1)) do
   local value = redis.call('GET', name(head, member))
   if value or sees_all == '' then
@@ -169,7 +211,7 @@ REPLACE = Script.of(
 local session, index, stream = KEYS[1], KEYS[2], KEYS[3]
 local version, member, value, ends_at, ttl, over, message, lasting = unpack(ARGV)
 if redis.call('GETRANGE', session, 1, 4) ~= version then return 0 end
-if stream then append(stream, message, tonumber(lasting)) end
+if stream then append(stream, message, lasting) end
 keep(session, index, member, value, ends_at, tonumber(ttl), over)
 return 1
 """
@@ -193,7 +235,7 @@ for number = 1, count do
     messages[#messages + 1] = ARGV[number * 3 + 1]
   end
 end
-if stream and #messages > 0 then append(stream, table.concat(messages), tonumber(ARGV[1])) end
+if stream and #messages > 0 then append(stream, table.concat(messages), ARGV[1]) end
 for _, number in ipairs(places) do
   redis.call('DEL', KEYS[number + 1])
   redis.call('ZREM', index, ARGV[number * 3])
@@ -211,7 +253,7 @@ APPEND = Script.of(
     _TIME
     + _APPEND
     + """
-append(KEYS[1], ARGV[2], tonumber(ARGV[1]))
+append(KEYS[1], ARGV[2], ARGV[1])
 return 1
 """
 )

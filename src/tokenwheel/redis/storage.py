@@ -212,7 +212,7 @@ class RedisStorage:
         self, records: Sequence[SessionRecord], now: float, feed: Any, revocations: Sequence[Any]
     ) -> Conversation[list[str]]:
         deleted: list[str] = []
-        lasting: int | str = ""
+        lasting = ""
         messages: Sequence[bytes] = [b""] * len(records)
         stream: tuple[str, ...] = ()
         if revocations:
@@ -230,14 +230,14 @@ class RedisStorage:
         self,
         pairs: Sequence[tuple[SessionRecord, bytes]],
         stream: tuple[str, ...],
-        lasting: int | str,
+        lasting: str,
     ) -> Conversation[list[str]]:
         """Delete sessions of one subject by one script. Return the ids of those that it deleted.
 
         Args:
             pairs: the record of each session, and the message to publish where it is deleted.
             stream: the name of the stream to publish to, or nothing.
-            lasting: milliseconds for which the stream keeps the messages.
+            lasting: for how long the stream keeps the messages, as the feed says it.
         """
         subject = pairs[0][0].subject
         keys = (

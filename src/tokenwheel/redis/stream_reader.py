@@ -73,7 +73,6 @@ from typing import Any, NamedTuple
 from ..errors import InvalidArgument
 from ..revocation.message import MESSAGE_BYTES, pack, unpack, unpack_each
 from ..revocation.protocol import Apply, Revocation
-from ..slow_clock import SlowClock
 from .client import Conversation, call
 from .entry import REVOCATIONS_PER_ENTRY, Understood, decode_entry, encode_entry
 from .heard import HeardRevocations
@@ -115,7 +114,7 @@ class StreamReader:
 
     Args:
         name: the name of the stream's key.
-        clock: returns Unix seconds.
+        time: returns Unix seconds, by the slowest clock: what is over then is over for good.
         timer: returns seconds that never run back.
 
     Attributes:
@@ -126,11 +125,10 @@ class StreamReader:
         replays: how often the node had to read the stream again from its start.
     """
 
-    def __init__(self, name: str, clock: Callable[[], float], timer: Callable[[], float]) -> None:
+    def __init__(self, name: str, time: Callable[[], float], timer: Callable[[], float]) -> None:
         self._name = name
-        self._clock = clock
+        self._time = time
         self._timer = timer
-        self._slow_clock = SlowClock()
         self._apply: Apply
         self._heard = HeardRevocations()
         # What was heard of streams that were lost, until it is put back.
@@ -159,7 +157,7 @@ class StreamReader:
         It takes the place of this one where whoever read on has come to a stop, and perhaps in the
         midst of an entry. What was heard so far is put back where the stream lacks it.
         """
-        reader = StreamReader(self._name, self._clock, self._timer)
+        reader = StreamReader(self._name, self._time, self._timer)
         reader.begin(self._apply)
         reader.fresh_at = self.fresh_at
         reader.entries, reader.skipped, reader.lag = self.entries, self.skipped, self.lag
@@ -179,6 +177,11 @@ class StreamReader:
         """
         self._sent.update(messages)
 
+    def expect_no_more(self, messages: Sequence[bytes]) -> None:
+        """Take back :meth:`expect`: the messages were not published, as far as this node knows."""
+        self._sent.difference_update(messages)
+        self._overdue.difference_update(messages)
+
     @property
     def last_id(self) -> bytes:
         """The id of the last entry taken in."""
@@ -192,7 +195,7 @@ class StreamReader:
         if self._is_to_rewind:
             self._is_to_rewind = False
             self._begin_anew()
-        self._heard.forget(self._slow_clock.read(self._clock(), self._timer()))
+        self._heard.forget(self._time())
         yield from self._read_to_end()
         while self._lost:
             yield from self._put_back_lost()
@@ -295,7 +298,7 @@ class StreamReader:
 
     def _put_back(self, unheard: Iterable[bytes]) -> Conversation[None]:
         """Publish those of the messages that live, but for those that others put back meanwhile."""
-        now = self._clock()
+        now = self._time()
         missing = [revocation for revocation in map(unpack, unheard) if revocation.expires_at > now]
         if not missing:
             return

@@ -22,8 +22,9 @@ __all__ = ["Reading", "TaskTail", "ThreadTail", "read_once"]
 
 _FIRST_PAUSE = 0.05  # seconds before the second attempt
 _LONGEST_PAUSE = 1.0  # seconds
-_BEAT = 1.0  # seconds between two signs of life of an event loop
-_LONGEST_SILENCE = 4.0  # seconds without one, after which the loop counts as standing still
+# Seconds without a sign of life, after which an event loop counts as standing still: more than a
+# connection or an answer may take.
+_LONGEST_SILENCE = 4.0
 
 
 class _Stopped(Exception):
@@ -97,12 +98,15 @@ class ThreadTail:
         return self._pid != os.getpid() or not self._thread.is_alive()
 
     def start(self) -> None:
-        """Start the thread. Return once it has read the stream to its end, or has failed to.
+        """Start the thread.
 
         Raises:
             RuntimeError: the system has no room for another thread.
         """
         self._thread.start()
+
+    def wait_until_tried(self) -> None:
+        """Return once the thread has read the stream to its end, or has failed to."""
         self._tried.wait()
 
     def stop(self) -> None:
@@ -161,10 +165,12 @@ class TaskTail:
         self._pid = os.getpid()
         self._is_stopping = False
         self._loop = asyncio.get_running_loop()
-        self._beat()
+        self._beat_at = self._timer()
         self.caught_up: asyncio.Future[None] = self._loop.create_future()
         self.caught_up.add_done_callback(_look_at_error)
         self._task = self._loop.create_task(self._run(), name="tokenwheel-revocations")
+        # An event loop that is closed while the task reads loses nothing, and need not be told so.
+        self._task._log_destroy_pending = False  # type: ignore[attr-defined]
 
     @property
     def is_over(self) -> bool:
@@ -200,15 +206,10 @@ class TaskTail:
                 await self._task
             self.caught_up.cancel()
 
-    def _beat(self) -> None:
-        """Give a sign of life of the event loop, now and as long as the task runs."""
-        self._beat_at = self._timer()
-        if not self._is_stopping:
-            self._loop.call_later(_BEAT, self._beat)
-
     async def _run(self) -> None:
         pause = _FIRST_PAUSE
         while not self._is_stopping:
+            self._beat_at = self._timer()
             try:
                 await self._connection.open()
                 await drive_async(self._reader.catch_up(), self._send)
@@ -217,18 +218,24 @@ class TaskTail:
                 if not self.caught_up.done():
                     self.caught_up.set_result(None)
                 await drive_async(self._reader.follow(self._longest_wait), self._send)
+            except asyncio.CancelledError:
+                await self._hang_up()
+                raise
             except Exception as error:
+                await self._hang_up()
                 if isinstance(error, _Stopped) or self._is_stopping:
                     return
                 self._report(error)
                 if not self.caught_up.done():
                     self.caught_up.set_exception(error)
                     return
-            finally:
-                with suppress(Exception):
-                    await self._connection.close()
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _hang_up(self) -> None:
+        # Not in a finally clause: where an event loop has ended, nothing can be awaited.
+        with suppress(Exception):
+            await self._connection.close()
 
     async def _send(self, command: Command) -> object:
         # Before Python 3.12 `wait_for`, which client libraries use, can swallow that the task was
@@ -236,7 +243,15 @@ class TaskTail:
         task = asyncio.current_task()
         if self._is_stopping or (task is not None and task.cancelling()):
             raise _Stopped
-        return await self._connection.send(command)
+        self._beat_at = self._timer()
+        try:
+            return await self._connection.send(command)
+        except RuntimeError:
+            # The collector ends the task of a closed event loop, and the client still wants that
+            # loop to disconnect. Then nobody is left to be told.
+            if self._loop.is_closed():
+                raise GeneratorExit from None
+            raise
 
 
 def _runs_here(loop: asyncio.AbstractEventLoop) -> bool:
