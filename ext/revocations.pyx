@@ -18,7 +18,7 @@ from table.revocation_table cimport (
     EVERY_GENERATION, ID_BYTES, revocation_table, revocation_table_add, revocation_table_bytes,
     revocation_table_check, revocation_table_count, revocation_table_free,
     revocation_table_have_news, revocation_table_init, revocation_table_live,
-    revocation_table_refuse,
+    revocation_table_lowest, revocation_table_refuse,
 )
 from table.slow_clock cimport slow_clock_observe
 from token.claim_values cimport claim_values_decode_session_id
@@ -300,6 +300,29 @@ cdef class RevocationTable:
         with cython.critical_section(self):
             refused = revocation_table_refuse(&self.table, id, generation, now)
         return refused
+
+    def lowest_generation(self, session_id):
+        """Return the lowest generation of a session whose access tokens are not refused now.
+
+        Only what the table knows counts: ``before_lookup`` is not called.
+
+        Args:
+            session_id: the session's id, 16 base64url characters.
+
+        Returns:
+            The generation: 0 where none is refused. None where every generation is refused.
+
+        Raises:
+            InvalidArgument: ``session_id`` is not of that form.
+        """
+        cdef uint8_t[ID_BYTES] id
+        cdef double now
+        cdef uint32_t before
+        read_id(session_id, id)
+        now = self.now()
+        with cython.critical_section(self):
+            before = revocation_table_lowest(&self.table, id, now)
+        return None if before == EVERY_GENERATION else before
 
     def expire(self):
         """Forget revocations that are over. Return how many ended since the last call.

@@ -128,6 +128,21 @@ cdef inline bint revocation_table_refuse(
     )
 
 
+cdef inline uint32_t revocation_table_lowest(
+    const revocation_table *self, const uint8_t *id, double now
+) noexcept nogil:
+    """Return the lowest generation of the session whose access tokens are not refused.
+
+    It is 0 where none is refused, and ``EVERY_GENERATION`` where all are.
+    """
+    cdef directory_place place
+    cdef uint32_t tag = _revocation_table_tag(id, self.secret)
+    cdef const revocation *entry = _revocation_table_find(self, id, tag, &place)
+    if entry == NULL or now >= directory_ends(&self.entries, &place):
+        return 0
+    return entry.before
+
+
 cdef inline uint32_t revocation_table_live(
     revocation_table *self, double now, double steady
 ) noexcept nogil:

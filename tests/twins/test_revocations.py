@@ -60,6 +60,31 @@ def test_generations_below_the_given_one_are_refused_and_no_others(table: Any) -
     ]
 
 
+def test_the_lowest_generation_is_the_first_that_is_not_refused(
+    table: Any, clock: FakeClock
+) -> None:
+    assert table.lowest_generation(ONE) == 0
+    table.revoke(ONE, 60, before=2**32 - 2)
+    assert table.lowest_generation(ONE) == 2**32 - 2
+    assert not table.is_revoked(ONE, 2**32 - 2)
+    table.revoke(ONE, 60)
+    assert table.lowest_generation(ONE) is None
+    assert table.lowest_generation(OTHER) == 0
+    clock.advance(60)
+    assert table.lowest_generation(ONE) == 0
+
+
+def test_the_lowest_generation_is_told_without_asking_for_news(
+    load: Callable[[str], ModuleType], clock: FakeClock
+) -> None:
+    def fail() -> None:
+        raise StorageUnavailable("out of reach")
+
+    table = load("revocations").RevocationTable(clock=clock, before_lookup=fail)
+    table.revoke(ONE, 60, before=3)
+    assert table.lowest_generation(ONE) == 3
+
+
 def test_entries_merge_by_the_higher_generation_and_the_later_end(
     table: Any, clock: FakeClock
 ) -> None:
@@ -199,6 +224,7 @@ def test_what_is_no_session_id_is_an_error_and_never_a_silent_miss(
         lambda: table.revoke(session_id, 60),
         lambda: table.revoke_until(session_id, 4e9),
         lambda: table.is_revoked(session_id),
+        lambda: table.lowest_generation(session_id),
     ):
         with pytest.raises(InvalidArgument, match="session_id must be 16 base64url characters"):
             call()
@@ -370,9 +396,9 @@ class TableModel(RuleBasedStateMachine):
     @rule(number=st.integers(0, 20), generation=st.integers(0, 5))
     def ask(self, number: int, generation: int) -> None:
         key = f"{number:016d}"
-        assert self.table.is_revoked(key, generation) is (
-            generation < self.live().get(key, (0, 0))[0]
-        )
+        lowest = self.live().get(key, (0, 0))[0]
+        assert self.table.is_revoked(key, generation) is (generation < lowest)
+        assert self.table.lowest_generation(key) == (None if lowest == infinite else lowest)
 
     @rule(seconds=st.one_of(st.floats(-10, 1000), st.sampled_from([0.0005, 1e5, -1e5])))
     def move_the_clock(self, seconds: float) -> None:

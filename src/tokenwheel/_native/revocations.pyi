@@ -118,6 +118,21 @@ class RevocationTable:
             InvalidArgument: ``session_id`` or ``generation`` is not of that form.
         """
 
+    def lowest_generation(self, session_id: str) -> int | None:
+        """Return the lowest generation of a session whose access tokens are not refused now.
+
+        Only what the table knows counts: ``before_lookup`` is not called.
+
+        Args:
+            session_id: the session's id, 16 base64url characters.
+
+        Returns:
+            The generation: 0 where none is refused. None where every generation is refused.
+
+        Raises:
+            InvalidArgument: ``session_id`` is not of that form.
+        """
+
     def expire(self) -> int:
         """Forget revocations that are over. Return how many ended since the last call.
 

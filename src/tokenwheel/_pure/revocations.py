@@ -191,6 +191,27 @@ class RevocationTable:
             raise InvalidArgument(f"generation must be an int from 0 to {LARGEST_GENERATION}")
         return self._refuses(session_id, generation, None)
 
+    def lowest_generation(self, session_id: str) -> int | None:
+        """Return the lowest generation of a session whose access tokens are not refused now.
+
+        Only what the table knows counts: ``before_lookup`` is not called.
+
+        Args:
+            session_id: the session's id, 16 base64url characters.
+
+        Returns:
+            The generation: 0 where none is refused. None where every generation is refused.
+
+        Raises:
+            InvalidArgument: ``session_id`` is not of that form.
+        """
+        session_id = _checked_id(session_id)
+        now = self._now()
+        entry = self._entries.get(session_id)
+        if entry is None or now >= entry.expires_at:
+            return 0
+        return None if entry.before == _EVERY_GENERATION else entry.before
+
     def _refuses(self, session_id: str, generation: int, now: float | None) -> bool:
         """Return True if a generation of a session is refused.
 
