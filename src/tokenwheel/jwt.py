@@ -35,7 +35,15 @@ class AccessTokens:
         revocations: the sessions whose tokens are refused.
     """
 
-    __slots__ = ("__weakref__", "_audience", "_issuer", "_keys", "_signer", "verifier")
+    __slots__ = (
+        "__weakref__",
+        "_audience",
+        "_issuer",
+        "_keys",
+        "_signer",
+        "lowest_generation",
+        "verifier",
+    )
 
     def __init__(
         self,
@@ -54,6 +62,8 @@ class AccessTokens:
         self._issuer = issuer
         self._audience = audience if isinstance(audience, str) else list(audience)
         self._signer: Signer | None = None
+        # Of a session: what a token must have for the verifier not to refuse it as revoked.
+        self.lowest_generation = revocations.lowest_generation
         self.verifier = Verifier(
             tuple(keys),
             issuer=issuer,

@@ -278,3 +278,28 @@ def test_a_message_holds_any_generation_but_the_one_that_stands_for_all() -> Non
 def test_an_end_that_no_float_can_hold_is_not_put_into_a_message() -> None:
     with pytest.raises(InvalidArgument, match="expires_at"):
         pack(Revocation(ONE, 10**400, None))
+
+
+def test_the_lowest_generation_counts_news_and_where_there_is_none_to_be_had_what_is_known(
+    clock: FakeClock,
+) -> None:
+    class Reporting(Feed):
+        def poll(self) -> None:
+            if self.error is not None:
+                raise self.error
+            assert self.apply is not None
+            self.apply(self.live)
+
+    feed = Reporting()
+    revocations = RevocationList(feed, clock=clock)
+    assert revocations.lowest_generation(ONE) == 0
+    feed.live = [Revocation(ONE, clock.now + 60, 3)]
+    assert revocations.lowest_generation(ONE) == 3
+    feed.live = [Revocation(ONE, clock.now + 60, None)]
+    feed.error = ConnectionError("no route to host")
+    assert revocations.lowest_generation(ONE) == 3
+    assert revocations.lowest_generation(OTHER) == 0
+    feed.error = None
+    assert revocations.lowest_generation(ONE) is None
+    with pytest.raises(InvalidArgument, match="session_id must be 16 base64url characters"):
+        revocations.lowest_generation("short")

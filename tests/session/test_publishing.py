@@ -136,7 +136,7 @@ def test_a_storage_that_publishes_is_given_the_feed_and_the_session_is_refused_h
     assert refuses(manager, fresh.access_token)
     assert [(one.session_id, one.before) for one in storage.at_once] == [
         (tokens.session_id, 1),
-        (tokens.session_id, None),
+        (tokens.session_id, 2),
     ]
     assert feed.published == []
 
@@ -158,7 +158,7 @@ def test_an_event_loop_has_a_storage_that_publishes_called_from_worker_threads()
             assert refuses(manager, fresh.access_token)
 
     asyncio.run(main())
-    assert [one.before for one in storage.at_once] == [1, None]
+    assert [one.before for one in storage.at_once] == [1, 2]
     assert feed.published == []
     calls = ["insert", "read_all", "replace", "read", "replace", "read", "delete"]
     assert storage.calls == [(call, False) for call in calls]
@@ -182,7 +182,7 @@ def test_an_event_loop_has_a_feed_that_waits_called_from_worker_threads() -> Non
         await manager.close()
 
     asyncio.run(main())
-    assert [one.before for one in feed.published] == [None]
+    assert [one.before for one in feed.published] == [1]
     assert feed.calls == [("publish", False), ("close", False)]
     assert storage.calls == [
         (call, False) for call in ("insert", "insert", "read_all", "delete", "read")

@@ -116,6 +116,29 @@ class RevocationList(RevocationTable):
             for revocation in revocations
         )
 
+    def lowest_generation(self, session_id: str) -> int | None:
+        """Return the lowest generation of a session whose access tokens are not refused now.
+
+        Revocations made elsewhere are taken in first. Where the feed fails at that, what this
+        process knows has to do.
+
+        Args:
+            session_id: the session's id, 16 base64url characters.
+
+        Returns:
+            The generation: 0 where none is refused. None where every generation is refused.
+
+        Raises:
+            InvalidArgument: ``session_id`` is not of that form.
+        """
+        try:
+            if not self.is_revoked(session_id):
+                return 0
+        except Exception:
+            if self._feed is None:
+                raise
+        return super().lowest_generation(session_id)
+
     async def replay(self) -> None:
         """Have a feed that must be awaited take in what is already revoked, if it hasn't yet.
 
@@ -138,7 +161,11 @@ class RevocationList(RevocationTable):
         return self._feed
 
     def stats(self) -> RevocationStats:
-        """Return how many revocations live now, and the memory they take, in bytes."""
+        """Return how many revocations live now, and the memory they take.
+
+        Returns:
+            ``entries``, a number of sessions, and ``nbytes``, in bytes. Both are this process's.
+        """
         return RevocationStats(len(self), self.nbytes)
 
     def close(self) -> Any:

@@ -8,24 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import isfinite
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
-from .._impl import MAX_NESTING
+from .._impl import MAX_NESTING, Claims
 from ..errors import InvalidArgument
 from ..models import Device, SessionContext
-from .refresh_tokens import session_id_of
+from .refresh_tokens import SESSION_ID_LENGTH, session_id_of
 
 __all__ = [
     "LONGEST_LIFETIME",
     "RESERVED_CLAIMS",
+    "ShownToken",
     "check_claims",
     "check_context",
     "check_identity",
     "check_lifetime",
     "check_session_id",
     "check_subject",
+    "is_refresh_token",
+    "shown_token",
 ]
 
 RESERVED_CLAIMS = frozenset({"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "gen"})
@@ -73,6 +76,11 @@ def check_session_id(session_id: object) -> str:
             "session_id must be a session id (16 base64url characters) or a refresh token"
         )
     return checked_id
+
+
+def is_refresh_token(session_id: object) -> bool:
+    """Return True where what stands for a session, already checked, is a full refresh token."""
+    return isinstance(session_id, str) and len(session_id) > SESSION_ID_LENGTH
 
 
 def check_lifetime(name: str, seconds: object, default: int) -> int:
@@ -207,3 +215,24 @@ def check_identity(claims: object) -> tuple[str, str]:
             "claims must be what read returned, or a mapping with 'sub' and 'sid'"
         )
     return check_subject(claims.get("sub")), check_session_id(claims.get("sid"))
+
+
+class ShownToken(NamedTuple):
+    """What is known of an access token whose claims a caller shows."""
+
+    generation: int
+    expires_at: float
+    """Unix seconds."""
+
+
+def shown_token(claims: object) -> ShownToken | None:
+    """Return what is known of the access token whose claims ``read`` returned; else None.
+
+    Any other mapping was not verified, and says nothing of a token.
+    """
+    if not isinstance(claims, Claims):
+        return None
+    generation, expires_at = claims.get("gen", 0), claims["exp"]
+    if type(generation) is not int or generation < 0 or not isfinite(expires_at):
+        return None  # Made by hand.
+    return ShownToken(generation, expires_at)

@@ -70,7 +70,7 @@ class SessionFlow(EndingFlow):
         session_id_prefix: Callable[[str], bytes] | None = None,
         publisher: Publisher | None = None,
     ) -> None:
-        super().__init__(lifecycle, listeners, clock, publisher)
+        super().__init__(lifecycle, listeners, clock, publisher, tokens.lowest_generation)
         self._tokens = tokens
         self._compares_devices = compares_devices
         self._session_id_prefix = session_id_prefix
@@ -126,6 +126,7 @@ class SessionFlow(EndingFlow):
             expires_at=access_expires_at,
         )
         self._longest_session = max(self._longest_session, session_seconds)
+        self._longest_access = max(self._longest_access, access_seconds)
         while not (yield from Insert(record, options.max_sessions, now)):
             if options.when_full == "reject":
                 raise TooManySessions(
@@ -163,6 +164,8 @@ class SessionFlow(EndingFlow):
         required_subject = None if subject is None else check_subject(subject)
         checked_claims = check_claims(claims)
         access_seconds = check_lifetime("access_ttl", access_ttl, options.access_ttl)
+        if access_ttl is not None:
+            self._longest_access = max(self._longest_access, access_seconds)
         origin = check_context(context)
         idle_ttl = options.idle_ttl
         presented = parse_refresh_token(refresh_token)
@@ -176,6 +179,10 @@ class SessionFlow(EndingFlow):
             standing = standing_of(presented, record, now, options.reuse_grace)
             if standing == "reused":
                 yield from self._take_down(record, now)
+            lowest = self._lowest_generation(record.id)
+            if lowest is None:
+                raise SessionNotFound(_NOT_FOUND)
+            generation = max(record.generation, lowest)
             # A hook that only compares devices has nothing to compare where the login named none.
             if record.context.device is not None or not self._compares_devices:
                 yield from AskHook(record.to_session(), origin)
@@ -195,7 +202,7 @@ class SessionFlow(EndingFlow):
                 expires_at=record.expires_at,
                 ends_at=ends_at,
                 last_used_at=max(now, record.last_used_at),
-                generation=record.generation,
+                generation=generation,
                 access_expires_at=max(access_expires_at, record.access_expires_at),
                 family_hash=record.family_hash,
                 secret_hash=secret_hash,
@@ -208,11 +215,15 @@ class SessionFlow(EndingFlow):
                 record.subject,
                 record.id,
                 checked_claims,
-                generation=record.generation,
+                generation=generation,
                 issued_at=issued_at,
                 expires_at=access_expires_at,
             )
-            if (yield from Replace(changed, now)):
+            if generation == record.generation:
+                replaced = yield from Replace(changed, now)
+            else:  # A call that ended half way refuses what the record lets through.
+                replaced = yield from self._replace_restricted(record, changed, now)
+            if replaced:
                 if self._listeners.want(SessionEvent.SESSION_REFRESHED):
                     yield from Notify(SessionRefreshed(changed.to_session()))
                 return new_tokens(

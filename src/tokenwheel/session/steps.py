@@ -30,6 +30,7 @@ __all__ = [
     "Publisher",
     "Read",
     "ReadAll",
+    "Refuse",
     "Replace",
     "Revoke",
     "RevokeAndDelete",
@@ -159,6 +160,18 @@ class Delete(Step[Sequence[str]]):
 
 
 @dataclass(slots=True)
+class Refuse(Step[None]):
+    """Refuse access tokens in this process, and tell nobody."""
+
+    party = "revocations"
+    revocations: Sequence[Revocation]
+    now: float
+
+    def carry_out(self, collaborators: Collaborators) -> Any:
+        collaborators.revocations.refuse(self.revocations, self.now)
+
+
+@dataclass(slots=True)
 class Revoke(Step[None]):
     """Refuse access tokens in this process, then tell the others."""
 
@@ -167,6 +180,8 @@ class Revoke(Step[None]):
     now: float
 
     def carry_out(self, collaborators: Collaborators) -> Any:
+        # To publish is also to refuse here, but maybe not before a worker thread is free.
+        collaborators.revocations.refuse(self.revocations, self.now)
         return collaborators.publish(self.revocations, self.now)
 
     def _meaning_of(self, error: Exception) -> TokenwheelError:
