@@ -108,6 +108,9 @@ def blocking(secret: str | bytes, storage: SessionStorage, revocations: Revocati
 
         manager.on(SessionEvent.ALL_SESSIONS_INVALIDATED, ended)
         manager.off(SessionEvent.SESSION_CREATED, created)
+        assert_type(manager.storage, SessionStorage | AsyncSessionStorage)
+        assert_type(manager.revocations, RevocationList)
+        assert_type(manager.revocations.feed, RevocationFeed | None)
 
 
 async def awaiting(storage: AsyncSessionStorage) -> None:

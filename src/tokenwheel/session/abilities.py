@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from ..conformance import check_call, check_conforms, conforms, is_coroutine_function
 from ..revocation.protocol import AwaitableFeed, ReplayingFeed, RevocationFeed, WaitingFeed
 from ..storage.protocol import (
     AwaitableStorage,
+    ClosingStorage,
     PlacedStorage,
     PublishingStorage,
     SessionStorage,
+    TimedStorage,
     WaitingStorage,
 )
 from .steps import Publisher
@@ -33,6 +36,10 @@ class Abilities:
     """The storage's methods return awaitables."""
     storage_waits: bool
     """The storage's methods may wait, so that an event loop has them called from worker threads."""
+    storage_timeout: float | None
+    """Seconds for which a call of the storage may wait; None where it doesn't say."""
+    close_storage: Callable[[], Any] | None
+    """Lets go of what the storage holds open, where it holds something."""
     publisher: Publisher | None
     """The storage and the feed, where the one publishes to the other as it changes a session."""
     session_id_prefix: Callable[[str], bytes] | None
@@ -57,11 +64,18 @@ def abilities_of(storage: object, feed: RevocationFeed | None) -> Abilities:
     if conforms(storage, PlacedStorage):
         session_id_prefix = storage.session_id_prefix
         check_call("storage.session_id_prefix", session_id_prefix, ["subject"])
+    close_storage = None
+    if conforms(storage, ClosingStorage):
+        close_storage = storage.close
+        check_call("storage.close", close_storage, [])
     feed_waits = conforms(feed, WaitingFeed) and feed.waits is True
     return Abilities(
         storage_is_async=(conforms(storage, AwaitableStorage) and storage.is_async is True)
-        or any(is_coroutine_function(getattr(storage, name)) for name in _STORAGE_METHODS),
+        or any(is_coroutine_function(getattr(storage, name)) for name in _STORAGE_METHODS)
+        or (close_storage is not None and is_coroutine_function(close_storage)),
         storage_waits=conforms(storage, WaitingStorage) and storage.waits is True,
+        storage_timeout=_timeout_of(storage),
+        close_storage=close_storage,
         publisher=_publisher(storage, feed),
         session_id_prefix=session_id_prefix,
         feed_is_async=feed is not None
@@ -73,6 +87,11 @@ def abilities_of(storage: object, feed: RevocationFeed | None) -> Abilities:
         # A feed that waits did so when the list was made.
         replays=conforms(feed, ReplayingFeed) and not feed_waits,
     )
+
+
+def _timeout_of(storage: object) -> float | None:
+    timeout: object = storage.timeout if conforms(storage, TimedStorage) else None
+    return timeout if isinstance(timeout, int | float) else None
 
 
 def _publisher(storage: object, feed: RevocationFeed | None) -> Publisher | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import time
 from collections.abc import Callable, Sequence
@@ -23,8 +22,9 @@ from .abilities import abilities_of
 from .flow import SessionFlow
 from .hooks import RefreshHook, same_device
 from .options import check_hook, check_lifecycle, check_tokens
+from .ownership import Part, Usage
 from .steps import Collaborators, Step
-from .worker_threads import StorageInThreads
+from .worker_threads import StorageInThreads, WorkerThreads
 
 __all__ = ["BaseManager"]
 
@@ -35,7 +35,7 @@ class BaseManager:
     """Check the options of a manager once, verify access tokens, and keep the listeners."""
 
     _takes_async = False
-    _notify: Callable[[Event], Any]
+    _notify: Callable[[Listeners, Event], Any]
 
     def __init__(
         self,
@@ -106,22 +106,28 @@ class BaseManager:
         # A call between the two would cost nearly as much as all the rest.
         if type(self).read is BaseManager.read:
             vars(self)["read"] = self._verify
+        self._storage = storage
         self._revocations = revocations
         self._listeners = Listeners()
         self._abilities = abilities
         publish: Callable[..., Any] = revocations.publish
         publisher = abilities.publisher
-        if self._takes_async and abilities.storage_waits:
-            storage = StorageInThreads(storage)
-            publisher = None if publisher is None else publisher._replace(storage=storage)
-        if self._takes_async and abilities.feed_waits:
-            publish = partial(asyncio.to_thread, publish)
+        self._threads: WorkerThreads | None = None
+        if self._takes_async and (abilities.storage_waits or abilities.feed_waits):
+            self._threads = WorkerThreads(abilities.storage_timeout)
+            if abilities.storage_waits:
+                storage = StorageInThreads(storage, self._threads.call)
+                publisher = None if publisher is None else publisher._replace(storage=storage)
+            if abilities.feed_waits:
+                publish = partial(self._threads.call, publish)
         collaborators = Collaborators(
             storage=storage,
             revocations=revocations,
             publish=publish,
             hook=hook,
-            notify=self._notify,
+            # Not a method of the manager: in a cycle of references a manager that was dropped would
+            # count as one that uses its storage, until the collector came by.
+            notify=partial(self._notify, self._listeners),
         )
         self._carry_out: Callable[[Step[Any]], Any] = methodcaller("carry_out", collaborators)
         self._flow = SessionFlow(
@@ -133,6 +139,7 @@ class BaseManager:
             session_id_prefix=abilities.session_id_prefix,
             publisher=publisher,
         )
+        self._usage = Usage(self._parts())
 
     def read(
         self,
@@ -165,6 +172,16 @@ class BaseManager:
                 may have been revoked.
         """
         return self._verify(access_token, audience=audience, leeway=leeway)
+
+    @property
+    def storage(self) -> SessionStorage | AsyncSessionStorage:
+        """The storage that keeps the sessions, as it was handed in."""
+        return self._storage
+
+    @property
+    def revocations(self) -> RevocationList:
+        """The list that ``read`` asks; its ``stats()`` and its ``feed`` tell how it stands."""
+        return self._revocations
 
     @overload
     def on(self, event: SessionEvent) -> Callable[[L], L]: ...
@@ -214,6 +231,14 @@ class BaseManager:
         if not isinstance(event, SessionEvent):
             raise InvalidArgument("event must be a SessionEvent")
         self._listeners.remove(event, listener)
+
+    def _parts(self) -> list[Part]:
+        """Return what this manager uses and perhaps has to close: the feed, then the storage."""
+        abilities = self._abilities
+        parts = [Part(self._revocations, self._revocations.close, abilities.feed_waits)]
+        if abilities.close_storage is not None:
+            parts.append(Part(self._storage, abilities.close_storage, abilities.storage_waits))
+        return parts
 
 
 def _refuse_async(option: str, is_async: bool) -> None:

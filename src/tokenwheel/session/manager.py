@@ -7,20 +7,22 @@ awaiting them. Nothing about sessions is decided here.
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Mapping
+from contextlib import AsyncExitStack, ExitStack
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from .._impl import Claims
 from ..driver import drive, drive_async
-from ..events import Event
+from ..events import Event, Listeners
 from ..models import Session, SessionContext, SessionTokens
 from .base import BaseManager
 from .flow import Flow
+from .ownership import Part
 from .steps import Step
+from .worker_threads import call_apart
 
 __all__ = ["AsyncSessionManager", "SessionManager"]
 
@@ -59,6 +61,11 @@ class SessionManager(BaseManager):
             By default the device must be the same.
         verified_cache_size: how many verified tokens are remembered; 0 for none.
         clock: returns Unix seconds.
+
+    Attributes:
+        storage: where sessions are kept, as it was handed in.
+        revocations: what ``read`` asks. Its ``stats()`` and those of its ``feed`` say how it
+            stands.
 
     Raises:
         ConfigurationError: an option makes no sense; says which, and what is allowed.
@@ -198,8 +205,17 @@ class SessionManager(BaseManager):
         drive(self._flow.restrict_all(subject), self._carry_out)
 
     def close(self) -> None:
-        """Stop the feed. Can be called again."""
-        self._revocations.close()
+        """Stop the feed and close the storage, unless another manager still uses them.
+
+        Can be called again. Sessions stay where they are kept. What a client holds that you made,
+        stays yours to close. Where the feed cannot be stopped, the storage is closed all the same.
+
+        Raises:
+            Exception: what the feed or the storage raised.
+        """
+        with ExitStack() as stack:
+            for part in reversed(self._usage.end()):
+                stack.callback(part.close)
 
     def __enter__(self) -> Self:
         return self
@@ -212,9 +228,10 @@ class SessionManager(BaseManager):
     ) -> None:
         self.close()
 
-    def _notify(self, event: Event) -> None:
-        subscription, listeners = self._listeners.of(event)
-        for listener in listeners:
+    @staticmethod
+    def _notify(listeners: Listeners, event: Event) -> None:
+        subscription, subscribed = listeners.of(event)
+        for listener in subscribed:
             try:
                 listener(event)
             except Exception:
@@ -225,7 +242,10 @@ class AsyncSessionManager(BaseManager):
     """Open, verify, refresh and end sessions on an asyncio event loop.
 
     Storages, feeds, hooks and listeners may be awaitable, and every method but ``read`` is awaited.
-    The options are those of :class:`SessionManager`.
+    The options and attributes are those of :class:`SessionManager`.
+
+    Blocking storages and feeds that wait are called from a few threads of the manager's own, so
+    they never take those of ``asyncio.to_thread`` from the application. :meth:`close` ends them.
     """
 
     _takes_async = True
@@ -299,11 +319,20 @@ class AsyncSessionManager(BaseManager):
         await self._run(self._flow.restrict_all(subject))
 
     async def close(self) -> None:
-        """Stop the feed. Can be called again."""
-        if self._abilities.feed_waits:
-            await asyncio.to_thread(self._revocations.close)
-        else:
-            await _answer_of(self._revocations.close())
+        """Stop the feed and close the storage, unless another manager still uses them.
+
+        Blocking calls that are under way end first. Can be called again. Sessions stay where they
+        are kept. What a client holds that you made, stays yours to close. Where the feed cannot be
+        stopped, the storage is closed all the same.
+
+        Raises:
+            Exception: what the feed or the storage raised.
+        """
+        async with AsyncExitStack() as stack:
+            for part in reversed(self._usage.end()):
+                stack.push_async_callback(_close, part)
+            if self._threads is not None:
+                await self._threads.close()
 
     async def __aenter__(self) -> Self:
         await self._revocations.replay()
@@ -325,13 +354,18 @@ class AsyncSessionManager(BaseManager):
     async def _await_step(self, step: Step[Any]) -> Any:
         return await _answer_of(self._carry_out(step))
 
-    async def _notify(self, event: Event) -> None:
-        subscription, listeners = self._listeners.of(event)
-        for listener in listeners:
+    @staticmethod
+    async def _notify(listeners: Listeners, event: Event) -> None:
+        subscription, subscribed = listeners.of(event)
+        for listener in subscribed:
             try:
                 await _answer_of(listener(event))
             except Exception:
                 logger.exception("a listener for %s raised", subscription.name)
+
+
+async def _close(part: Part) -> None:
+    await _answer_of(await call_apart(part.close) if part.waits else part.close())
 
 
 async def _answer_of(answer: Awaitable[T] | T) -> T:

@@ -85,6 +85,7 @@ class SqliteStorage:
         synchronous: Synchronous = "FULL",
     ) -> None:
         self._database = Database(path, timeout=timeout, synchronous=synchronous)
+        self.timeout = timeout
 
     def __repr__(self) -> str:
         return f"<SqliteStorage {os.fspath(self._database.path)!r}>"

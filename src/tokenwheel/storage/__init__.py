@@ -4,18 +4,22 @@ from .memory import MemoryStorage
 from .protocol import (
     AsyncSessionStorage,
     AwaitableStorage,
+    ClosingStorage,
     PlacedStorage,
     PublishingStorage,
     SessionStorage,
+    TimedStorage,
     WaitingStorage,
 )
 
 __all__ = [
     "AsyncSessionStorage",
     "AwaitableStorage",
+    "ClosingStorage",
     "MemoryStorage",
     "PlacedStorage",
     "PublishingStorage",
     "SessionStorage",
+    "TimedStorage",
     "WaitingStorage",
 ]

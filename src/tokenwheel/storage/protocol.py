@@ -30,9 +30,11 @@ if TYPE_CHECKING:
 __all__ = [
     "AsyncSessionStorage",
     "AwaitableStorage",
+    "ClosingStorage",
     "PlacedStorage",
     "PublishingStorage",
     "SessionStorage",
+    "TimedStorage",
     "WaitingStorage",
 ]
 
@@ -42,7 +44,8 @@ class SessionStorage(Protocol):
     """Keep sessions for a manager; each call blocks until it is done.
 
     A storage may have more powers than these methods: :class:`WaitingStorage`,
-    :class:`AwaitableStorage`, :class:`PlacedStorage` and :class:`PublishingStorage` say which.
+    :class:`TimedStorage`, :class:`AwaitableStorage`, :class:`ClosingStorage`,
+    :class:`PlacedStorage` and :class:`PublishingStorage` say which.
     """
 
     def insert(self, record: SessionRecord, limit: int | None, now: float) -> bool:
@@ -130,6 +133,21 @@ class WaitingStorage(Protocol):
 
 
 @runtime_checkable
+class TimedStorage(Protocol):
+    """Say for how long a blocking call may wait.
+
+    An async manager that has more calls to make than threads lets a call wait for a thread as long,
+    but 5 seconds at least. After that it refuses the call. Without this attribute it refuses the
+    call after 30 seconds.
+    """
+
+    @property
+    def timeout(self) -> float:
+        """Seconds until a call that cannot be carried out raises."""
+        ...
+
+
+@runtime_checkable
 class AwaitableStorage(Protocol):
     """Say that methods return awaitables though they are not coroutine functions.
 
@@ -139,6 +157,22 @@ class AwaitableStorage(Protocol):
     @property
     def is_async(self) -> bool:
         """True where methods return awaitables."""
+        ...
+
+
+@runtime_checkable
+class ClosingStorage(Protocol):
+    """Hold something open that is let go of in the end: a file, or connections of its own.
+
+    The last manager of a process that closes calls ``close``. Connections that the user made stay
+    the user's to close.
+    """
+
+    def close(self) -> Any:
+        """Let go of what is open. Can be called again. Any other call raises from then on.
+
+        May return an awaitable, for an async manager.
+        """
         ...
 
 
