@@ -11,8 +11,8 @@ import pytest
 
 from tests.support import FakeClock
 from tokenwheel import RedisFeed, Revocation
-from tokenwheel.redis.heard import HeardRevocations
 from tokenwheel.redis.stream_reader import StreamReader
+from tokenwheel.revocation.heard import HeardRevocations
 from tokenwheel.revocation.message import pack
 
 ONE, TWO = "A" * 16, "B" * 16

@@ -10,45 +10,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from math import inf
-from typing import NamedTuple
 
 from ..errors import StorageUnavailable
+from ..revocation.stats import FeedStats
 from .stream_reader import StreamReader
 
 __all__ = ["FeedStats", "Freshness"]
 
 logger = logging.getLogger("tokenwheel")
-
-
-class FeedStats(NamedTuple):
-    """How far a node has read the stream."""
-
-    lag: float
-    """Entries that the node had yet to take in when it last looked, at most a second ago.
-
-    Infinite while the node is cut off, since it cannot know.
-    """
-    staleness: float
-    """Seconds since the node was last sure to have missed nothing.
-
-    Infinite before it has taken in everything for the first time.
-    """
-    reconnects: int
-    """How often the node had to connect anew, attempts that failed included.
-
-    A node that is cut off tries it at least once in some seconds.
-    """
-    entries: int
-    """How many entries the node has taken in; one that it heard twice counts twice."""
-    skipped: int
-    """How many of these entries were not made by this library."""
-    replays: int
-    """How often the node had to read the stream again from its start.
-
-    It has to where the stream was trimmed beyond it, lost or replaced.
-    """
-    last_id: str
-    """The id of the last entry that the node took in."""
 
 
 class Freshness:

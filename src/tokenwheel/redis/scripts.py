@@ -31,6 +31,7 @@ that there. The stream is then made anew, of the entries that live.
 
 from __future__ import annotations
 
+from ..revocation.heard import CLOCK_MARGIN
 from .client import Script
 
 __all__ = [
@@ -43,9 +44,6 @@ __all__ = [
     "REPLACE",
     "milliseconds",
 ]
-
-CLOCK_MARGIN = 900
-"""Seconds, 15 minutes: how far the clocks of two nodes, or of a node and the server, may differ."""
 
 
 def milliseconds(seconds: float) -> int:

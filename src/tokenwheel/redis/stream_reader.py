@@ -71,11 +71,11 @@ from math import inf
 from typing import Any, NamedTuple
 
 from ..errors import InvalidArgument
+from ..revocation.heard import HeardRevocations
 from ..revocation.message import MESSAGE_BYTES, pack, unpack, unpack_each
 from ..revocation.protocol import Apply, Revocation
 from .client import Conversation, call
 from .entry import REVOCATIONS_PER_ENTRY, Understood, decode_entry, encode_entry
-from .heard import HeardRevocations
 from .scripts import APPEND, LOOK
 
 __all__ = ["StreamReader"]

@@ -174,7 +174,9 @@ class RevocationList(RevocationTable):
         Returns:
             What the feed's ``close`` returned, to be awaited where it is awaitable.
         """
-        return None if self._feed is None else self._feed.close()
+        answer = None if self._feed is None else self._feed.close()
+        self._watch_doorbell()  # which may be gone
+        return answer
 
     def _take_news(self, now: float) -> None:
         if self._observe(now) and conforms(self._feed, RewindingFeed):

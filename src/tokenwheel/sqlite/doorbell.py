@@ -100,6 +100,14 @@ class Doorbell:
                 file.write(struct.pack("=d", time.monotonic()))
         return cls(path)
 
+    def close(self) -> None:
+        """Give the mapped memory back; or as soon as nobody watches the number any more.
+
+        The doorbell can then be neither heard nor rung.
+        """
+        # The memory goes with the last view of it, and somebody may still watch this one.
+        self.number = None
+
     def is_in_place(self) -> bool:
         """Return True if the file that is open is still the one under its name."""
         try:

@@ -1,80 +1,77 @@
 """Revocations between the processes of one machine: rows in a SQLite file, beside it a doorbell.
 
-They are still there after a restart. Rows are only ever appended, and removed when they are over.
-After each commit the doorbell is rung. A lookup that begins after ``publish`` has returned finds
-the number changed, whichever process it runs in, and fetches the rows first. As long as nothing
-happens, a lookup costs one load from memory.
+They are still there after a restart. Rows are only ever appended, and removed when they are long
+over. After each commit the doorbell is rung. A lookup that begins after ``publish`` has returned
+finds the number changed, whichever process it runs in, and fetches the rows first. As long as
+nothing happens, a lookup costs one load from memory.
 
 The doorbell is only a hint; the table is the truth. A process looks at the table at least once a
 second (``RevocationTable``), whatever the number says. A new doorbell may have taken the place of
 an old one, whoever did that, and other processes listen to the old one until that second is over.
 So ``publish`` waits out the rest of the second before it returns. It waits a whole one where it
 cannot ring.
+
+A lookup never waits for the write lock. What it has to write, it writes where the lock is free, and
+otherwise a second later.
+
+``log.py`` has the rows, ``log_reader.py`` how a process follows them, ``doorbell_keeper.py`` who
+makes and rings the doorbell, and ``reachability.py`` what lookups do where the file can't be read.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
 from math import inf
+from typing import Literal, TypeVar
 
-from ..errors import InvalidArgument, StorageUnavailable
+from ..errors import ConfigurationError, StorageUnavailable
 from ..fork_safety import renew_after_fork
 from ..revocation.message import pack
-from ..revocation.protocol import Apply, Revocation, Row
-from .database import Database, Synchronous
-from .doorbell import Doorbell
+from ..revocation.protocol import Apply, Revocation
+from ..revocation.stats import FeedStats
+from .database import Synchronous
+from .doorbell_keeper import DoorbellKeeper
+from .feed_file import FeedFile
+from .kept_clock import boot_id, least_distance
+from .log import append, put_back, remove_over
+from .log_reader import LogReader
+from .reachability import Reachability
+from .schema import bring_up_to_date
 
 __all__ = ["SqliteFeed"]
 
-logger = logging.getLogger("tokenwheel")
+T = TypeVar("T")
 
-# Rows that are over, removed beside each publication: more than one publication adds, but for a
-# logout everywhere.
-_REMOVED_AT_ONCE = 8
-# Seconds: for how long a lookup may go without a look at the doorbell's file, and some.
-_SETTLED_AFTER = 1.1
-_TRIED_AGAIN_AFTER = 60  # seconds, where there can be no doorbell
-_FETCHED_AT_ONCE = 1_000  # rows
-
-_OVER = "SELECT position FROM revocations WHERE expires_at <= ? ORDER BY expires_at LIMIT ?"
-_REMOVE = f"DELETE FROM revocations WHERE position IN ({_OVER})"
-_INSERT = "INSERT INTO revocations (session_id, expires_at, before) VALUES (?, ?, ?)"
-_NEXT = "SELECT position FROM revocations WHERE position > ? ORDER BY position LIMIT ?"
-_LAST_OF_NEXT = f"SELECT max(position) FROM ({_NEXT})"
-_FETCH = (
-    "SELECT session_id, expires_at, before FROM revocations "
-    "WHERE position > ? AND position <= ? LIMIT ?"
-)
-_SEQUENCE = "SELECT seq FROM sqlite_sequence WHERE name = 'revocations'"
-_BEGIN_SEQUENCE = "INSERT INTO sqlite_sequence (name, seq) VALUES ('revocations', 0)"
-
-
-class _NoBell(Exception):
-    """Say that there is no doorbell's file, and that none can be made."""
+_PUT_BACK_AT_ONCE = 1_000  # revocations
+_PUT_BACK_AGAIN_AFTER = 1.0  # seconds, where the file was being written to
 
 
 class SqliteFeed:
     """Tie the :class:`~tokenwheel.RevocationList` of each process of a machine to one file.
 
-    Safe over ``fork``, as in gunicorn's preload.
+    Safe over ``fork``, as in gunicorn's preload. The file may be restored from a backup while it is
+    in use, with SQLite's backup API. What the backup lacks, the processes put back that know of it.
 
     Args:
-        path: the file. Where there is none it is made, readable by its owner alone. A
-            ``SqliteStorage`` may use the same one. The doorbell is the file with ``-doorbell``
-            behind its name.
+        path: the file, or a symbolic link to it. Where there is none it is made, readable by its
+            owner alone. A ``SqliteStorage`` may use the same one. The doorbell is the file with
+            ``-doorbell`` behind its name.
         timeout: seconds to wait for another process's write.
         synchronous: ``"FULL"``: a revocation survives a loss of power. ``"NORMAL"``: it survives
             the end of any process.
+        when_stale: what ``read`` does where the file cannot be read. ``"refuse"``: it refuses every
+            token with :class:`~tokenwheel.StorageUnavailable`. ``"accept"``: it goes on with what
+            is known, and tries again once a second.
         clock: returns Unix seconds.
+        timer: returns seconds that never run back.
 
     Raises:
         ConfigurationError: an option makes no sense, or the file is not one of this library, or is
-            one of a later version.
+            one of a later version, or has several names.
         StorageUnavailable: the file cannot be opened.
     """
 
@@ -87,40 +84,71 @@ class SqliteFeed:
         *,
         timeout: float = 5.0,
         synchronous: Synchronous = "FULL",
+        when_stale: Literal["accept", "refuse"] = "refuse",
         clock: Callable[[], float] = time.time,
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._database = Database(path, timeout=timeout, synchronous=synchronous)
-        self._bell_path = self._database.path.with_name(f"{self._database.path.name}-doorbell")
+        if when_stale not in ("accept", "refuse"):
+            raise ConfigurationError("when_stale must be 'accept' or 'refuse'")
+        for name, function in (("clock", clock), ("timer", timer)):
+            if not callable(function):
+                raise ConfigurationError(f"{name} must be a callable that returns seconds")
+        self._file = FeedFile(path, timeout=timeout, synchronous=synchronous)
         self._clock = clock
-        self._lock = threading.Lock()
+        self._timer = timer
+        self._boot = boot_id()
+        self._keeper = DoorbellKeeper(self._file.path)
+        self._reader = LogReader(self._read, clock, timer)
+        self._reachability = Reachability(timer, refuses=when_stale == "refuse")
         self._apply: Apply | None = None
-        self._position = 0
-        self._bell: Doorbell | None = None
-        self._no_bell_until = -inf
-        self._has_complained = False
+        self._put_back_again_at = -inf
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
         renew_after_fork(self)
 
     def __repr__(self) -> str:
-        return f"<SqliteFeed {os.fspath(self._database.path)!r}>"
+        return f"<SqliteFeed {os.fspath(self._file.path)!r}>"
 
     @property
     def doorbell(self) -> memoryview | None:
         """Eight bytes that change when there is news.
 
-        None where files cannot be mapped: each lookup then has to ask.
+        None where there is no doorbell, or files cannot be mapped: each lookup then has to ask.
         """
-        return None if self._bell is None else self._bell.number
+        return self._keeper.number
+
+    def stats(self) -> FeedStats:
+        """Return how far this process has read the log of revocations. The file is left alone."""
+        reader = self._reader
+        return FeedStats(
+            lag=reader.lag,
+            staleness=max(self._timer() - reader.fresh_at, 0),
+            reconnects=self._reachability.reconnects,
+            entries=reader.entries,
+            skipped=0,
+            replays=reader.replays,
+            last_id=str(reader.position),
+        )
 
     def start(self, apply: Apply) -> None:
         """Hand every live revocation to ``apply``, and keep ``apply`` for those to come.
 
         Raises:
+            ConfigurationError: the feed was started before.
             StorageUnavailable: the file cannot be read, or is damaged.
         """
         with self._lock:
+            if self._apply is not None:
+                raise ConfigurationError(
+                    "a feed serves one RevocationList: make another feed, of the same file, "
+                    "for another list"
+                )
+            self._reader.begin(apply)
+            self._keeper.look()
+            if not self._keeper.is_there():
+                self._file.write_if_free(self._keeper.make)
+            self._catch_up()
             self._apply = apply
-            self._look_at_bell()
-            self._fetch()
 
     def publish(self, revocations: Sequence[Revocation]) -> None:
         """Append revocations in one transaction, then ring the doorbell.
@@ -135,17 +163,19 @@ class SqliteFeed:
             pack(revocation)  # which refuses what cannot be sent
         if not revocations:
             return
-        now = self._clock()
-
-        def work(connection: sqlite3.Connection) -> None:
-            connection.execute(_REMOVE, (now, _REMOVED_AT_ONCE))
-            connection.executemany(_INSERT, revocations)
-
-        self._database.write(work)
+        self._file.check_name()
         with self._lock:
-            self._ring()
-            self._look_at_bell()
-            heard_by_all = self._ring()  # It may be another doorbell now.
+            messages = self._reader.expect(revocations)
+            distance = self._reader.slowest_distance()
+        try:
+            self._file.write(lambda connection: self._append(connection, revocations, distance))
+        except BaseException:
+            with self._lock:
+                self._reader.expect_no_more(messages)
+            raise
+        with self._lock:
+            heard_by_all = self._keeper.ring()
+            self._look_for(messages)
         remaining = heard_by_all - time.monotonic()
         if remaining > 0:
             time.sleep(remaining)
@@ -154,115 +184,105 @@ class SqliteFeed:
         """Hand the revocations to ``apply`` that have come since the last call.
 
         Raises:
-            StorageUnavailable: the file cannot be read, or is damaged.
+            StorageUnavailable: the file cannot be read, or is damaged, and ``when_stale`` is
+                ``"refuse"``.
         """
-        with self._lock:
-            if self._apply is not None:
-                self._look_at_bell()
-                self._fetch()
+        if self._pid != os.getpid():  # Forked by a server that runs no hooks of Python.
+            self.renew()
+        if not self._reachability.is_to_look():
+            return
+        longest_wait = self._reachability.longest_wait
+        if not self._lock.acquire(timeout=-1 if longest_wait is None else longest_wait):
+            return  # Another thread looks, and this one goes on with what is known.
+        try:
+            if self._apply is not None and self._reachability.is_to_look():
+                self._look()
+        finally:
+            self._lock.release()
+
+    def rewind(self) -> None:
+        """Read the log from its start once more, at the next poll."""
+        self._reader.rewind()
 
     def close(self) -> None:
-        """Let go of the file. Can be called again. Lookups then rely on what was known."""
+        """Let go of the file and the doorbell. Can be called again.
+
+        Lookups then rely on what was known.
+        """
         with self._lock:
             self._apply = None
-        self._database.close()
+            self._keeper.let_go()
+        self._file.close()
 
     def renew(self) -> None:
         """Begin anew in a child of a fork, with a lock of its own.
 
         Another thread of the parent may have held the old one.
         """
+        self._pid = os.getpid()
         self._lock = threading.Lock()
 
-    def _fetch(self) -> None:
-        while self._apply is not None:
-            last, rows = self._database.read(self._select_next)
-            if last is None:
-                return
-            try:
-                self._apply(rows)
-            except InvalidArgument as error:
-                raise StorageUnavailable(
-                    "the database file is damaged: it holds a revocation that nobody can have made"
-                ) from error
-            if last <= self._position:
-                raise StorageUnavailable(
-                    "the database file is damaged: its rows are not in their order"
-                )
-            self._position = last
+    def _look(self) -> None:
+        began = self._timer()
+        try:
+            self._catch_up()
+        except StorageUnavailable as error:
+            self._reachability.take_failure(error, began=began)
+        else:
+            self._reachability.take_success()
+            self._put_back()
 
-    def _select_next(self, connection: sqlite3.Connection) -> tuple[int | None, list[Row]]:
-        """Return the next rows, and the position of the last of them; None where there are none.
+    def _catch_up(self) -> None:
+        self._file.check_name()
+        self._keeper.look()
+        try:
+            self._reader.catch_up()
+        except StorageUnavailable as error:
+            if not isinstance(error.__cause__, sqlite3.OperationalError):
+                raise
+            # A backup of an older version may have been restored.
+            self._file.write_if_free(bring_up_to_date)
+            self._reader.catch_up()
 
-        The position is asked for first. No row can come below it afterwards, so the second
-        statement brings all up to it.
-        """
-        (last,) = connection.execute(_LAST_OF_NEXT, (self._position, _FETCHED_AT_ONCE)).fetchone()
-        if last is None:
-            return None, []
-        rows = connection.execute(_FETCH, (self._position, last, _FETCHED_AT_ONCE))
-        return last, rows.fetchall()
+    def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return self._file.read(work, longest_wait=self._reachability.longest_wait)
 
-    def _ring(self) -> float:
-        """Ring the doorbell. Return the monotonic time by which every process has noticed."""
-        if self._bell is not None:
-            try:
-                self._bell.ring()
-            except OSError:
-                pass
-            else:
-                return self._bell.in_place_since + _SETTLED_AFTER
-        return time.monotonic() + _SETTLED_AFTER
-
-    def _look_at_bell(self) -> None:
-        """Open the doorbell's file, if the one that is open isn't it; make one if need be."""
-        if self._bell is not None and self._bell.is_in_place():
-            return
-        if time.monotonic() < self._no_bell_until:
+    def _look_for(self, messages: set[bytes]) -> None:
+        """Take in what there is. Put back what was just published and is not heard."""
+        if self._apply is None:
+            self._reader.expect_no_more(messages)
             return
         try:
-            self._bell = self._find_bell() or self._database.write(self._make_bell)
-            refusal = self._bell.refusal
-        except _NoBell as error:
-            self._bell = None
-            self._no_bell_until = time.monotonic() + _TRIED_AGAIN_AFTER
-            refusal = error
-        if refusal is not None:
-            self._complain(refusal)
+            self._catch_up()
+        except StorageUnavailable:
+            # It is published all the same. The next lookup meets the same, and says so.
+            self._reader.miss(messages)
+        else:
+            self._reader.miss(messages)
+            self._put_back()
 
-    def _complain(self, refusal: Exception) -> None:
-        """Log, once, that lookups go without a doorbell."""
-        if not self._has_complained:
-            self._has_complained = True
-            reason = type(refusal.__cause__ or refusal).__name__
-            logger.warning(
-                "no file can be mapped beside the database (%s), "
-                "so each read asks SQLite for revocations",
-                reason,
-            )
+    def _append(
+        self, connection: sqlite3.Connection, revocations: Sequence[Revocation], distance: float
+    ) -> None:
+        bring_up_to_date(connection)
+        steady = self._timer()
+        remove_over(connection, steady + least_distance(connection, distance, steady, self._boot))
+        append(connection, revocations)
+        if not self._keeper.is_there():
+            self._keeper.make(connection)
 
-    def _find_bell(self) -> Doorbell | None:
-        """Return the doorbell that is there, or None where there is none, or no sound one."""
-        try:
-            return Doorbell(self._bell_path)
-        except (FileNotFoundError, ValueError):
-            return None
-        except OSError as error:
-            raise _NoBell from error
-
-    def _make_bell(self, connection: sqlite3.Connection) -> Doorbell:
-        """Return a new doorbell, or the one that another process has made meanwhile.
-
-        This runs under the write lock, so that one process makes it and the others find it.
-        """
-        bell = self._find_bell()
-        if bell is not None:
-            return bell
-        is_first = connection.execute(_SEQUENCE).fetchone() is None
-        if is_first:
-            # The next doorbell to be made isn't the first, whether or not a row has come by then.
-            connection.execute(_BEGIN_SEQUENCE)
-        try:
-            return Doorbell.replace(self._bell_path, is_first=is_first)
-        except (OSError, ValueError) as error:
-            raise _NoBell from error
+    def _put_back(self) -> None:
+        """Put back some of what the log lacks, where that takes no waiting."""
+        if self._timer() < self._put_back_again_at:
+            return
+        missing = self._reader.missing(_PUT_BACK_AT_ONCE)
+        if not missing:
+            return
+        lacking = self._file.write_if_free(lambda connection: put_back(connection, missing))
+        if lacking is None:
+            self._put_back_again_at = self._timer() + _PUT_BACK_AGAIN_AFTER
+            return
+        if lacking:
+            self._reader.tell_put_back(lacking)
+        # The next lookup hears them, puts back the rest, and so on.
+        self._keeper.ring()

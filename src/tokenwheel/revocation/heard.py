@@ -1,6 +1,6 @@
-"""What a node remembers of the stream, so that it can put back what the server loses.
+"""What a process remembers of a feed's log, so that it can put back what the log loses.
 
-Only messages lie here. When a node puts them back is decided in ``stream_reader.py``.
+Only messages lie here. When they are put back is decided by each feed.
 """
 
 from __future__ import annotations
@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from ..revocation.message import MESSAGE_BYTES
-from .scripts import CLOCK_MARGIN
+from .message import MESSAGE_BYTES
 
-__all__ = ["HeardRevocations"]
+__all__ = ["CLOCK_MARGIN", "HeardRevocations"]
+
+CLOCK_MARGIN = 900
+"""Seconds, 15 minutes: how far the clocks of two nodes, or of a node and the server, may differ."""
 
 _MINUTE = 60  # seconds
 
