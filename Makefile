@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-pythons test-sanitize coverage lint bench bench-server bench-profile bench-check wheel lock clean
+.PHONY: help demo test test-long test-chaos test-pythons test-sanitize coverage lint bench bench-server bench-profile bench-check wheel lock clean
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -44,6 +44,13 @@ test: $(VENV)/.built  ## the ordinary suite
 
 test-long: $(VENV)/.built  ## everything, with the long Hypothesis profile and the tests marked long
 	$(RUN) -m pytest $(IN_PARALLEL) -m "long or not long" --hypothesis-profile=long
+
+# Minutes to hours, as SECONDS says. SEED, which each run prints, draws the same actions again. FEED
+# is sqlite, redis or all; WITHOUT names actions to leave out, between commas.
+SECONDS := 120
+FEED := all
+test-chaos: $(VENV)/.built  ## random logins and logouts in many processes, while a monkey kills, freezes, forks and restores
+	$(RUN) -m tests.chaos --seconds=$(SECONDS) --feed=$(FEED) --seed=$(SEED) --without=$(WITHOUT)
 
 test-pythons: .venv/.ready  ## the suite on every CPython found here or unpacked from Debian; PYTHONS=3.15: only on these
 	$(NATIVE) -m tools.pythons $(PYTHONS) $(IN_PARALLEL)
