@@ -70,11 +70,15 @@ class FileMonkey(Monkey):
         self.note("unlink_doorbell", begun)
 
     def unlink_shm(self) -> None:
-        """Remove the index of SQLite's log. No node can go on with what it has open, so all end."""
+        """Remove the index of SQLite's log, while a node begins.
+
+        No other node can go on with what it has open, so all of them end then.
+        """
         self.end_troubles()
         begun = time.monotonic()
         self._path.with_name(f"{self._path.name}-shm").unlink(missing_ok=True)
-        self.wait(1.0)
+        self.start_node()
+        self.wait(2.0)
         self.troop.kill_all()
         self.note("unlink_shm", begun)
 

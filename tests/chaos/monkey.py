@@ -186,7 +186,9 @@ class Monkey:
         if len(self.troop.members) >= _MOST or self.is_going_on("stop"):
             return
         begun = time.monotonic()
-        self.note(order.name.lower(), begun, self.troop.fork(order))
+        forked = self.troop.fork(order)
+        if forked:
+            self.note(order.name.lower(), begun, forked)
 
     def jump_clock(self) -> None:
         self._jump([self.chance.choice(list(self._controls.seats))])
