@@ -41,7 +41,7 @@ from tokenwheel import (
 )
 
 from .journal import Birth, Journal
-from .shared import Controls, Order, Phase, Seat, Shelf
+from .shared import NOT_FORKED, Controls, Order, Phase, Seat, Shelf
 from .worker import Worker
 
 STALENESS = 2.0  # seconds
@@ -49,6 +49,7 @@ PATIENCE = 2.0  # seconds that a call waits for a lock or an answer
 GRACE = 5  # seconds
 WITNESS = -1  # the life of the node that looks at everything in the end
 _TICK = 0.01  # seconds between two looks at what the node is told
+_ATTEMPTS = 100  # at a fork without hooks
 
 
 @dataclass(frozen=True)
@@ -208,12 +209,13 @@ class Node:
         child = self.seat.child
         if order == Order.FORK_WITHOUT_HOOKS:
             self.stop_workers()
-            process = ctypes.PyDLL(None).fork()
+            process = ctypes.PyDLL(None).fork() if _other_threads_rest() else NOT_FORKED
             if process:
                 self.start_workers()
         else:
             process = os.fork()
         if process:
+            self.seat.forked = process
             return False
         self.plan = replace(self.plan, seat=child, life=self.controls.seats[child].life)
         return True
@@ -236,6 +238,25 @@ class Node:
             traceback.print_exc()
             sys.stderr.flush()
             os._exit(2)
+
+
+def _other_threads_rest() -> bool:
+    """Wait until no other thread of this process waits for the interpreter's lock.
+
+    Without hooks a child inherits that lock as it is. Where a thread waited for it, the child may
+    stand still for ever, whatever a library does. Return False where that cannot be told.
+    """
+    own = threading.get_native_id()
+    for _ in range(_ATTEMPTS):
+        waits_in = [
+            (task / "wchan").read_text()
+            for task in Path("/proc/self/task").iterdir()
+            if task.name != str(own)
+        ]
+        if all(place not in ("", "0") and "futex" not in place for place in waits_in):
+            return True
+        time.sleep(_TICK)
+    return False
 
 
 def run_blocking(work: Coroutine[Any, Any, None]) -> None:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import orjson
 
 SEATS = 8  # for nodes that run at once
+NOT_FORKED = -1
 SUBJECTS = 12
 SLOTS_PER_SUBJECT = 6
 SLOTS = SUBJECTS * SLOTS_PER_SUBJECT + 1
@@ -48,6 +49,7 @@ class Seat(ctypes.Structure):
         ("ahead", ctypes.c_int64),  # seconds by which its clock is ahead
         ("order", ctypes.c_int64),
         ("child", ctypes.c_int64),  # the seat of the child to be forked
+        ("forked", ctypes.c_int64),  # the id of that child; NOT_FORKED where there could be none
         ("has_accepted", ctypes.c_int64),  # the token with which the trial ends
         ("has_refused", ctypes.c_int64),
     )

@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.servers import until
 
 from .node import Plan
-from .shared import SEATS, Controls, Order, Seat
+from .shared import NOT_FORKED, SEATS, Controls, Order, Seat
 
 ROOT = Path(__file__).parents[2]
 _LOG_SHOWN = 2_000  # characters
@@ -116,14 +116,23 @@ class Troop:
             return ""
         life = self._take_seat(seat)
         plan = replace(parent.plan, seat=seat, life=life)
-        self._seat(parent.plan).child = seat
-        self._seat(parent.plan).order = order
-        child = self._controls.seats[seat]
+        of_parent, of_child = self._seat(parent.plan), self._controls.seats[seat]
+        of_parent.child, of_parent.forked = seat, 0
+        of_parent.order = order
+        until(lambda: of_parent.forked or not parent.is_alive, "a fork", 0.01)
+        if of_parent.forked in (0, NOT_FORKED):
+            return ""
         try:
-            until(lambda: child.process or not parent.is_alive, "the child of a fork", 0.01)
-            self.members.append(Member(plan, os.pidfd_open(child.process), None))
-        except (AssertionError, ProcessLookupError):
-            self._add_fallen(parent, f"has a child, {plan.name}, that did not begin")
+            child = Member(plan, os.pidfd_open(of_parent.forked), None)
+        except ProcessLookupError:
+            self._add_fallen(parent, f"has a child, {plan.name}, that ended by itself")
+            return ""
+        self.members.append(child)
+        try:
+            until(lambda: of_child.process or not child.is_alive, "the child of a fork", 0.01)
+        except AssertionError:
+            self._add_fallen(parent, f"has a child, {plan.name}, that does not begin")
+            self.kill(child)
         return f"{plan.name} from {parent.plan.name}"
 
     def draw(self, fits: Callable[[Plan], bool] = lambda _: True) -> Member | None:
