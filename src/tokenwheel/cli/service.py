@@ -10,21 +10,24 @@ import importlib
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError, StorageUnavailable
 from ..redis import RedisFeed, RedisStorage
-from ..redis.key_names import PREFIX
+from ..redis.client import RedisClient, Script, call
+from ..redis.key_names import PREFIX, KeyNames
 from ..revocation import RevocationList
 from ..sqlite import SqliteFeed, SqliteStorage
 
 __all__ = ["add_places", "open_revocations", "open_storage"]
 
 _LONGEST_WAIT = 5  # seconds for a server's answer
+_NO_URL = "that is not the URL of a server: redis://host:6379/0"
 _PASSWORD = "REDISCLI_AUTH"  # as redis-cli has it
+_ERRORS_OF_CLUSTERS = {"ClusterCrossSlotError", "ClusterDownError", "MovedError"}
 _SCHEMES = {
     "redis": "redis",
     "rediss": "rediss",
@@ -55,14 +58,14 @@ def add_places(command: argparse.ArgumentParser) -> None:
 @contextmanager
 def open_storage(arguments: argparse.Namespace) -> Iterator[SqliteStorage | RedisStorage]:
     if _is_url(arguments.database):
-        with _client(arguments.database) as client:
-            yield RedisStorage(client, prefix=arguments.prefix)
+        with (
+            _client(arguments.database, arguments.prefix) as client,
+            closing(RedisStorage(client, prefix=arguments.prefix)) as storage,
+        ):
+            yield storage
         return
-    storage = SqliteStorage(_existing(arguments.database))
-    try:
-        yield storage
-    finally:
-        storage.close()
+    with closing(SqliteStorage(_existing(arguments.database))) as file_storage:
+        yield file_storage
 
 
 @contextmanager
@@ -70,8 +73,8 @@ def open_revocations(arguments: argparse.Namespace) -> Iterator[RevocationList]:
     place = arguments.feed or arguments.database
     if _is_url(place):
         with (
-            _client(place) as client,
-            _listening(RevocationList(RedisFeed(client, prefix=arguments.prefix))) as revocations,
+            _client(place, arguments.prefix) as client,
+            closing(RevocationList(RedisFeed(client, prefix=arguments.prefix))) as revocations,
         ):
             yield revocations
         return
@@ -82,16 +85,8 @@ def open_revocations(arguments: argparse.Namespace) -> Iterator[RevocationList]:
             "is it the one given to SqliteFeed?",
             file=sys.stderr,
         )
-    with _listening(RevocationList(SqliteFeed(path))) as revocations:
+    with closing(RevocationList(SqliteFeed(path))) as revocations:
         yield revocations
-
-
-@contextmanager
-def _listening(revocations: RevocationList) -> Iterator[RevocationList]:
-    try:
-        yield revocations
-    finally:
-        revocations.close()
 
 
 def _is_url(place: str) -> bool:
@@ -107,7 +102,7 @@ def _existing(place: str) -> Path:
 
 
 @contextmanager
-def _client(url: str) -> Iterator[Any]:
+def _client(url: str, prefix: str) -> Iterator[Any]:
     """Yield a client of the server, or of the cluster that it belongs to."""
     parts = urlsplit(url)
     scheme = _SCHEMES.get(parts.scheme)
@@ -130,19 +125,35 @@ def _client(url: str) -> Iterator[Any]:
     address = scheme + url[len(parts.scheme) :]
     try:
         client = library.Redis.from_url(address, **options)
-        if client.info("cluster")["cluster_enabled"]:
+    except ValueError:  # Whose text may hold some of the URL.
+        raise ConfigurationError(_NO_URL) from None
+    try:
+        if _is_in_cluster(client, KeyNames(prefix)):
             client.close()
             client = library.RedisCluster.from_url(address, **options)
-    except ValueError:  # Whose text may hold some of the URL.
-        raise ConfigurationError("that is not the URL of a server: redis://host:6379/0") from None
+        yield client
     except library.RedisError as error:
         raise StorageUnavailable(
             f"the server could not be reached or answered an error ({type(error).__name__})"
         ) from error
-    try:
-        yield client
     finally:
         client.close()
+
+
+def _is_in_cluster(client: Any, names: KeyNames) -> bool:
+    """Return True if the server belongs to a cluster, by what a service must be allowed to ask."""
+    server = RedisClient(client)
+    apart = tuple(f"{names.stream}:{place}" for place in "ab")  # in two slots
+    try:
+        server.run(call(Script.of("return #KEYS"), apart))
+    except Exception as error:
+        # It only says that the keys are apart, or where one of them is, where slots matter.
+        if type(error).__name__ in _ERRORS_OF_CLUSTERS:
+            return True
+        raise
+    finally:
+        server.close()
+    return False
 
 
 def _library() -> Any:

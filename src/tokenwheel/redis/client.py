@@ -9,6 +9,7 @@ after ``SCRIPT FLUSH``, a restart or a failover, is sent its text and knows it f
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import inspect
 from collections.abc import Generator
@@ -17,6 +18,10 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from ..conformance import check_instance
 from ..driver import drive, drive_async
 from ..errors import ConfigurationError
+from .deadline import TIMEOUT, begin, check_timeout, end, is_over, no_answer
+from .limited import OwnConnections
+from .limited_pool import own_options
+from .room import is_exhausted, room_of
 
 __all__ = [
     "AsyncDedicatedConnection",
@@ -36,14 +41,7 @@ Conversation = Generator[Command, Any, T]
 """Yields commands, is sent the answer to each, and returns what it learned from them."""
 
 _LONGEST_CONNECT = 2.0  # seconds
-_NEVER_COPIED = (
-    "maint_notifications",
-    "oss_cluster_maint_notifications",
-    "orig_",
-    "event_dispatcher",
-    "himport_registry",
-)
-"""How options begin that a pool gives to its own connections: another one would report to it."""
+_PAUSE = 0.01  # seconds
 
 
 class Client(Protocol):
@@ -85,34 +83,81 @@ def call(script: Script, keys: tuple[Any, ...], *arguments: Any) -> Conversation
 class RedisClient:
     """Adapt a client of redis-py or valkey-py: blocking or asyncio's, single server or cluster.
 
+    Args:
+        client: the user's client.
+        timeout: seconds that a call may take.
+
     Attributes:
         adapted: the user's client.
         is_async: True where the client's calls return awaitables.
         is_cluster: True where the client is one of a cluster.
+        timeout: seconds that a call may take.
 
     Raises:
-        ConfigurationError: not a client of redis-py or valkey-py.
+        ConfigurationError: not a client of redis-py or valkey-py, or no such timeout.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, timeout: float = TIMEOUT) -> None:
         _check(client)
+        check_timeout(timeout)
         self.adapted: Any = client
         self.is_async = inspect.iscoroutinefunction(client.execute_command)
         self.is_cluster = callable(getattr(client, "get_node_from_key", None))
+        self.timeout = timeout
+        self._own = OwnConnections.beside(client, timeout)
 
     def run(self, conversation: Conversation[T]) -> Any:
-        """Hold a conversation with the server.
+        """Hold a conversation with the server, within the timeout.
 
         Returns:
             What the conversation returned; with an asyncio client an awaitable of it.
+
+        Raises:
+            StorageUnavailable: it took too long.
+            Exception: the client's errors.
         """
         if self.is_async:
-            return drive_async(conversation, self._send)
-        return drive(conversation, self._send)
+            return self._run_async(conversation)
+        token = begin(self.timeout)
+        try:
+            return drive(conversation, self._send)
+        finally:
+            end(token)
+
+    @property
+    def limited(self) -> Any:
+        """A client whose calls end in time, where the user's is a blocking one."""
+        return self._own.client
+
+    def close(self) -> None:
+        """Close what was opened beside the user's client. Can be called again."""
+        self._own.close()
 
     def _send(self, command: Command) -> Any:
-        # What is stored is bytes, also where the application has its client decode answers.
-        return self.adapted.execute_command(*command, NEVER_DECODE=True)
+        try:
+            # What is stored is bytes, also where the application has its client decode answers.
+            return self.limited.execute_command(*command, NEVER_DECODE=True)
+        except Exception as error:
+            if is_over():
+                raise no_answer(self.timeout) from error
+            raise
+
+    async def _run_async(self, conversation: Conversation[T]) -> T:
+        try:
+            async with asyncio.timeout(self.timeout), room_of(self.adapted):
+                return await drive_async(conversation, self._send_async)
+        except TimeoutError as error:
+            raise no_answer(self.timeout) from error
+
+    async def _send_async(self, command: Command) -> Any:
+        while True:
+            try:
+                return await self.adapted.execute_command(*command, NEVER_DECODE=True)
+            except Exception as error:
+                if not is_exhausted(error):
+                    raise
+            # The application has lent all connections elsewhere, and tells nobody of their return.
+            await asyncio.sleep(_PAUSE)
 
     def connection(self, key: str, timeout: float) -> Any:
         """Return a new connection, not yet open, to the server that holds ``key``.
@@ -122,32 +167,24 @@ class RedisClient:
             timeout: seconds within which each answer must come.
         """
         pool = self._pool_for(key)
-        options = {
-            name: value
-            for name, value in pool.connection_kwargs.items()
-            if not name.startswith(_NEVER_COPIED)
-        }
+        options = own_options(pool, timeout)
+        # Every answer of version 2 of the protocol is a list. And whoever uses the connection knows
+        # best when to try again.
         options.update(
-            # Every answer of version 2 of the protocol is a list.
             protocol=2,
             decode_responses=False,
-            # Whoever uses the connection knows best when to try again.
-            retry=None,
-            retry_on_error=[],
-            retry_on_timeout=False,
-            health_check_interval=0,
-            socket_timeout=timeout,
             socket_connect_timeout=min(timeout, _LONGEST_CONNECT),
         )
         return pool.connection_class(**options)
 
     def _pool_for(self, key: str) -> Any:
         """Return what knows how to connect to the server that holds ``key``."""
-        holder = self.adapted
+        client = self.adapted if self.is_async else self.limited
+        holder = client
         if self.is_cluster:
-            holder = self.adapted.get_node_from_key(key)
+            holder = client.get_node_from_key(key)
             if not hasattr(holder, "connection_kwargs"):
-                holder = self.adapted.get_redis_connection(holder)
+                holder = client.get_redis_connection(holder)
         return getattr(holder, "connection_pool", holder)
 
 
@@ -167,6 +204,11 @@ def _check(client: object) -> None:
         raise ConfigurationError(
             f"client must be the client itself, not a {type(client).__name__} that it has made"
         )
+
+
+def _look_up(key: str) -> Conversation[None]:
+    """Ask for a key, by which the client of a cluster learns which server holds it."""
+    yield "EXISTS", key
 
 
 class _Dedicated:
@@ -191,10 +233,13 @@ class DedicatedConnection(_Dedicated):
     def open(self) -> None:
         """Connect to the server that holds the key now."""
         if self._client.is_cluster:
-            # By this command the client learns which server holds the key.
-            self._client.adapted.execute_command("EXISTS", self._key)
+            self._client.run(_look_up(self._key))
         self._connection = self._client.connection(self._key, self._timeout)
-        self._connection.connect()
+        token = begin(self._client.timeout)
+        try:
+            self._connection.connect()
+        finally:
+            end(token)
 
     def send(self, command: Command) -> Any:
         """Send a command. Return its answer."""
@@ -222,10 +267,10 @@ class AsyncDedicatedConnection(_Dedicated):
     async def open(self) -> None:
         """Connect to the server that holds the key now."""
         if self._client.is_cluster:
-            # By this command the client learns which server holds the key.
-            await self._client.adapted.execute_command("EXISTS", self._key)
+            await self._client.run(_look_up(self._key))
         self._connection = self._client.connection(self._key, self._timeout)
-        await self._connection.connect()
+        async with asyncio.timeout(self._client.timeout):
+            await self._connection.connect()
 
     async def send(self, command: Command) -> Any:
         """Send a command. Return its answer."""

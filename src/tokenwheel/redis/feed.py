@@ -28,6 +28,7 @@ from ..fork_safety import pause_during_fork, renew_after_fork
 from ..revocation.protocol import Apply, Revocation
 from ..slow_clock import SlowTime
 from .client import Client, Conversation, RedisClient, call
+from .deadline import TIMEOUT
 from .entry import REVOCATIONS_PER_ENTRY, encode_entry
 from .freshness import FeedStats, Freshness
 from .key_names import PREFIX, KeyNames
@@ -60,6 +61,7 @@ class RedisFeed:
             stale.
         when_stale: what ``read`` does on a stale node. ``"accept"``: it goes on with what is known.
             ``"refuse"``: it refuses every token with :class:`~tokenwheel.StorageUnavailable`.
+        timeout: seconds, 0.1 to 3,600, that ``publish`` may take, whatever the client's options.
         clock: returns Unix seconds. It decides which published revocations still live.
         timer: returns seconds that never run back. It measures staleness.
 
@@ -74,6 +76,7 @@ class RedisFeed:
         prefix: str = PREFIX,
         max_staleness: float = 10.0,
         when_stale: Literal["accept", "refuse"] = "accept",
+        timeout: float = TIMEOUT,
         clock: Callable[[], float] = time.time,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -81,7 +84,7 @@ class RedisFeed:
         for name, function in (("clock", clock), ("timer", timer)):
             if not callable(function):
                 raise ConfigurationError(f"{name} must be a callable that returns seconds")
-        self.client = RedisClient(client)
+        self.client = RedisClient(client, timeout)
         self._names = KeyNames(prefix)
         self._time = SlowTime(clock, timer)
         self._timer = timer
@@ -226,6 +229,7 @@ class RedisFeed:
             return self._close_task()
         with self._lock:
             self._stop_thread()
+        self.client.close()
         return None
 
     def pause(self) -> None:

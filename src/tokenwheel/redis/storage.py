@@ -19,6 +19,7 @@ from typing import Any
 from ..errors import InvalidArgument, StorageUnavailable
 from ..models import SessionRecord
 from .client import Client, Conversation, RedisClient, call
+from .deadline import TIMEOUT
 from .entry import REVOCATIONS_PER_ENTRY
 from .key_names import PREFIX, KeyNames, slot_of_id, slot_of_subject
 from .record import END_BYTES, pack_record, pack_version, unpack_end, unpack_record
@@ -38,15 +39,18 @@ class RedisStorage:
         client: a client of redis-py or valkey-py, with any options: ``Redis``, ``RedisCluster`` or
             what ``Sentinel.master_for`` returns, blocking or asyncio's. Closing it stays the
             caller's task. With an asyncio client each method returns an awaitable, for
-            ``AsyncSessionManager``.
+            ``AsyncSessionManager``. Beside a blocking client the storage opens connections of its
+            own, with the client's options, up to as many as the client may open.
         prefix: what the names of all keys begin with, so that services can share a server.
+        timeout: seconds, 0.1 to 3,600, that a call may take, whatever the client's options. The
+            wait for a connection and connecting are part of it.
 
     Raises:
         ConfigurationError: an option makes no sense.
     """
 
-    def __init__(self, client: Client, *, prefix: str = PREFIX) -> None:
-        self._client = RedisClient(client)
+    def __init__(self, client: Client, *, prefix: str = PREFIX, timeout: float = TIMEOUT) -> None:
+        self._client = RedisClient(client, timeout)
         self._names = KeyNames(prefix)
 
     def __repr__(self) -> str:
@@ -134,7 +138,7 @@ class RedisStorage:
         live: int = 0
         names: list[Any] = []
         try:
-            for name in self._client.adapted.scan_iter(
+            for name in self._client.limited.scan_iter(
                 match=self._names.every_session, count=_COUNTED_AT_ONCE
             ):
                 names.append(name)
@@ -147,8 +151,19 @@ class RedisStorage:
                 "the session storage could not be reached or answered an error"
             ) from error
 
+    def close(self) -> Any:
+        """Close the storage's own connections, but not the client. Can be called again.
+
+        A call that comes later opens new ones.
+
+        Returns:
+            None; with an asyncio client an awaitable of it.
+        """
+        self._client.close()
+        return _nothing() if self.is_async else None
+
     def _count_live(self, names: Sequence[Any], now: float) -> int:
-        pipeline = self._client.adapted.pipeline(transaction=False)
+        pipeline = self._client.limited.pipeline(transaction=False)
         for name in names:
             pipeline.execute_command("GETRANGE", name, *END_BYTES, NEVER_DECODE=True)
         ends = map(unpack_end, pipeline.execute())
@@ -265,6 +280,10 @@ class RedisStorage:
             milliseconds(record.ends_at - now),
             _over(now),
         )
+
+
+async def _nothing() -> None:
+    """Return None, to be awaited: an asyncio client's own connections are used."""
 
 
 def _subject_of(pair: tuple[SessionRecord, bytes]) -> str:
