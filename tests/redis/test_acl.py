@@ -29,7 +29,7 @@ pytestmark = needs_server
 # What a service needs, and `tokenwheel sessions list` and `end`.
 COMMANDS = [
     *("eval", "evalsha", "get", "set", "del", "exists", "getrange", "time", "pttl", "pexpireat"),
-    *("zadd", "zrem", "zcount", "zrange", "zrangebyscore", "zremrangebyscore"),
+    *("zadd", "zrem", "zcount", "zrange", "zrangebyscore", "zremrangebyscore", "zscore"),
     *("xadd", "xdel", "xrange", "xread", "xinfo|stream"),
 ]
 # What `tokenwheel sessions count` needs besides.

@@ -178,8 +178,9 @@ class RedisFeed:
     def entry_for(self, revocations: Sequence[Revocation]) -> tuple[str, str, list[bytes]]:
         """Return what a storage on the same server needs to publish revocations itself.
 
-        The node then waits to hear them, and publishes once more what a server has lost. What the
-        storage did not publish, it must say to :meth:`was_not_published`.
+        The node then waits to hear them, and publishes once more what it does not: what a server
+        has lost, or what could not be sent. What the storage chose not to publish, it must say to
+        :meth:`was_not_published`.
 
         Returns:
             The name of the stream, for how long it keeps the entry, as the scripts take that, and
@@ -193,10 +194,7 @@ class RedisFeed:
         return self._names.stream, lasting, messages
 
     def was_not_published(self, messages: Sequence[bytes]) -> None:
-        """Wait no longer to hear messages of :meth:`entry_for`.
-
-        The storage did not publish them, or cannot tell: then its caller heard of an error.
-        """
+        """Wait no longer to hear messages of :meth:`entry_for`: they are not to be published."""
         self._reader.expect_no_more(messages)
 
     def poll(self) -> None:
@@ -358,11 +356,7 @@ class RedisFeed:
         for start in range(0, len(revocations), REVOCATIONS_PER_ENTRY):
             chunk = revocations[start : start + REVOCATIONS_PER_ENTRY]
             stream, lasting, messages = self.entry_for(chunk)
-            try:
-                yield from call(APPEND, (stream,), lasting, b"".join(messages))
-            except BaseException:
-                self.was_not_published(messages)
-                raise
+            yield from call(APPEND, (stream,), lasting, b"".join(messages))
 
 
 def _check_staleness(max_staleness: object, when_stale: object) -> None:

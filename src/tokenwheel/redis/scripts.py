@@ -16,7 +16,8 @@ must not treat a session as gone because it doesn't see it. So ``sees_all`` is e
 and the caller asks for unseen sessions by name.
 
 **Failures.** Nothing is undone where a script fails half way. So what can fail comes first: a
-script publishes before it deletes.
+script publishes before it deletes, and lists a session before it keeps it. A session that no index
+lists would outlive every ``delete_all``.
 
 **The stream.** It only grows at its end and is trimmed at its head. There an entry that is over is
 deleted. One that is old and still lives moves to the end, where every node hears it once more. So a
@@ -69,11 +70,16 @@ _KEEP = (
     _FORGET
     + """
 local function keep(session, index, member, value, ends_at, ttl, over)
-  local gone = moment(ttl)
-  redis.call('SET', session, value, 'PXAT', gone)
-  forget(index, over)
-  redis.call('ZADD', index, ends_at, member)
-  if redis.call('PTTL', index) < ttl then redis.call('PEXPIREAT', index, gone) end
+  local gone, is_listed = moment(ttl), redis.call('ZSCORE', index, member)
+  local is_done, failure = pcall(function()
+    forget(index, over)
+    redis.call('ZADD', index, ends_at, member)
+    if redis.call('PTTL', index) < ttl then redis.call('PEXPIREAT', index, gone) end
+    redis.call('SET', session, value, 'PXAT', gone)
+  end)
+  if is_done then return end
+  if not is_listed then redis.call('ZREM', index, member) end
+  error(failure)
 end
 """
 )
@@ -122,7 +128,9 @@ local function make_anew(stream, now)
   for _, entry in ipairs(entries) do
     if ends_of(entry) > now then redis.call('XADD', stream, '*', unpack(entry[2])) end
   end
-  if left > 0 and redis.call('EXISTS', stream) == 1 then redis.call('PEXPIRE', stream, left) end
+  if left > 0 and redis.call('EXISTS', stream) == 1 then
+    redis.call('PEXPIREAT', stream, moment(left))
+  end
 end
 
 local function append(stream, message, lasting)
@@ -209,6 +217,10 @@ REPLACE = Script.of(
 local session, index, stream = KEYS[1], KEYS[2], KEYS[3]
 local version, member, value, ends_at, ttl, over, message, lasting = unpack(ARGV)
 if redis.call('GETRANGE', session, 1, 4) ~= version then return 0 end
+if not redis.call('ZSCORE', index, member) then
+  redis.call('DEL', session)
+  return 0
+end
 if stream then append(stream, message, lasting) end
 keep(session, index, member, value, ends_at, tonumber(ttl), over)
 return 1
@@ -217,7 +229,8 @@ return 1
 """Replace a session, where it still has the version that the caller has read.
 
 Answers 1 where it was replaced, else 0. With the stream as a third key, the script then also
-publishes.
+publishes. A session that its subject's index does not list has been lost, and is deleted:
+``delete_all`` may have looked for it meanwhile.
 """
 
 DELETE = Script.of(

@@ -50,6 +50,7 @@ class RedisStorage:
     """
 
     def __init__(self, client: Client, *, prefix: str = PREFIX, timeout: float = TIMEOUT) -> None:
+        self.timeout = timeout
         self._client = RedisClient(client, timeout)
         self._names = KeyNames(prefix)
 
@@ -217,27 +218,39 @@ class RedisStorage:
     ) -> Conversation[bool]:
         keys: tuple[Any, ...] = (self._names.session(record.id), self._names.index(record.subject))
         arguments = [pack_version(record.version - 1), *self._arguments_of_keep(record, now)]
-        if revocations:
-            stream, lasting, messages = feed.entry_for(revocations)
-            keys += (stream,)
-            arguments += [b"".join(messages), lasting]
-        return bool((yield from call(REPLACE, keys, *arguments)))
+        if not revocations:
+            return bool((yield from call(REPLACE, keys, *arguments)))
+        stream, lasting, messages = feed.entry_for(revocations)
+        arguments += [b"".join(messages), lasting]
+        replaced = bool((yield from call(REPLACE, (*keys, stream), *arguments)))
+        if not replaced:
+            feed.was_not_published(messages)
+        return replaced
 
     def _delete(
         self, records: Sequence[SessionRecord], now: float, feed: Any, revocations: Sequence[Any]
     ) -> Conversation[list[str]]:
+        if not revocations:
+            return (yield from self._delete_each([(record, b"") for record in records], (), ""))
+        stream, lasting, messages = feed.entry_for(revocations)
+        pairs = list(zip(records, messages, strict=True))
+        deleted = yield from self._delete_each(pairs, (stream,), lasting)
+        gone = frozenset(deleted)
+        feed.was_not_published([message for record, message in pairs if record.id not in gone])
+        return deleted
+
+    def _delete_each(
+        self,
+        pairs: Sequence[tuple[SessionRecord, bytes]],
+        stream: tuple[str, ...],
+        lasting: str,
+    ) -> Conversation[list[str]]:
+        """Delete sessions, a part of those of one subject at a time. Return the deleted ids."""
         deleted: list[str] = []
-        lasting = ""
-        messages: Sequence[bytes] = [b""] * len(records)
-        stream: tuple[str, ...] = ()
-        if revocations:
-            name, lasting, messages = feed.entry_for(revocations)
-            stream = (name,)
-        paired = sorted(zip(records, messages, strict=True), key=_subject_of)
-        for _, group in groupby(paired, key=_subject_of):
-            pairs = list(group)
-            for start in range(0, len(pairs), REVOCATIONS_PER_ENTRY):
-                chunk = pairs[start : start + REVOCATIONS_PER_ENTRY]
+        for _, group in groupby(sorted(pairs, key=_subject_of), key=_subject_of):
+            of_subject = list(group)
+            for start in range(0, len(of_subject), REVOCATIONS_PER_ENTRY):
+                chunk = of_subject[start : start + REVOCATIONS_PER_ENTRY]
                 deleted += yield from self._delete_of_subject(chunk, stream, lasting)
         return deleted
 

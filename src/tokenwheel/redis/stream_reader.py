@@ -178,7 +178,7 @@ class StreamReader:
         self._sent.update(messages)
 
     def expect_no_more(self, messages: Sequence[bytes]) -> None:
-        """Take back :meth:`expect`: the messages were not published, as far as this node knows."""
+        """Take back :meth:`expect`: the messages are not to be published."""
         self._sent.difference_update(messages)
         self._overdue.difference_update(messages)
 
