@@ -9,55 +9,54 @@ Every process relies on this:
 - A transaction that writes takes the write lock when it begins, so no two of them see each other's
   work half done.
 - A commit is on the disk before it returns, unless ``synchronous="NORMAL"`` was chosen.
-- No connection is open during a ``fork``. SQLite remembers by process which locks it has on a file.
-  A child inherits what SQLite remembers, and no lock. What the child commits could then be lost
-  when another process tidies up (sqlite.org/howtocorrupt.html, 2.6).
+- All processes use the same files. Who finds that another is under the name of one of them refuses
+  to go on, and says so.
+- No connection that was open during a ``fork`` is used in the child. SQLite remembers by process
+  which locks it has on a file. A child inherits what SQLite remembers, and no lock. What the child
+  commits could then be lost when another process tidies up (sqlite.org/howtocorrupt.html, 2.6).
 """
 
 from __future__ import annotations
 
-import mmap
 import os
 import sqlite3
-import tempfile
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+import weakref
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from ..errors import ConfigurationError, StorageUnavailable
 from ..fork_safety import pause_during_fork, renew_after_fork
+from .connection import Synchronous, check_owner, open_connection
+from .deadline import Deadline
+from .inherited import begin_anew, is_inherited, keep_for_ever, watch
+from .line import Line
+from .log_sync import LogSync
 from .new_file import create_file
-from .schema import check_schema, migrate, rolled_back
+from .open_files import FileId, OpenFiles, identify
+from .schema import rolled_back
 
 __all__ = ["Database", "Synchronous"]
 
-Synchronous = Literal["FULL", "NORMAL"]
 T = TypeVar("T")
 
 _LONGEST_WAIT = 3600.0  # seconds: one hour
+_FORKED_AMID_A_CALL = (
+    "the database file was in use while this process was forked; let the fork wait for that, "
+    "as os.fork does, and uWSGI with py-call-uwsgi-fork-hooks = true"
+)
+# To go on with a file that nobody will find again would forget every logout. So would to begin an
+# empty one.
+_REPLACED = "the database file was replaced while it was in use; the process must be started anew"
+_REMOVED = (
+    "a file beside the database, its -wal or its -shm, was removed while it was in use; "
+    "the process must be started anew"
+)
 
-_inherited: list[object] = []
-"""Connections that could not be closed before a fork: the child neither uses nor closes them."""
+# Python raises a UnicodeDecodeError where a message of SQLite quotes a damaged file.
+_FAILURES = sqlite3.Error, OSError, UnicodeDecodeError
 
-
-class _Line:
-    """Hold a connection that is used by one thread at a time.
-
-    A database has one line to read and one to write, so that no reader waits for a writer, nor for
-    the disk that the writer waits for.
-    """
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.connection: sqlite3.Connection | None = None
-        self.is_paused = False
-
-    def let_go(self) -> None:
-        if self.connection is not None:
-            self.connection.close()
-            self.connection = None
+_databases: weakref.WeakSet[Database] = weakref.WeakSet()
 
 
 class Database:
@@ -65,9 +64,14 @@ class Database:
 
     Args:
         path: the file. Where there is none it is made, readable by its owner alone.
-        timeout: seconds to wait for another process's write.
+        timeout: seconds that a call waits for other threads and processes, for all of them
+            together.
         synchronous: ``"FULL"``: what was committed survives a loss of power. ``"NORMAL"``: it
             survives the end of any process, but a loss of power takes the last moments with it.
+
+    Attributes:
+        path: the file, absolute.
+        file: what tells it from any other. None until it is open.
 
     Raises:
         ConfigurationError: an option makes no sense, or the file is not one of this library, or is
@@ -84,18 +88,31 @@ class Database:
     ) -> None:
         _check_options(path, timeout, synchronous)
         self.path = Path(path).absolute()
+        self.file: FileId | None = None
         self._timeout = timeout
-        self._synchronous = synchronous
-        self._writer, self._reader = _Line(), _Line()
+        self._synchronous: Synchronous = synchronous
+        self._writer, self._reader = self._lines = [Line(), Line()]
         self._closed = False
+        self._refusal: str | None = None
+        if is_inherited():
+            begin_anew()
+        watch(self)
         pause_during_fork(self)
         renew_after_fork(self)
-        with self._writer.lock, self._failures():
+        _databases.add(self)
+        weakref.finalize(self, _let_go, self._lines)
+        deadline = Deadline(timeout)
+        self._writer.take(deadline)
+        try:
             if not self.path.exists():
                 create_file(self.path, self._fill)
-            self._file = self._identify()
-            self._check_owner()
-            self._connect(self._writer)
+            self.file = identify(self.path)
+            deadline.insist(check_owner, self.path)
+            self._connect(self._writer, deadline)
+        except _FAILURES as error:
+            raise _unavailable(error) from error
+        finally:
+            self._writer.lock.release()
 
     def __repr__(self) -> str:
         return f"<Database {os.fspath(self.path)!r}>"
@@ -107,133 +124,212 @@ class Database:
             What ``work`` returned.
 
         Raises:
-            StorageUnavailable: the file cannot be written. Nothing was changed; or all, where the
-                disk failed as the commit ended.
+            StorageUnavailable: the file cannot be written, or was busy for ``timeout`` seconds.
+                Nothing was changed; or all, where the disk failed as the commit ended.
         """
-        line = self._writer
-        with line.lock, self._failures():
-            connection = self._connect(line)
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                answer = work(connection)
-                connection.execute("COMMIT")
-            except BaseException:
-                if not rolled_back(connection):
-                    line.connection = None
-                raise
-            return answer
+        if is_inherited():
+            begin_anew()
+        line, deadline = self._writer, Deadline(self._timeout)
+        line.take(deadline)
+        try:
+            answer = self._transact(line, deadline, work)
+            log_sync = line.log_sync
+            commit = 0 if log_sync is None else log_sync.count()
+            if line.files is not None and not line.files.are_in_place():
+                raise self._refuse(line, "; all of it may have been written")
+        except _FAILURES as error:
+            raise _unavailable(error) from error
+        finally:
+            line.lock.release()
+        # SQLite's write lock was given back, and this process's: others commit meanwhile.
+        if log_sync is not None:
+            log_sync.bring_to_disk(commit)
+        return answer
 
     def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Carry out work that only reads. It waits for nobody who writes.
+
+        Args:
+            work: may be called again, where the file was busy amid it.
 
         Returns:
             What ``work`` returned.
 
         Raises:
-            StorageUnavailable: the file cannot be read.
+            StorageUnavailable: the file cannot be read, or was busy for ``timeout`` seconds.
         """
-        line = self._reader
-        with line.lock, self._failures():
-            return work(self._connect(line))
+        if is_inherited():
+            begin_anew()
+        line, deadline = self._reader, Deadline(self._timeout)
+        line.take(deadline)
+        try:
+            return deadline.insist(work, self._connect(line, deadline))
+        except _FAILURES as error:
+            raise _unavailable(error) from error
+        finally:
+            line.lock.release()
 
     def close(self) -> None:
         """Let go of the file. Can be called again.
 
         Any other call then raises :class:`~tokenwheel.errors.StorageUnavailable`.
         """
+        if is_inherited():
+            begin_anew()
         self._closed = True
-        for line in (self._writer, self._reader):
+        for line in self._lines:
             with line.lock:
                 line.let_go()
 
     def pause(self) -> None:
         """Let go of the file before a fork, until :meth:`go_on`.
 
-        Waits for what is going on in other threads, ``timeout`` seconds at most for each line.
+        Waits for what is going on in other threads, ``timeout`` seconds at most.
         """
-        for line in (self._writer, self._reader):
-            line.is_paused = line.lock.acquire(timeout=self._timeout)
+        if is_inherited():
+            begin_anew()
+        deadline = Deadline(self._timeout)
+        for line in self._lines:
+            line.is_paused = deadline.acquire(line.lock)
             if line.is_paused:
                 line.let_go()
 
     def go_on(self) -> None:
         """Let other threads use the file again, after the fork, in the parent."""
-        for line in (self._writer, self._reader):
+        for line in self._lines:
             if line.is_paused:
                 line.is_paused = False
                 line.lock.release()
 
     def renew(self) -> None:
-        """Begin anew in a child of a fork, with connections and locks of its own.
+        """Begin anew in a child of a fork, with connections and locks of its own."""
+        begin_anew()
 
-        This thread holds the old locks, or a thread of the parent does that is not here.
+    def was_in_use(self) -> bool:
+        """Return True, in a child, if another thread of the parent was amid a call."""
+        return any(line.was_in_use for line in self._lines)
+
+    def leave_parent(self, *, is_usable: bool) -> None:
+        """Drop, in a child, all that is the parent's.
+
+        Args:
+            is_usable: False where the file was in use during the fork: the child then refuses it.
         """
-        lines = self._writer, self._reader
-        _inherited.extend(line.connection for line in lines if line.connection is not None)
-        self._writer, self._reader = _Line(), _Line()
+        for line in self._lines:
+            if line.connection is None:
+                continue
+            if is_usable:
+                line.leave_to_parent()
+            else:
+                keep_for_ever(line.connection)
+        if not is_usable:
+            self._refusal = _FORKED_AMID_A_CALL
+        self._lines[:] = self._writer, self._reader = Line(), Line()
 
-    @contextmanager
-    def _failures(self) -> Iterator[None]:
+    def _transact(
+        self, line: Line, deadline: Deadline, work: Callable[[sqlite3.Connection], T]
+    ) -> T:
+        connection = self._connect(line, deadline)
+        if line.log_sync is not None and line.log_sync.has_failed:
+            _mend(connection, line.log_sync)
+        turns = None if line.log_sync is None else line.log_sync.turns
+        if turns is not None:
+            turns.begin(deadline)
         try:
-            yield
-        # Python raises a UnicodeDecodeError where a message of SQLite quotes a damaged file.
-        except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
-            raise StorageUnavailable(
-                f"the database file could not be used: {_reason(error)}; the call can be made again"
-            ) from error
+            try:
+                deadline.insist(connection.execute, "BEGIN IMMEDIATE")
+                answer = work(connection)
+                deadline.insist(connection.execute, "COMMIT")
+            finally:
+                if turns is not None:
+                    turns.end()
+        except BaseException:
+            if not rolled_back(connection):
+                line.forget()
+            raise
+        return answer
 
-    def _connect(self, line: _Line) -> sqlite3.Connection:
+    def _connect(self, line: Line, deadline: Deadline) -> sqlite3.Connection:
+        """Return the line's connection, once it is sure that all its files are the right ones."""
         if self._closed:
             raise StorageUnavailable("the database file was closed")
-        if self._identify() != self._file:
-            # To go on with a file that nobody will find again would forget every logout. So would
-            # to begin an empty one.
-            raise StorageUnavailable(
-                "the database file was replaced while it was in use; "
-                "the process must be started anew"
-            )
-        if line.connection is None:
-            line.connection = self._open_prepared(self.path)
-        return line.connection
-
-    def _open_prepared(self, path: Path) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            path, timeout=self._timeout, isolation_level=None, check_same_thread=False
-        )
-        try:
-            self._prepare(connection)
-        except BaseException:
-            connection.close()
-            raise
+        if self._refusal is not None:
+            raise StorageUnavailable(self._refusal)
+        connection, files = line.connection, line.files
+        if connection is None or files is None:
+            return self._open(line, deadline)
+        if not files.are_in_place():
+            raise self._refuse(line)
         return connection
 
-    def _fill(self, path: Path) -> None:
-        self._open_prepared(path).close()
+    def _open(self, line: Line, deadline: Deadline) -> sqlite3.Connection:
+        if identify(self.path) != self.file:
+            raise self._refuse(line)
+        writes = line is self._writer
+        try:
+            connection, opened = deadline.insist(line.open, self.path, self._synchronous, writes)
+        except FileNotFoundError as error:
+            raise self._refuse(line) from error
+        # All connections of a process share the log's index that the first of them has opened,
+        # whatever has become of that since.
+        if any(files.ids != opened.ids for files in self._files_of_process()):
+            raise self._refuse(line)
+        return connection
 
-    def _identify(self) -> tuple[int, int]:
-        """Return the device and the number of the file that is under the path now."""
-        status = self.path.stat()
-        return status.st_dev, status.st_ino
+    def _files_of_process(self) -> list[OpenFiles]:
+        """Return those that this process's connections to the file have open."""
+        files = [
+            line.files
+            for database in list(_databases)
+            if database.file == self.file
+            for line in database._lines
+        ]
+        return [opened for opened in files if opened is not None]
 
-    def _check_owner(self) -> None:
-        """Refuse a file that belongs to another application.
+    def _refuse(self, line: Line, addition: str = "") -> StorageUnavailable:
+        """Let go of the file for good, so as not to write beside others who use other files.
 
-        The file is opened to read only: to open it for writing would finish or undo what its
-        application left behind.
+        Returns:
+            The error that says so.
         """
-        uri = f"{self.path.as_uri()}?mode=ro"
-        with closing(sqlite3.connect(uri, uri=True, timeout=self._timeout)) as connection:
-            check_schema(connection)
+        is_replaced = identify(self.path) != self.file
+        self._refusal = _REPLACED if is_replaced else _REMOVED
+        line.let_go()
+        return StorageUnavailable(self._refusal + addition)
 
-    def _prepare(self, connection: sqlite3.Connection) -> None:
-        migrate(connection)
-        mode = connection.execute("PRAGMA journal_mode").fetchone()
-        if mode != ("wal",) and _can_map(self.path.parent):
-            connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
-        if self._synchronous == "FULL":
-            # On macOS nothing less reaches the disk. Elsewhere it changes nothing.
-            connection.execute("PRAGMA fullfsync = 1")
+    def _fill(self, path: Path) -> None:
+        open_connection(path, self._synchronous).close()
+
+
+def _let_go(lines: Sequence[Line]) -> None:
+    """Let go of a database that nobody uses any more, at the latest when the process ends.
+
+    Python would close the connections without asking whether their files are still in place.
+    """
+    for line in lines:
+        if line.lock.acquire(blocking=False):
+            try:
+                if is_inherited():
+                    line.leave_to_parent()
+                else:
+                    line.let_go()
+            finally:
+                line.lock.release()
+
+
+def _mend(connection: sqlite3.Connection, log_sync: LogSync) -> None:
+    """Write all that is in the log into the database, and begin the log anew.
+
+    The disk has failed to take something of the log. Where that is missing, whatever comes behind
+    it would be lost as well.
+    """
+    (is_busy, _, _) = connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+    if is_busy:
+        raise StorageUnavailable(
+            "the database file must be brought to the disk after a failure, and is in use; "
+            "the call can be made again"
+        )
+    log_sync.mend()
 
 
 def _check_options(path: object, timeout: object, synchronous: object) -> None:
@@ -255,24 +351,13 @@ def _check_options(path: object, timeout: object, synchronous: object) -> None:
         raise ConfigurationError("synchronous must be 'FULL' or 'NORMAL'")
 
 
-def _can_map(folder: Path) -> bool:
-    """Return True if processes can share memory through a file in this folder.
-
-    Where they can't, SQLite has no write-ahead log; it is slower without one.
-    """
-    with tempfile.TemporaryFile(dir=folder) as file:
-        file.truncate(1)
-        try:
-            mmap.mmap(file.fileno(), 1).close()
-        except OSError:
-            return False
-    return True
-
-
-def _reason(error: Exception) -> str:
-    """Return what went wrong, in words that hold nothing of what was stored."""
-    return (
+def _unavailable(error: Exception) -> StorageUnavailable:
+    """Return an error that says what went wrong, in words that hold nothing of what was stored."""
+    reason = (
         getattr(error, "sqlite_errorname", None)
         or getattr(error, "strerror", None)
         or type(error).__name__
+    )
+    return StorageUnavailable(
+        f"the database file could not be used: {reason}; the call can be made again"
     )

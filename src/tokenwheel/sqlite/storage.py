@@ -63,7 +63,7 @@ class SqliteStorage:
     Args:
         path: the file. Where there is none it is made, readable by its owner alone. A
             ``SqliteFeed`` may use the same one.
-        timeout: seconds to wait for another process's write.
+        timeout: seconds that a call waits for other threads and processes, all together.
         synchronous: ``"FULL"``: what was answered survives a loss of power. ``"NORMAL"`` is several
             times as fast: it survives the end of any process, but a loss of power takes the last
             moments with it.
