@@ -29,12 +29,13 @@ from ..errors import ConfigurationError, StorageUnavailable
 from ..fork_safety import pause_during_fork, renew_after_fork
 from .connection import Synchronous, check_owner, open_connection
 from .deadline import Deadline
+from .file_names import real_path
 from .inherited import begin_anew, is_inherited, keep_for_ever, watch
 from .line import Line
 from .log_sync import LogSync
 from .new_file import create_file
 from .open_files import FileId, OpenFiles, identify
-from .schema import rolled_back
+from .schema import bring_up_to_date, rolled_back
 
 __all__ = ["Database", "Synchronous"]
 
@@ -63,19 +64,20 @@ class Database:
     """Use a SQLite file of this library. Safe to share between threads, and over a ``fork``.
 
     Args:
-        path: the file. Where there is none it is made, readable by its owner alone.
+        path: the file, or a symbolic link to it. Where there is none it is made, readable by its
+            owner alone.
         timeout: seconds that a call waits for other threads and processes, for all of them
             together.
         synchronous: ``"FULL"``: what was committed survives a loss of power. ``"NORMAL"``: it
             survives the end of any process, but a loss of power takes the last moments with it.
 
     Attributes:
-        path: the file, absolute.
+        path: the file, absolute and without links.
         file: what tells it from any other. None until it is open.
 
     Raises:
         ConfigurationError: an option makes no sense, or the file is not one of this library, or is
-            one of a later version.
+            one of a later version, or has several names.
         StorageUnavailable: the file cannot be opened or read.
     """
 
@@ -86,8 +88,10 @@ class Database:
         timeout: float = 5.0,
         synchronous: Synchronous = "FULL",
     ) -> None:
-        _check_options(path, timeout, synchronous)
-        self.path = Path(path).absolute()
+        _check_options(timeout, synchronous)
+        self.path = real_path(path)
+        # Where this is a link, it may come to lead to another file.
+        self._given = Path(path).absolute()
         self.file: FileId | None = None
         self._timeout = timeout
         self._synchronous: Synchronous = synchronous
@@ -106,7 +110,7 @@ class Database:
         try:
             if not self.path.exists():
                 create_file(self.path, self._fill)
-            self.file = identify(self.path)
+            self.file = identify(self._given)
             deadline.insist(check_owner, self.path)
             self._connect(self._writer, deadline)
         except _FAILURES as error:
@@ -117,8 +121,12 @@ class Database:
     def __repr__(self) -> str:
         return f"<Database {os.fspath(self.path)!r}>"
 
-    def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def write(self, work: Callable[[sqlite3.Connection], T], *, timeout: float | None = None) -> T:
         """Carry out work in one transaction: all of it takes effect, or none.
+
+        Args:
+            work: is given a connection.
+            timeout: seconds that this call waits; None for as long as any.
 
         Returns:
             What ``work`` returned.
@@ -129,10 +137,17 @@ class Database:
         """
         if is_inherited():
             begin_anew()
-        line, deadline = self._writer, Deadline(self._timeout)
+        line, deadline = self._writer, self._deadline(timeout)
         line.take(deadline)
         try:
-            answer = self._transact(line, deadline, work)
+            try:
+                answer = self._transact(line, deadline, work)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+                    raise
+                # A table is missing: a backup of an older version may have been restored.
+                self._transact(line, deadline, bring_up_to_date)
+                answer = self._transact(line, deadline, work)
             log_sync = line.log_sync
             commit = 0 if log_sync is None else log_sync.count()
             if line.files is not None and not line.files.are_in_place():
@@ -146,11 +161,12 @@ class Database:
             log_sync.bring_to_disk(commit)
         return answer
 
-    def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def read(self, work: Callable[[sqlite3.Connection], T], *, timeout: float | None = None) -> T:
         """Carry out work that only reads. It waits for nobody who writes.
 
         Args:
-            work: may be called again, where the file was busy amid it.
+            work: is given a connection. It may be called again, where the file was busy amid it.
+            timeout: seconds that this call waits; None for as long as any.
 
         Returns:
             What ``work`` returned.
@@ -160,7 +176,7 @@ class Database:
         """
         if is_inherited():
             begin_anew()
-        line, deadline = self._reader, Deadline(self._timeout)
+        line, deadline = self._reader, self._deadline(timeout)
         line.take(deadline)
         try:
             return deadline.insist(work, self._connect(line, deadline))
@@ -263,11 +279,11 @@ class Database:
         return connection
 
     def _open(self, line: Line, deadline: Deadline) -> sqlite3.Connection:
-        if identify(self.path) != self.file:
+        if identify(self._given) != self.file:
             raise self._refuse(line)
         writes = line is self._writer
         try:
-            connection, opened = deadline.insist(line.open, self.path, self._synchronous, writes)
+            connection, opened = deadline.insist(line.open, self._given, self._synchronous, writes)
         except FileNotFoundError as error:
             raise self._refuse(line) from error
         # All connections of a process share the log's index that the first of them has opened,
@@ -292,10 +308,13 @@ class Database:
         Returns:
             The error that says so.
         """
-        is_replaced = identify(self.path) != self.file
+        is_replaced = identify(self._given) != self.file
         self._refusal = _REPLACED if is_replaced else _REMOVED
         line.let_go()
         return StorageUnavailable(self._refusal + addition)
+
+    def _deadline(self, timeout: float | None) -> Deadline:
+        return Deadline(self._timeout if timeout is None else timeout)
 
     def _fill(self, path: Path) -> None:
         open_connection(path, self._synchronous).close()
@@ -332,15 +351,7 @@ def _mend(connection: sqlite3.Connection, log_sync: LogSync) -> None:
     log_sync.mend()
 
 
-def _check_options(path: object, timeout: object, synchronous: object) -> None:
-    if (
-        not isinstance(path, str | os.PathLike)
-        or not isinstance(os.fspath(path), str)
-        or os.fspath(path) in ("", ":memory:")
-    ):
-        raise ConfigurationError(
-            "path must be the path of a file; for sessions in memory there is MemoryStorage"
-        )
+def _check_options(timeout: object, synchronous: object) -> None:
     if (
         isinstance(timeout, bool)
         or not isinstance(timeout, int | float)

@@ -33,9 +33,8 @@ from ..fork_safety import renew_after_fork
 from ..revocation.message import pack
 from ..revocation.protocol import Apply, Revocation
 from ..revocation.stats import FeedStats
-from .database import Synchronous
+from .database import Database, Synchronous
 from .doorbell_keeper import DoorbellKeeper
-from .feed_file import FeedFile
 from .kept_clock import boot_id, least_distance
 from .log import append, put_back, remove_over
 from .log_reader import LogReader
@@ -93,11 +92,11 @@ class SqliteFeed:
         for name, function in (("clock", clock), ("timer", timer)):
             if not callable(function):
                 raise ConfigurationError(f"{name} must be a callable that returns seconds")
-        self._file = FeedFile(path, timeout=timeout, synchronous=synchronous)
+        self._database = Database(path, timeout=timeout, synchronous=synchronous)
         self._clock = clock
         self._timer = timer
         self._boot = boot_id()
-        self._keeper = DoorbellKeeper(self._file.path)
+        self._keeper = DoorbellKeeper(self._database.path)
         self._reader = LogReader(self._read, clock, timer)
         self._reachability = Reachability(timer, refuses=when_stale == "refuse")
         self._apply: Apply | None = None
@@ -107,7 +106,7 @@ class SqliteFeed:
         renew_after_fork(self)
 
     def __repr__(self) -> str:
-        return f"<SqliteFeed {os.fspath(self._file.path)!r}>"
+        return f"<SqliteFeed {os.fspath(self._database.path)!r}>"
 
     @property
     def doorbell(self) -> memoryview | None:
@@ -146,7 +145,7 @@ class SqliteFeed:
             self._reader.begin(apply)
             self._keeper.look()
             if not self._keeper.is_there():
-                self._file.write_if_free(self._keeper.make)
+                self._write_if_free(self._keeper.make)
             self._catch_up()
             self._apply = apply
 
@@ -163,12 +162,11 @@ class SqliteFeed:
             pack(revocation)  # which refuses what cannot be sent
         if not revocations:
             return
-        self._file.check_name()
         with self._lock:
             messages = self._reader.expect(revocations)
             distance = self._reader.slowest_distance()
         try:
-            self._file.write(lambda connection: self._append(connection, revocations, distance))
+            self._database.write(lambda connection: self._append(connection, revocations, distance))
         except BaseException:
             with self._lock:
                 self._reader.expect_no_more(messages)
@@ -212,7 +210,7 @@ class SqliteFeed:
         with self._lock:
             self._apply = None
             self._keeper.let_go()
-        self._file.close()
+        self._database.close()
 
     def renew(self) -> None:
         """Begin anew in a child of a fork, with a lock of its own.
@@ -233,7 +231,6 @@ class SqliteFeed:
             self._put_back()
 
     def _catch_up(self) -> None:
-        self._file.check_name()
         self._keeper.look()
         try:
             self._reader.catch_up()
@@ -241,11 +238,22 @@ class SqliteFeed:
             if not isinstance(error.__cause__, sqlite3.OperationalError):
                 raise
             # A backup of an older version may have been restored.
-            self._file.write_if_free(bring_up_to_date)
+            self._write_if_free(bring_up_to_date)
             self._reader.catch_up()
 
     def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        return self._file.read(work, longest_wait=self._reachability.longest_wait)
+        return self._database.read(work, timeout=self._reachability.longest_wait)
+
+    def _write_if_free(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
+        """Carry out work in one transaction, unless somebody else is writing.
+
+        Returns:
+            What ``work`` returned; None where the file cannot be written now, for whatever reason.
+        """
+        try:
+            return self._database.write(work, timeout=0)
+        except (StorageUnavailable, ConfigurationError):
+            return None
 
     def _look_for(self, messages: set[bytes]) -> None:
         """Take in what there is. Put back what was just published and is not heard."""
@@ -278,7 +286,7 @@ class SqliteFeed:
         missing = self._reader.missing(_PUT_BACK_AT_ONCE)
         if not missing:
             return
-        lacking = self._file.write_if_free(lambda connection: put_back(connection, missing))
+        lacking = self._write_if_free(lambda connection: put_back(connection, missing))
         if lacking is None:
             self._put_back_again_at = self._timer() + _PUT_BACK_AGAIN_AFTER
             return

@@ -59,7 +59,7 @@ class Line:
         """Open the connection.
 
         Args:
-            path: the file.
+            path: the file, by the name that was given for it.
             synchronous: what a commit waits for.
             writes: True for the line to write.
 

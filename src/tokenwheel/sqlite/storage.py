@@ -21,6 +21,9 @@ from .database import Database, Synchronous
 __all__ = ["SqliteStorage"]
 
 _REMOVED_AT_ONCE = 4  # sessions that are over, beside each write
+# Seconds, one hour: how long a session stays after its end. A clock that is ahead for a while takes
+# no session away that a logout must still find.
+_STAYS_AFTER_END = 3600
 _NEVER_CHANGED = {"id", "subject", "created_at", "expires_at", "context"}
 
 _TYPE_OF: dict[str, type | tuple[type, ...]] = {
@@ -190,7 +193,8 @@ class SqliteStorage:
 
 def _remove_what_is_over(connection: sqlite3.Connection, now: float) -> None:
     over = "SELECT id FROM sessions WHERE ends_at <= ? ORDER BY ends_at LIMIT ?"
-    connection.execute(f"DELETE FROM sessions WHERE id IN ({over})", (now, _REMOVED_AT_ONCE))
+    long_over = now - _STAYS_AFTER_END
+    connection.execute(f"DELETE FROM sessions WHERE id IN ({over})", (long_over, _REMOVED_AT_ONCE))
 
 
 def _unpack(row: tuple[Any, ...]) -> SessionRecord:
