@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from pathlib import Path
 
 from ..errors import ConfigurationError
@@ -69,7 +70,8 @@ def _has_other_names(path: Path) -> bool:
         status = path.stat()
     except FileNotFoundError:
         return False
-    return status.st_nlink > (2 if status.st_ino in made else 1)
+    is_file = stat.S_ISREG(status.st_mode)
+    return is_file and status.st_nlink > (2 if status.st_ino in made else 1)
 
 
 def _unfinished(path: Path) -> list[os.DirEntry[str]]:
