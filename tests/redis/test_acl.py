@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -175,3 +176,10 @@ def test_what_a_prefix_does_not_begin_is_out_of_reach(node: Node) -> None:
         with pytest.raises(redis.exceptions.NoPermissionError):
             other.read("A" * 16, time.time())
         other.close()
+
+
+def test_the_readme_lists_these_commands() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^ACL SETUSER.*?(?=^```)", readme, flags=re.MULTILINE | re.DOTALL)
+    assert sorted(re.findall(r"\+(\S+)", line)) == sorted(COMMANDS)
+    assert all(f"`+{command}`" in readme for command in COUNTING)

@@ -59,7 +59,7 @@ class SqliteFeed:
         path: the file, or a symbolic link to it. Where there is none it is made, readable by its
             owner alone. A ``SqliteStorage`` may use the same one. The doorbell is the file with
             ``-doorbell`` behind its name.
-        timeout: seconds to wait for another process's write.
+        timeout: seconds that a call waits for other threads and processes, together.
         synchronous: ``"FULL"``: a revocation survives a loss of power. ``"NORMAL"``: it survives
             the end of any process.
         when_stale: what ``read`` does where the file cannot be read. ``"refuse"``: it refuses every
@@ -162,6 +162,7 @@ class SqliteFeed:
             pack(revocation)  # which refuses what cannot be sent
         if not revocations:
             return
+        self._leave_parent()
         with self._lock:
             messages = self._reader.expect(revocations)
             distance = self._reader.slowest_distance()
@@ -185,8 +186,7 @@ class SqliteFeed:
             StorageUnavailable: the file cannot be read, or is damaged, and ``when_stale`` is
                 ``"refuse"``.
         """
-        if self._pid != os.getpid():  # Forked by a server that runs no hooks of Python.
-            self.renew()
+        self._leave_parent()
         if not self._reachability.is_to_look():
             return
         longest_wait = self._reachability.longest_wait
@@ -207,6 +207,7 @@ class SqliteFeed:
 
         Lookups then rely on what was known.
         """
+        self._leave_parent()
         with self._lock:
             self._apply = None
             self._keeper.let_go()
@@ -219,6 +220,10 @@ class SqliteFeed:
         """
         self._pid = os.getpid()
         self._lock = threading.Lock()
+
+    def _leave_parent(self) -> None:
+        if self._pid != os.getpid():  # Forked by a server that runs no hooks of Python.
+            self.renew()
 
     def _look(self) -> None:
         began = self._timer()
