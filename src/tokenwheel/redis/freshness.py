@@ -19,6 +19,9 @@ __all__ = ["FeedStats", "Freshness"]
 
 logger = logging.getLogger("tokenwheel")
 
+# Seconds: a node that is connected hears at least so often that there is no news, and then some.
+_LONGEST_SILENCE = 5.0
+
 
 class Freshness:
     """Measure how long ago a node was sure to have missed nothing, and judge lookups by it.
@@ -114,7 +117,7 @@ class Freshness:
         """Return how far the node has read the stream."""
         reader = self._reader
         return FeedStats(
-            lag=inf if self._is_cut_off else reader.lag,
+            lag=inf if self._is_cut_off or self.staleness > _LONGEST_SILENCE else reader.lag,
             staleness=self.staleness,
             reconnects=self._reconnects,
             entries=reader.entries,
