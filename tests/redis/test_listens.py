@@ -284,7 +284,7 @@ def test_a_listener_whose_thread_was_ended_is_begun_anew(
         RedisFeed(client).publish([Revocation(tokens[0].session_id, FAR, None)])
         until(lambda: refuses(manager, tokens[0].access_token))
         assert not refuses(manager, tokens[1].access_token)
-    assert "its thread has ended, so it is begun anew" in caplog.text
+    assert "its thread has ended or stands still, so it is begun anew" in caplog.text
 
 
 def listener_of_feeds() -> threading.Thread:
@@ -388,3 +388,33 @@ def test_its_stats_move_while_the_server_is_away(tmp_path: Path) -> None:
             revocations.close()
     finally:
         node.kill()
+
+
+def test_a_listener_whose_thread_stands_still_is_begun_anew(server: Node) -> None:
+    """As after a fork without hooks, or in a look-up of a name that hangs."""
+    empty(server)
+    timer = FakeClock(time.monotonic())
+    stands_still, goes_on = threading.Event(), threading.Event()
+    with server.client() as client:
+        heard = RevocationList(RedisFeed(client, timer=timer))
+        feed: Any = heard.feed
+        heard.is_revoked("A" * 16)
+        until(lambda: feed.stats().staleness < 1)
+        first = listener_of_feeds()
+        taken_in = feed._reader._apply
+
+        def stand_still(revocations: Any) -> None:
+            stands_still.set()
+            goes_on.wait(2 * LONGEST_WAIT)
+            taken_in(revocations)
+
+        feed._reader._apply = stand_still
+        RedisFeed(client).publish([Revocation("A" * 16, FAR, None)])
+        assert stands_still.wait(LONGEST_WAIT)
+        timer.advance(20)
+        feed._reader._apply = taken_in
+        until(lambda: heard.is_revoked("A" * 16))
+        goes_on.set()
+        first.join()
+        assert listener_of_feeds() is not first
+        heard.close()

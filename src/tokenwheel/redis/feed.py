@@ -43,6 +43,7 @@ logger = logging.getLogger("tokenwheel")
 _SHORTEST_STALENESS = 1.0  # seconds
 _LONGEST_STALENESS = 86_400.0  # seconds: one day
 _FRESH = 1.0  # seconds: a lookup waits for nothing where no more was missed than that
+_MOST_STUCK = 3  # threads that stand still, beside which another one is begun
 _LONGEST_WAIT = 1.0  # seconds for which the server holds an answer back while there is no news
 _LONGEST_PATIENCE = 2.0  # seconds more until an answer counts as lost
 
@@ -98,6 +99,7 @@ class RedisFeed:
         )
         self._lock = threading.Lock()
         self._tail: Any = None
+        self._stuck: list[ThreadTail] = []
         self._is_started = False
         self._is_closed = False
         pause_during_fork(self)
@@ -274,7 +276,9 @@ class RedisFeed:
             if self._is_closed:
                 return
             if self._tail is not None and self._tail.is_over:
-                self._begin_anew("its thread has ended")
+                if not self._may_abandon(self._tail):
+                    return
+                self._begin_anew("its thread has ended or stands still")
                 waits = True
             if self._tail is None:
                 tail = ThreadTail(self._reading())
@@ -287,6 +291,15 @@ class RedisFeed:
                 waits = waits or self._freshness.staleness > _FRESH
             if waits:
                 self._tail.wait_until_tried()
+
+    def _may_abandon(self, tail: ThreadTail) -> bool:
+        """Have a thread end by itself. Return False where too many others stand still already."""
+        self._stuck = [other for other in self._stuck if other.is_stuck]
+        if len(self._stuck) >= _MOST_STUCK:
+            return False
+        tail.abandon()
+        self._stuck.append(tail)
+        return True
 
     def _begin_on_running_loop(self) -> None:
         try:

@@ -25,6 +25,8 @@ _LONGEST_PAUSE = 1.0  # seconds
 # Seconds without a sign of life, after which an event loop counts as standing still: more than a
 # connection or an answer may take.
 _LONGEST_SILENCE = 4.0
+# The same of a thread, which may also have to wait for a name to be looked up.
+_LONGEST_SILENCE_OF_THREAD = 10.0
 
 
 class _Stopped(Exception):
@@ -77,6 +79,8 @@ class ThreadTail:
         self._longest_wait = reading.longest_wait
         self._report = reading.report
         self._connection = DedicatedConnection(reading.client, reading.name, reading.patience)
+        self._timer = reading.timer
+        self._beat_at = self._timer()
         self._pid = os.getpid()
         self._stopping = threading.Event()
         self._tried = threading.Event()
@@ -94,8 +98,24 @@ class ThreadTail:
 
     @property
     def is_over(self) -> bool:
-        """True where nothing reads on: the thread has ended, or is the one of another process."""
-        return self._pid != os.getpid() or not self._thread.is_alive()
+        """True where nothing reads on.
+
+        The thread has ended, stands still, or is the one of another process.
+        """
+        return (
+            self._pid != os.getpid()
+            or not self._thread.is_alive()
+            or self._timer() - self._beat_at > _LONGEST_SILENCE_OF_THREAD
+        )
+
+    @property
+    def is_stuck(self) -> bool:
+        """True where the thread has neither ended nor reads on."""
+        return self.is_over and self._pid == os.getpid() and self._thread.is_alive()
+
+    def abandon(self) -> None:
+        """Have the thread end by itself, should it ever go on."""
+        self._stopping.set()
 
     def start(self) -> None:
         """Start the thread.
@@ -122,6 +142,7 @@ class ThreadTail:
     def _run(self) -> None:
         pause = _FIRST_PAUSE
         while not self._stopping.is_set():
+            self._beat_at = self._timer()
             try:
                 self._connection.open()
                 drive(self._reader.catch_up(), self._send)
@@ -142,6 +163,7 @@ class ThreadTail:
     def _send(self, command: Command) -> object:
         if self._stopping.is_set():
             raise _Stopped
+        self._beat_at = self._timer()
         return self._connection.send(command)
 
 
