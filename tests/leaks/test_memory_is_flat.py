@@ -82,7 +82,7 @@ def caches() -> Callable[[], Any]:
 
 def revocations() -> Callable[[], Any]:
     clock = FakeClock(1_700_000_000.0)
-    revoked = RevocationList(clock=clock)
+    revoked = RevocationList(clock=clock, timer=clock)
 
     def once() -> None:
         session_id = new_token(12)
