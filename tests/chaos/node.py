@@ -27,6 +27,7 @@ import orjson
 import redis
 import redis.asyncio
 
+from tests.processes.support import nobody_waits_for_interpreter
 from tests.servers import no_retry
 from tests.support import SECRET
 from tokenwheel import (
@@ -241,19 +242,9 @@ class Node:
 
 
 def _other_threads_rest() -> bool:
-    """Wait until no other thread of this process waits for the interpreter's lock.
-
-    Without hooks a child inherits that lock as it is. Where a thread waited for it, the child may
-    stand still for ever, whatever a library does. Return False where that cannot be told.
-    """
-    own = threading.get_native_id()
+    """Wait until a fork without hooks does no harm. Return False where that cannot be told."""
     for _ in range(_ATTEMPTS):
-        waits_in = [
-            (task / "wchan").read_text()
-            for task in Path("/proc/self/task").iterdir()
-            if task.name != str(own)
-        ]
-        if all(place not in ("", "0") and "futex" not in place for place in waits_in):
+        if nobody_waits_for_interpreter():
             return True
         time.sleep(_TICK)
     return False

@@ -13,10 +13,10 @@ import pytest
 import redis
 import redis.asyncio
 
+from tests.processes.support import refuses
 from tests.servers import LONGEST_WAIT, Node, needs_server, serving, until
 from tests.support import SECRET
 from tokenwheel import (
-    AccessTokenRevoked,
     AsyncSessionManager,
     RedisFeed,
     RedisStorage,
@@ -76,14 +76,6 @@ def manager_over(client: Any, kind: Any = SessionManager, **options: Any) -> Any
         revocations=RevocationList(RedisFeed(client)),
         **options,
     )
-
-
-def refuses(manager: Any, token: str) -> bool:
-    try:
-        manager.read(token)
-    except AccessTokenRevoked:
-        return True
-    return False
 
 
 async def until_refused(manager: Any, token: str) -> None:

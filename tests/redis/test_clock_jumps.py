@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import redis
 
+from tests.processes.support import refuses
 from tests.servers import Node, empty, needs_server, until
 from tests.support import SECRET, FakeClock
 from tokenwheel import (
-    AccessTokenRevoked,
     RedisFeed,
     RedisStorage,
     Revocation,
@@ -51,11 +51,7 @@ class Machine:
         )
 
     def refuses(self, token: str) -> bool:
-        try:
-            self.manager.read(token)
-        except AccessTokenRevoked:
-            return True
-        return False
+        return refuses(self.manager, token)
 
 
 @pytest.fixture

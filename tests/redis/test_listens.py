@@ -20,11 +20,10 @@ import pytest
 import redis
 import redis.asyncio
 
-from tests.processes.support import run_apart
+from tests.processes.support import nobody_waits_for_interpreter, refuses, run_apart
 from tests.servers import LONGEST_WAIT, Node, empty, needs_server, until
 from tests.support import SECRET, FakeClock
 from tokenwheel import (
-    AccessTokenRevoked,
     AsyncSessionManager,
     RedisFeed,
     RedisStorage,
@@ -50,14 +49,6 @@ def manager_over(client: Any, **options: Any) -> SessionManager:
         storage=RedisStorage(client),
         revocations=RevocationList(RedisFeed(client, **options)),
     )
-
-
-def refuses(manager: Any, token: str) -> bool:
-    try:
-        manager.read(token)
-    except AccessTokenRevoked:
-        return True
-    return False
 
 
 def test_a_logout_of_many_sessions_goes_out_in_entries_that_every_node_understands(
@@ -192,9 +183,7 @@ def fork_without_hooks(port: int) -> None:
         assert not refuses(manager, tokens.access_token)
         elsewhere.delete_one("ann", ended.session_id)
         until(lambda: refuses(manager, ended.access_token))
-        # Now the listener waits for the server. A fork without hooks, while another thread waits
-        # for the interpreter, leaves a child in which no thread ever gets it.
-        time.sleep(0.2)
+        until(nobody_waits_for_interpreter)
         receiving, sending = os.pipe()
         pid = ctypes.PyDLL(None).fork()
         if pid == 0:
@@ -209,7 +198,6 @@ def fork_without_hooks(port: int) -> None:
 
 
 def see_logout(manager: SessionManager, token: str, ready: int) -> None:
-    time.sleep(1.1)  # The first look at the clock of a child is as old as its parent's last.
     assert not refuses(manager, token)
     os.write(ready, b"r")
     until(lambda: refuses(manager, token))

@@ -163,7 +163,8 @@ class SessionManager(BaseManager):
 
         Raises:
             InvalidArgument: a subject or session id that cannot be used.
-            StorageUnavailable: storage or feed failed; the call can be made again.
+            StorageUnavailable: storage or feed failed; the call can be made again. Tokens issued so
+                far to a session that had been looked up are refused in this process meanwhile.
         """
         return drive(self._flow.delete_one(subject, session_id), self._carry_out)
 
@@ -175,7 +176,8 @@ class SessionManager(BaseManager):
 
         Raises:
             InvalidArgument: a subject that cannot be used.
-            StorageUnavailable: storage or feed failed; the call can be made again.
+            StorageUnavailable: storage or feed failed; the call can be made again. Tokens issued so
+                far to a session that had been looked up are refused in this process meanwhile.
         """
         return drive(self._flow.delete_all(subject), self._carry_out)
 
@@ -189,7 +191,8 @@ class SessionManager(BaseManager):
 
         Raises:
             InvalidArgument: claims without a usable ``sub`` or ``sid``.
-            StorageUnavailable: storage or feed failed; the call can be made again.
+            StorageUnavailable: storage or feed failed; the call can be made again. Tokens issued so
+                far to a session that had been looked up are refused in this process meanwhile.
         """
         drive(self._flow.restrict_one(claims), self._carry_out)
 
@@ -200,7 +203,8 @@ class SessionManager(BaseManager):
 
         Raises:
             InvalidArgument: a subject that cannot be used.
-            StorageUnavailable: storage or feed failed; the call can be made again.
+            StorageUnavailable: storage or feed failed; the call can be made again. Tokens issued so
+                far to a session that had been looked up are refused in this process meanwhile.
         """
         drive(self._flow.restrict_all(subject), self._carry_out)
 

@@ -26,7 +26,7 @@ from ..errors import InvalidArgument, StorageUnavailable
 from ..revocation.heard import CLOCK_MARGIN, HeardRevocations
 from ..revocation.message import pack, unpack
 from ..revocation.protocol import Apply, Revocation
-from ..slow_clock import SlowClock
+from ..slow_clock import SlowTime
 from .log import READ_AT_ONCE, LogRow, rows_from
 
 __all__ = ["LogReader"]
@@ -56,9 +56,8 @@ class LogReader:
 
     def __init__(self, read: Read, clock: Callable[[], float], timer: Callable[[], float]) -> None:
         self._read = read
-        self._clock = clock
         self._timer = timer
-        self._slow_clock = SlowClock()
+        self._time = SlowTime(clock, timer)
         self._apply: Apply
         self._last: LogRow | None = None
         self._is_to_rewind = False
@@ -85,8 +84,7 @@ class LogReader:
 
     def slowest_distance(self) -> float:
         """Return by how many seconds the slowest clock of this process is ahead of the timer."""
-        steady = self._timer()
-        return self._slow_clock.read(self._clock(), steady) - steady
+        return self._time() - self._timer()
 
     def expect(self, revocations: Iterable[Revocation]) -> set[bytes]:
         """Wait to hear what this process is about to publish. Return the messages."""
@@ -110,7 +108,7 @@ class LogReader:
         Raises:
             StorageUnavailable: the file cannot be read, or is damaged.
         """
-        now = self._slowest_time()
+        now = self._time()
         self._heard.forget(now)
         if self._is_to_rewind:
             self._is_to_rewind = False
@@ -142,7 +140,7 @@ class LogReader:
         """
         if not self._lost:
             return []
-        now = self._slowest_time()
+        now = self._time()
         missing = []
         for message in list(islice(self._lost, most)):
             revocation = unpack(message)
@@ -158,9 +156,6 @@ class LogReader:
             "the file's log lacked %d revocations that this process knows of; they were put back",
             count,
         )
-
-    def _slowest_time(self) -> float:
-        return self._slow_clock.read(self._clock(), self._timer())
 
     def _rows(self) -> Sequence[LogRow]:
         position = max(self.position, 1)  # No row lies before the first.
