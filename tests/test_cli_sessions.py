@@ -225,3 +225,34 @@ def test_a_refresh_token_is_not_taken_where_every_user_of_the_machine_can_see_it
     for arguments in (["end", "ann"], ["end", "ann", tokens.session_id, "--all"]):
         with pytest.raises(SystemExit, match="2"):
             run(path, *arguments)
+
+
+def test_of_several_services_on_one_file_an_operator_reaches_all_or_the_one_he_names(
+    service: SessionManager, path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    neighbour = SessionManager(
+        SECRET,
+        issuer="forum",
+        audience="a",
+        storage=service.storage,
+        storage_key=bytes(range(32)),
+        revocations=service.revocations,
+    )
+    here = service.create(subject="ann")
+    there = [neighbour.create(subject="ann") for _ in range(3)]
+    assert run(path, "list", "ann", "--json") == 0
+    listed = {session["id"] for session in json.loads(capsys.readouterr().out)}
+    assert listed == {here.session_id, *(tokens.session_id for tokens in there)}
+    assert run(path, "list", "ann", "--issuer", "i", "--json") == 0
+    assert [session["id"] for session in json.loads(capsys.readouterr().out)] == [here.session_id]
+    assert run(path, "end", "ann", there[0].session_id, "--issuer", "i") == 1
+    assert run(path, "end", "ann", there[0].session_id) == 0
+    assert set(neighbour.read_all("ann")) == {tokens.session_id for tokens in there[1:]}
+    assert run(path, "end", "ann", "--all", "--issuer", "i") == 0
+    assert len(neighbour.read_all("ann")) == 2
+    service.create(subject="ann")
+    assert run(path, "end", "ann", "--all") == 0
+    assert service.read_all("ann") == neighbour.read_all("ann") == {}
+    with pytest.raises(AccessTokenRevoked):
+        neighbour.read(there[1].access_token)
+    assert capsys.readouterr().err == ""

@@ -43,19 +43,11 @@ def test_an_example_runs_as_pasted(
     if "fastapi" in block and importlib.util.find_spec("fastapi") is None:
         compile(block, "README.md", "exec")
         return
-    if "key.jwk" in block:  # which the page has the reader make before
-        command = [
-            sys.executable,
-            "-m",
-            "tokenwheel",
-            "keys",
-            "new",
-            "--algorithm",
-            "ES256",
-            "--out",
-            "key.jwk",
-        ]
-        subprocess.run(command, capture_output=True, cwd=tmp_path, check=True)
+    for name, algorithm in {"key.jwk": "ES256", "storage.jwk": "HS256"}.items():
+        if name in block:  # which the page has the reader make before
+            new_key = ["-m", "tokenwheel", "keys", "new", "--algorithm", algorithm, "--out", name]
+            command = [sys.executable, *new_key]
+            subprocess.run(command, capture_output=True, cwd=tmp_path, check=True)
     script = tmp_path / "example.py"
     script.write_text(block, encoding="utf-8")
     ran = subprocess.run(

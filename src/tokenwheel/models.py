@@ -77,14 +77,17 @@ class SessionRecord(NamedTuple):
     """A session as a storage keeps it: its public face, and hashes of what its client holds.
 
     ``version`` counts the writes. A storage replaces or deletes a record only where the version is
-    still the one that its caller read. ``secret_hash``, ``previous_hash``, ``salt`` and
-    ``rotated_at`` are how refresh tokens follow one another (``docs/design.md``, decision 4): with
-    what a storage holds, nobody can refresh a session. Times are Unix seconds.
+    still the one that its caller read. ``issuer`` says which service the session is of, as several
+    may share a storage. It is empty in a record that is older than this field. ``secret_hash``,
+    ``previous_hash``, ``salt`` and ``rotated_at`` are how refresh tokens follow one another
+    (``docs/design.md``, decision 4). ``mac`` is over all the other fields, under the manager's
+    ``storage_key``; None where it has none. Times are Unix seconds.
     """
 
     version: int
     id: str
     subject: str
+    issuer: str
     created_at: float
     expires_at: int
     """The absolute end of the session, which no refresh moves."""
@@ -106,12 +109,17 @@ class SessionRecord(NamedTuple):
     salt: bytes | None
     rotated_at: float | None
     context: SessionContext
+    mac: bytes | None
 
     def __repr__(self) -> str:
         return (
             f"SessionRecord(id={self.id!r}, version={self.version}, "
             f"generation={self.generation}, ends_at={self.ends_at})"
         )
+
+    def with_mac(self, mac: bytes | None) -> SessionRecord:
+        """Return the record with this MAC."""
+        return tuple.__new__(SessionRecord, self[:-1] + (mac,))  # noqa: RUF005 -- twice as fast
 
     def to_session(self) -> Session:
         """Return the record's public face, without what a storage alone needs."""
@@ -138,6 +146,7 @@ def new_record(
     version: int,
     id: str,  # noqa: A002 -- the fields have their names
     subject: str,
+    issuer: str,
     created_at: float,
     expires_at: int,
     ends_at: int,
@@ -150,6 +159,7 @@ def new_record(
     salt: bytes | None,
     rotated_at: float | None,
     context: SessionContext,
+    mac: bytes | None,
 ) -> SessionRecord:
     """Return a record with these fields, each passed by name, so that no two can be swapped.
 
@@ -161,6 +171,7 @@ def new_record(
             version,
             id,
             subject,
+            issuer,
             created_at,
             expires_at,
             ends_at,
@@ -173,6 +184,7 @@ def new_record(
             salt,
             rotated_at,
             context,
+            mac,
         ),
     )
 

@@ -64,6 +64,7 @@ def make_record(
         version=1,
         id=f"{number:016d}",
         subject=subject,
+        issuer="service",
         created_at=NOW,
         expires_at=ends_at,
         ends_at=ends_at,
@@ -76,6 +77,7 @@ def make_record(
         salt=None,
         rotated_at=None,
         context=SessionContext(),
+        mac=None,
     )
     return record._replace(**changes)
 
@@ -179,6 +181,7 @@ class StorageContract(_Contract):
             generation=7,
             previous_hash=b"\x00\xff" * 16,
             salt=b"\x80" * 16,
+            mac=b"m" * 16,
             rotated_at=NOW - 0.25,
             context=SessionContext(
                 "::1",
@@ -252,6 +255,20 @@ class StorageContract(_Contract):
         assert self.read(self.record(4)) is None
         assert self.insert(self.record(4), limit=2, now=NOW + 10) is True
         assert self.insert(self.record(5), limit=None) is True
+
+    def test_a_limit_counts_the_sessions_of_that_issuer_and_read_all_finds_every_one(self) -> None:
+        for number, issuer in enumerate(["forum", "bank", "bank account", "bank"], 1):
+            assert self.insert(self.record(number, issuer=issuer), limit=2) is True
+        assert self.insert(self.record(5, issuer="bank"), limit=2) is False
+        assert self.insert(self.record(5, issuer="forum"), limit=2) is True
+        assert self.ids("uid1") == [self.record(number).id for number in range(1, 6)]
+
+    def test_a_replacement_may_give_a_session_its_issuer_and_its_mac(self) -> None:
+        record = self.record(issuer="")
+        self.insert(record)
+        changed = following(record, issuer="forum", mac=b"m" * 16)
+        assert self.replace(changed) is True
+        assert self.read(record) == changed
 
     def test_a_replacement_moves_the_end_of_a_session(self) -> None:
         record = self.record(ends_at=int(NOW) + 10)

@@ -29,6 +29,7 @@ from tokenwheel.events import Listeners, SessionEvent
 from tokenwheel.jwt import AccessTokens
 from tokenwheel.session.flow import Flow, SessionFlow
 from tokenwheel.session.options import check_lifecycle
+from tokenwheel.session.seal import Seal
 from tokenwheel.session.steps import (
     AskHook,
     Collaborators,
@@ -112,6 +113,7 @@ class Bench:
             self.tokens,
             self.listeners,
             self.clock,
+            seal=Seal("issuer"),
             publisher=publisher if at_once else None,
         )
         self.collaborators = Collaborators(

@@ -101,8 +101,7 @@ def read_without_room(port: int) -> None:
             assert not refuses(manager, tokens[0].access_token)
             elsewhere.delete_one("ann", tokens[0].session_id)
             until(lambda: is_unavailable(manager, tokens[0].access_token))
-        assert len(complaints) == 1
-        assert "nobody listens to the feed of revocations" in complaints[0]
+        assert sum("nobody listens to the feed" in complaint for complaint in complaints) == 1
         until(lambda: is_refused_as_revoked(manager, tokens[0].access_token))
         assert not refuses(manager, tokens[1].access_token)
         manager.close()

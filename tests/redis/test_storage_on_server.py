@@ -30,6 +30,7 @@ from tokenwheel import (
 )
 from tokenwheel._impl import encode
 from tokenwheel.redis.key_names import slot_of_id, slot_of_subject, tags
+from tokenwheel.redis.record import ISSUER_PLACE, pack_issuer
 from tokenwheel.testing import NOW, following, make_record
 
 pytestmark = needs_server
@@ -370,3 +371,22 @@ def test_its_repr_tells_no_address_and_no_password() -> None:
     client = redis.Redis(host="example", password="correct-horse")
     assert repr(RedisStorage(client, prefix="shop")) == "<RedisStorage 'shop'>"
     assert repr(RedisFeed(client, prefix="shop")) == "<RedisFeed 'shop'>"
+
+
+def test_a_session_of_the_layout_before_is_read_and_goes_on(client: redis.Redis) -> None:
+    """It has no issuer and no MAC. What is written from then on has both places."""
+    manager = over(client, clock=time.time)
+    tokens = manager.create(subject="ann")
+    (name,) = client.keys("tokenwheel:{???}:????????????????")
+    packed = client.get(name)
+    assert isinstance(packed, bytes)
+    issuer = pack_issuer("i")
+    assert packed[ISSUER_PLACE:].startswith(issuer)
+    before = b"\1" + packed[1:ISSUER_PLACE] + packed[ISSUER_PLACE + len(issuer) :]
+    client.set(name, before)
+    assert list(manager.read_all("ann")) == [tokens.session_id]
+    manager.update(tokens.refresh_token)
+    packed = client.get(name)
+    assert isinstance(packed, bytes)
+    assert packed[0] == 2
+    assert packed[ISSUER_PLACE:].startswith(issuer)

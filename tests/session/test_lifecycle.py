@@ -274,7 +274,7 @@ def test_refresh_tokens_of_any_allowed_length_rotate_and_retry(make: Make, lengt
 def test_the_secret_that_follows_is_hkdf_of_the_one_before_and_a_salt(length: int) -> None:
     secret, salt = bytes(range(256)) * 4, b"0123456789abcdef"
     expected = HKDFExpand(SHA256(), length, info=salt).derive(secret[:length])
-    assert successor(secret[:length], salt) == expected
+    assert successor(secret[:length], salt, length) == expected
 
 
 def test_without_rotation_the_refresh_token_stays_the_same(make: Make) -> None:

@@ -30,7 +30,7 @@ from tokenwheel import (
     SqliteStorage,
     StorageUnavailable,
 )
-from tokenwheel.sqlite.schema import VERSION
+from tokenwheel.sqlite.schema import APPLICATION_ID, MIGRATIONS, VERSION
 from tokenwheel.testing import NOW, StorageContract, make_record
 
 
@@ -258,6 +258,27 @@ def test_a_file_of_an_earlier_version_is_brought_up_to_date(path: Path) -> None:
     connection = sqlite3.connect(path)
     assert connection.execute("PRAGMA user_version").fetchone() == (VERSION,)
     connection.close()
+
+
+def test_a_session_in_a_file_from_before_there_were_issuers_is_kept(path: Path) -> None:
+    connection = sqlite3.connect(path, isolation_level=None)
+    for statements in MIGRATIONS[:2]:
+        for statement in statements:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute("PRAGMA user_version = 2")
+    record = make_record(issuer="")
+    lacking = {"issuer", "mac", "context"}
+    names = [name for name in type(record)._fields if name not in lacking]
+    connection.execute(
+        f"INSERT INTO sessions ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",
+        [getattr(record, name) for name in names],
+    )
+    connection.close()
+    storage = SqliteStorage(path)
+    assert storage.read(record.id, NOW) == record
+    assert storage.read_all(record.subject, NOW) == [record]
+    storage.close()
 
 
 def test_an_event_loop_goes_on_while_the_file_is_locked(path: Path) -> None:

@@ -2,7 +2,8 @@
 
 It holds none of the service's keys and needs none: to end a session takes its storage and its feed,
 through which every worker hears of it. A session id is public and may be an argument; a refresh
-token, which would do as well elsewhere, is refused.
+token, which would do as well elsewhere, is refused. Several services may share a storage: what is
+asked for a subject is done for each of them, or for the one that ``--issuer`` names.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ from __future__ import annotations
 import argparse
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 
 from ..keys import Key, KeySet
-from ..models import Session
+from ..models import Session, SessionRecord
 from ..redis import RedisStorage
 from ..revocation import RevocationList
 from ..session import SessionManager
+from ..session.arguments import check_subject
 from ..sqlite import SqliteStorage
 from .service import add_places, open_revocations, open_storage
 from .text import as_json, in_words, refuse
@@ -27,6 +29,7 @@ __all__ = ["add_sessions", "hide_dash"]
 _LARGEST_LEEWAY = (
     86_400  # seconds: what the service's managers tolerate is not known here, so as much as any may
 )
+_NO_SERVICE = "tokenwheel"  # an issuer to act for where nothing says which
 _NAMES = ("SESSION", "LOGGED IN", "LAST REFRESH", "ENDS", "IP", "DEVICE", "LOCATION")
 
 
@@ -53,6 +56,11 @@ def add_sessions(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     count = kinds.add_parser("count", help="count the sessions and the revocations that live now")
     count.set_defaults(command=_count)
 
+    for command in (every, end):
+        command.add_argument(
+            "--issuer",
+            help="only the service whose managers have this issuer; by default every one",
+        )
     for command in (every, end, count):
         add_places(command)
         command.add_argument("--json", action="store_true", help="for a program to read")
@@ -68,12 +76,12 @@ def hide_dash(argument: str) -> str:
 
 
 def _list(arguments: argparse.Namespace) -> int:
+    subject = check_subject(arguments.subject)
     with open_storage(arguments) as storage:
-        manager = _manager(storage, RevocationList())
-        listed = sorted(
-            manager.read_all(arguments.subject).values(),
-            key=lambda session: (session.created_at, session.id),
-        )
+        found: dict[str, Session] = {}
+        for issuer in _issuers(arguments, storage.read_all(subject, time.time())):
+            found |= _manager(issuer, storage, RevocationList()).read_all(subject)
+    listed = sorted(found.values(), key=lambda session: (session.created_at, session.id))
     if arguments.json:
         print(as_json([asdict(session) for session in listed]))
     elif listed:
@@ -84,17 +92,21 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _end(arguments: argparse.Namespace) -> int:
+    subject = check_subject(arguments.subject)
     session_id = "" if arguments.all else arguments.session.strip()
     if not arguments.all and len(session_id) != 16:
         return refuse(
             "SESSION must be a session id of 16 characters, as `tokenwheel sessions list` shows it"
         )
     with open_storage(arguments) as storage, open_revocations(arguments) as revocations:
-        manager = _manager(storage, revocations)
+        ended = 0
         if arguments.all:
-            ended = manager.delete_all(arguments.subject)
+            for issuer in _issuers(arguments, storage.read_all(subject, time.time())):
+                ended += _manager(issuer, storage, revocations).delete_all(subject)
         else:
-            ended = int(manager.delete_one(arguments.subject, session_id))
+            record = storage.read(session_id, time.time())
+            for issuer in _issuers(arguments, [] if record is None else [record]):
+                ended += _manager(issuer, storage, revocations).delete_one(subject, session_id)
     if arguments.json:
         print(as_json({"ended": ended}))
     elif ended:
@@ -114,11 +126,20 @@ def _count(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _manager(storage: SqliteStorage | RedisStorage, revocations: RevocationList) -> SessionManager:
+def _issuers(arguments: argparse.Namespace, records: Iterable[SessionRecord]) -> list[str]:
+    """Return the issuers of the services for which to act: the named one, or those of records."""
+    if arguments.issuer is not None:
+        return [arguments.issuer]
+    return sorted({record.issuer for record in records} - {""}) or [_NO_SERVICE]
+
+
+def _manager(
+    issuer: str, storage: SqliteStorage | RedisStorage, revocations: RevocationList
+) -> SessionManager:
     verifies_nothing = KeySet.from_jwk(Key.generate("EdDSA").to_jwk())
     return SessionManager(
         verifies_nothing,
-        issuer="tokenwheel",
+        issuer=issuer,
         audience="sessions",
         storage=storage,
         revocations=revocations,

@@ -28,6 +28,7 @@ __all__ = [
     "check_algorithm",
     "check_kid",
     "check_public_key",
+    "check_random_bytes",
     "check_secret",
 ]
 
@@ -85,21 +86,35 @@ def check_secret(secret: object, algorithm: str) -> bytes:
         raise ConfigurationError(
             f"a shared secret signs with {', '.join(HASH_BYTES)}, and not with {algorithm}"
         )
+    checked = check_random_bytes(secret, "a shared secret")
+    if len(checked) < HASH_BYTES[algorithm]:
+        raise ConfigurationError(
+            f"a secret for {algorithm} must have at least {HASH_BYTES[algorithm]} bytes "
+            "(RFC 7518, section 3.2)"
+        )
+    return checked
+
+
+def check_random_bytes(secret: object, name: str) -> bytes:
+    """Return the bytes of a secret that may be random, of whatever length.
+
+    Args:
+        secret: the secret. A text stands for its bytes in UTF-8.
+        name: what the caller calls it, for the error.
+
+    Raises:
+        ConfigurationError: the secret is no text or bytes, or a key of another kind.
+    """
     encoded: object = secret
     if isinstance(secret, str):
         with contextlib.suppress(UnicodeEncodeError):  # the error would carry the secret along
             encoded = secret.encode()
     if not isinstance(encoded, bytes):
-        raise ConfigurationError("a shared secret must be bytes, or str without lone surrogates")
+        raise ConfigurationError(f"{name} must be bytes, or str without lone surrogates")
     if _looks_like_another_kind_of_key(encoded):
         raise ConfigurationError(
-            "the shared secret is a PEM, SSH, DER or JWK key: an attacker may know it; "
-            "HMAC needs random bytes"
-        )
-    if len(encoded) < HASH_BYTES[algorithm]:
-        raise ConfigurationError(
-            f"a secret for {algorithm} must have at least {HASH_BYTES[algorithm]} bytes "
-            "(RFC 7518, section 3.2)"
+            f"{name} is a PEM, SSH, DER or JWK key: an attacker may know it; it must be random "
+            "bytes, as of secrets.token_bytes(64)"
         )
     return encoded
 

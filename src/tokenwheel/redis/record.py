@@ -1,11 +1,14 @@
 """A session's record as the bytes that a server holds, and back.
 
-The layout is what servers hold. A change of it needs a new number in ``_LAYOUT``. Two fields stand
-where others find them without unpacking a record: the version, which scripts compare, and the end
-of the session, by which live sessions are counted.
+The layout is what servers hold. A change of it needs a new number in ``_LAYOUT``. Three fields
+stand where others find them without unpacking a record: the version, which scripts compare, the end
+of the session, by which live sessions are counted, and the issuer, by which those of one service
+are.
 
-First comes ``_HEAD``. Then comes what a record may lack, each where its flag is set: the previous
-hash, the salt and the time of the rotation. Last come the subject and the context.
+First comes ``_HEAD``, then the issuer: two bytes of length and the text. Then comes what a record
+may lack, each where its flag is set: the previous hash, the salt, the MAC and the time of the
+rotation. Last come the subject and the context. Layout 1, which is still read, has no issuer and no
+MAC.
 """
 
 from __future__ import annotations
@@ -16,7 +19,15 @@ from ..errors import InvalidArgument, StorageUnavailable
 from ..models import SessionRecord, new_record
 from ..storage.context import pack_context, unpack_context
 
-__all__ = ["END_BYTES", "pack_record", "pack_version", "unpack_end", "unpack_record"]
+__all__ = [
+    "END_BYTES",
+    "ISSUER_PLACE",
+    "pack_issuer",
+    "pack_record",
+    "pack_version",
+    "unpack_end",
+    "unpack_record",
+]
 
 _HEAD = struct.Struct(
     ">"
@@ -33,20 +44,37 @@ _HEAD = struct.Struct(
     "32s"  # family_hash
     "32s"  # secret_hash
 )
-_LAYOUT = 1
+_LAYOUT = 2
+_FIRST_LAYOUT = 1
 _VERSION = struct.Struct(">I")
 _END = struct.Struct(">q")
 END_BYTES = (5, 12)
 """The first and the last of the bytes that hold the end of a session, counted from 0."""
+ISSUER_PLACE = _HEAD.size
+"""The first of the bytes that :func:`pack_issuer` makes, counted from 0."""
+_LENGTH = struct.Struct(">H")
 _TIME = struct.Struct(">d")
-_HAS_PREVIOUS, _HAS_SALT, _HAS_ROTATED_AT = 1, 2, 4
+_HAS_PREVIOUS, _HAS_SALT, _HAS_ROTATED_AT, _HAS_MAC = 1, 2, 4, 8
 _HASH_BYTES = 32
+_MAC_BYTES = 16
 _SALT_BYTES = 16
 
 
 def pack_version(version: int) -> bytes:
     """Return a version as it stands in the bytes of a record."""
     return _VERSION.pack(version)
+
+
+def pack_issuer(issuer: str) -> bytes:
+    """Return an issuer as it stands in the bytes of a record.
+
+    Raises:
+        InvalidArgument: it has more than 65,535 bytes.
+    """
+    encoded = issuer.encode()
+    if len(encoded) > 0xFFFF:
+        raise InvalidArgument("an issuer must have at most 65,535 bytes")
+    return _LENGTH.pack(len(encoded)) + encoded
 
 
 def unpack_end(packed: bytes) -> int | None:
@@ -64,7 +92,8 @@ def pack_record(record: SessionRecord) -> bytes:
     """Return the bytes of a record.
 
     Raises:
-        InvalidArgument: a hash or the salt has another length than those of this library.
+        InvalidArgument: a hash, the salt or the MAC has another length than those of this library,
+            or the issuer is too long.
     """
     subject = record.subject.encode()
     present, optional = _pack_optional(record)
@@ -82,7 +111,8 @@ def pack_record(record: SessionRecord) -> bytes:
         record.family_hash,
         record.secret_hash,
     )
-    return b"".join((head, *optional, subject, pack_context(record.context)))
+    issuer = pack_issuer(record.issuer)
+    return b"".join((head, issuer, *optional, subject, pack_context(record.context)))
 
 
 def _pack_optional(record: SessionRecord) -> tuple[int, list[bytes]]:
@@ -92,11 +122,13 @@ def _pack_optional(record: SessionRecord) -> tuple[int, list[bytes]]:
     for flag, value, length in (
         (_HAS_PREVIOUS, record.previous_hash, _HASH_BYTES),
         (_HAS_SALT, record.salt, _SALT_BYTES),
+        (_HAS_MAC, record.mac, _MAC_BYTES),
     ):
         if value is not None:
             if len(value) != length:
                 raise InvalidArgument(
-                    f"a record's hashes have {_HASH_BYTES} bytes, and its salt has {_SALT_BYTES}"
+                    f"a record's hashes have {_HASH_BYTES} bytes, "
+                    f"its salt and its MAC have {_SALT_BYTES}"
                 )
             present |= flag
             parts.append(value)
@@ -135,20 +167,27 @@ def _unpack(session_id: str, value: bytes) -> SessionRecord:
         family_hash,
         secret_hash,
     ) = _HEAD.unpack_from(value)
-    if layout != _LAYOUT:
-        raise ValueError("of a layout that is not known here")
     place = _HEAD.size
-    previous_hash = salt = rotated_at = None
+    issuer = ""
+    previous_hash = salt = rotated_at = mac = None
+    if layout == _LAYOUT:
+        (issuer_length,), place = _LENGTH.unpack_from(value, place), place + _LENGTH.size
+        issuer, place = value[place : place + issuer_length].decode(), place + issuer_length
+    elif layout != _FIRST_LAYOUT:
+        raise ValueError("of a layout that is not known here")
     if present & _HAS_PREVIOUS:
         previous_hash, place = value[place : place + _HASH_BYTES], place + _HASH_BYTES
     if present & _HAS_SALT:
         salt, place = value[place : place + _SALT_BYTES], place + _SALT_BYTES
+    if present & _HAS_MAC:
+        mac, place = value[place : place + _MAC_BYTES], place + _MAC_BYTES
     if present & _HAS_ROTATED_AT:
         (rotated_at,), place = _TIME.unpack_from(value, place), place + _TIME.size
     return new_record(
         version=version,
         id=session_id,
         subject=value[place : place + length].decode(),
+        issuer=issuer,
         created_at=created_at,
         expires_at=expires_at,
         ends_at=ends_at,
@@ -161,4 +200,5 @@ def _unpack(session_id: str, value: bytes) -> SessionRecord:
         salt=salt,
         rotated_at=rotated_at,
         context=unpack_context(value[place + length :]),
+        mac=mac,
     )

@@ -157,28 +157,36 @@ INSERT = Script.of(
     + _NAME
     + """
 local session, index = KEYS[1], KEYS[2]
-local head, member, value, ends_at, ttl, over, now, limit, sees_all = unpack(ARGV)
+local head, member, value, ends_at, ttl, over, now, limit, place, issuer, sees_all = unpack(ARGV)
+
+local function live_of_service()
+  local live = 0
+  for _, other in ipairs(redis.call('ZRANGEBYSCORE', index, '(' .. now, '+inf')) do
+    local whose = redis.call('GETRANGE', name(head, other), place, place + #issuer - 1)
+    if whose == issuer then
+      live = live + 1
+    elseif whose == '' and redis.call('EXISTS', name(head, other)) == 0 then
+      if sees_all == '' then live = live + 1 else redis.call('ZREM', index, other) end
+    end
+  end
+  return live
+end
+
 local held = redis.call('GET', session)
 -- A client that never heard the answer asks again.
 if held then return held == value and 1 or -1 end
 limit = tonumber(limit)
 if limit >= 0 and redis.call('ZCOUNT', index, '(' .. now, '+inf') >= limit then
-  if sees_all == '' then return 0 end
-  local live = 0
-  for _, other in ipairs(redis.call('ZRANGEBYSCORE', index, '(' .. now, '+inf')) do
-    if redis.call('EXISTS', name(head, other)) == 1 then
-      live = live + 1
-    else
-      redis.call('ZREM', index, other)
-    end
-  end
-  if live >= limit then return 0 end
+  if live_of_service() >= limit then return 0 end
 end
 keep(session, index, member, value, ends_at, tonumber(ttl), over)
 return 1
 """
 )
 """Add a session, and list it in the index of its subject.
+
+The limit is that of the sessions which the issuer's service has for the subject. Where not all are
+seen, those that are not count as well.
 
 Answers 1 where it was added, 0 where the subject has as many sessions as it may, -1 where the id is
 taken.

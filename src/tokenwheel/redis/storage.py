@@ -22,7 +22,15 @@ from .client import Client, Conversation, RedisClient, call
 from .deadline import TIMEOUT
 from .entry import REVOCATIONS_PER_ENTRY
 from .key_names import PREFIX, KeyNames, slot_of_id, slot_of_subject
-from .record import END_BYTES, pack_record, pack_version, unpack_end, unpack_record
+from .record import (
+    END_BYTES,
+    ISSUER_PLACE,
+    pack_issuer,
+    pack_record,
+    pack_version,
+    unpack_end,
+    unpack_record,
+)
 from .scripts import CLOCK_MARGIN, DELETE, INSERT, READ_ALL, REPLACE, milliseconds
 
 __all__ = ["RedisStorage"]
@@ -57,6 +65,9 @@ class RedisStorage:
     def __repr__(self) -> str:
         return f"<RedisStorage {self._names.prefix!r}>"
 
+    is_durable = True
+    """Who has access to the server reads or writes sessions: see a manager's ``storage_key``."""
+
     @property
     def is_async(self) -> bool:
         """True where the methods return awaitables, which only an async manager awaits."""
@@ -88,7 +99,9 @@ class RedisStorage:
         )
 
     def insert(self, record: SessionRecord, limit: int | None, now: float) -> Any:
-        """Add a session, unless its subject has ``limit`` live ones. Return True if it was added.
+        """Add a session, unless its subject has ``limit`` live ones of its issuer.
+
+        Return True if it was added.
 
         Raises:
             KeyError: a session with this id exists already.
@@ -175,23 +188,27 @@ class RedisStorage:
             raise InvalidArgument(
                 "on a cluster the id of a session must begin with session_id_prefix(subject)"
             )
-        answer = yield from call(
-            INSERT,
+        arguments = (
             (self._names.session(record.id), self._names.index(record.subject)),
             self._names.head,
             *self._arguments_of_keep(record, now),
             repr(now),
             -1 if limit is None else limit,
+            ISSUER_PLACE,
+            pack_issuer(record.issuer),
             self._sees_all,
         )
-        if answer == 0 and limit is not None and self._client.is_cluster:
+        while not (answer := (yield from call(INSERT, *arguments))):
+            if limit is None or not self._client.is_cluster:
+                return False
             listed = yield from self._read_all(record.subject, now)
-            # Some that the script counted may be gone. Now the index lists these no longer.
-            if sum(other.ends_at > now for other in listed) < limit:
-                return (yield from self._insert(record, limit, now))
+            live = sum(other.ends_at > now for other in listed if other.issuer == record.issuer)
+            if live >= limit:
+                return False
+            # Some that the script counted are gone. Now the index lists these no longer.
         if answer < 0:
             raise KeyError("a session with this id exists already")
-        return bool(answer)
+        return True
 
     def _read(self, session_id: str) -> Conversation[SessionRecord | None]:
         value = yield "GET", self._names.session(session_id)

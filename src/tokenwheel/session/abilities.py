@@ -14,6 +14,7 @@ from ..revocation.protocol import AwaitableFeed, ReplayingFeed, RevocationFeed, 
 from ..storage.protocol import (
     AwaitableStorage,
     ClosingStorage,
+    DurableStorage,
     PlacedStorage,
     PublishingStorage,
     SessionStorage,
@@ -38,6 +39,8 @@ class Abilities:
     """The storage's methods may wait, so that an event loop has them called from worker threads."""
     storage_timeout: float | None
     """Seconds for which a call of the storage may wait; None where it doesn't say."""
+    storage_is_durable: bool
+    """Others than this process may read or write what the storage keeps."""
     close_storage: Callable[[], Any] | None
     """Lets go of what the storage holds open, where it holds something."""
     publisher: Publisher | None
@@ -75,6 +78,7 @@ def abilities_of(storage: object, feed: RevocationFeed | None) -> Abilities:
         or (close_storage is not None and is_coroutine_function(close_storage)),
         storage_waits=conforms(storage, WaitingStorage) and storage.waits is True,
         storage_timeout=_timeout_of(storage),
+        storage_is_durable=conforms(storage, DurableStorage) and storage.is_durable is True,
         close_storage=close_storage,
         publisher=_publisher(storage, feed),
         session_id_prefix=session_id_prefix,

@@ -14,15 +14,16 @@ from ..conformance import is_coroutine_function
 from ..errors import ConfigurationError, InvalidArgument
 from ..events import Event, Listener, Listeners, SessionEvent
 from ..jwt import AccessTokens
-from ..keys import KeySet
+from ..keys import Key, KeySet
 from ..revocation import RevocationList
 from ..storage.memory import MemoryStorage
 from ..storage.protocol import AsyncSessionStorage, SessionStorage
 from .abilities import abilities_of
 from .flow import SessionFlow
 from .hooks import RefreshHook, same_device
-from .options import check_hook, check_lifecycle, check_tokens
+from .options import check_hook, check_lifecycle, check_storage_key, check_tokens
 from .ownership import Part, Usage
+from .seal import Seal, tell_without_key
 from .steps import Collaborators, Step
 from .worker_threads import StorageInThreads, WorkerThreads
 
@@ -55,6 +56,7 @@ class BaseManager:
         when_full: Literal["reject", "evict_oldest"] = "reject",
         leeway: float = 0,
         storage: SessionStorage | AsyncSessionStorage | None = None,
+        storage_key: str | bytes | Key | Sequence[str | bytes | Key] | None = None,
         revocations: RevocationList | None = None,
         refresh_hook: RefreshHook | None = None,
         verified_cache_size: int = 65_536,
@@ -82,6 +84,7 @@ class BaseManager:
             leeway=leeway,
         )
         hook = check_hook(refresh_hook)
+        seal = Seal(issuer, check_storage_key(storage_key))
         storage = MemoryStorage() if storage is None else storage
         revocations = RevocationList(clock=clock) if revocations is None else revocations
         if not isinstance(revocations, RevocationList):
@@ -91,6 +94,9 @@ class BaseManager:
             _refuse_async("storage", abilities.storage_is_async)
             _refuse_async("refresh_hook", is_coroutine_function(hook))
             _refuse_async("revocations", abilities.feed_is_async)
+        makes_sessions = key_set.signing is not None
+        if makes_sessions and abilities.storage_is_durable and storage_key is None:
+            tell_without_key(storage)
         tokens = AccessTokens(
             key_set,
             issuer=issuer,
@@ -107,6 +113,7 @@ class BaseManager:
         if type(self).read is BaseManager.read:
             vars(self)["read"] = self._verify
         self._storage = storage
+        self._seal = seal
         self._revocations = revocations
         self._listeners = Listeners()
         self._abilities = abilities
@@ -135,6 +142,7 @@ class BaseManager:
             tokens,
             self._listeners,
             clock,
+            seal=seal,
             compares_devices=hook is same_device,
             session_id_prefix=abilities.session_id_prefix,
             publisher=publisher,
@@ -182,6 +190,15 @@ class BaseManager:
     def revocations(self) -> RevocationList:
         """The list that ``read`` asks; its ``stats()`` and its ``feed`` tell how it stands."""
         return self._revocations
+
+    @property
+    def broken_records(self) -> int:
+        """How often a record in the storage was not believed, as no ``storage_key`` had sealed it.
+
+        Each time is also logged. Anything but 0 means that somebody else writes to the storage, or
+        that a manager which shares it has another ``storage_key``.
+        """
+        return self._seal.broken
 
     @overload
     def on(self, event: SessionEvent) -> Callable[[L], L]: ...

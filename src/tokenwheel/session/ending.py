@@ -49,6 +49,7 @@ from .arguments import (
     shown_token,
 )
 from .options import Lifecycle
+from .seal import Seal
 from .steps import (
     Delete,
     Notify,
@@ -81,6 +82,7 @@ class EndingFlow:
         lifecycle: the manager's options for the life of a session.
         listeners: who is told of events.
         clock: returns Unix seconds.
+        seal: seals what is stored, and tells which records are the service's own.
         publisher: the storage and the feed, where the one publishes to the other. To revoke and to
             change the storage is then one step instead of two.
         lowest_generation: returns the lowest generation of a session whose access tokens this
@@ -92,12 +94,14 @@ class EndingFlow:
         lifecycle: Lifecycle,
         listeners: Listeners,
         clock: Callable[[], float],
+        seal: Seal,
         publisher: Publisher | None,
         lowest_generation: Callable[[str], int | None],
     ) -> None:
         self._options = lifecycle
         self._listeners = listeners
         self._clock = clock
+        self._seal = seal
         self._publisher = publisher
         self._lowest_generation = lowest_generation
         self._unpublished: ExpiringCache[str, Revocation] = ExpiringCache(clock=clock)
@@ -119,7 +123,7 @@ class EndingFlow:
         if record is None:
             yield from self._revoke_unknown(checked_id, now)
             return False
-        if record.subject != subject:
+        if record.subject != subject or not self._seal.is_own(record):
             return False
         ended = yield from self._end([record], now)
         lived = [record for record in ended if record.ends_at > now]
@@ -131,7 +135,7 @@ class EndingFlow:
         """End every session of this subject. Return how many of them lived."""
         subject = check_subject(subject)
         now = self._clock()
-        records = yield from ReadAll(subject, now)
+        records = yield from self._read_all(subject, now)
         ended = yield from self._end(records, now)
         lived = [record for record in ended if record.ends_at > now]
         if self._listeners.want(SessionEvent.ALL_SESSIONS_INVALIDATED):
@@ -155,14 +159,16 @@ class EndingFlow:
             raise
         if record is None:
             yield from self._revoke_unknown(session_id, now)
-        elif record.subject == subject:
+        elif record.subject == subject and self._seal.is_own(record):
             yield from self._restrict(record, now)
+        elif refused:
+            yield from self._publishing(Revoke(refused, now), refused, now)
         yield from self._publish_the_rest(now)
 
     def restrict_all(self, subject: object) -> Flow[None]:
         """Refuse the access tokens issued so far to every session of this subject."""
         now = self._clock()
-        records = yield from ReadAll(check_subject(subject), now)
+        records = yield from self._read_all(check_subject(subject), now)
         for record in records:
             yield from self._restrict(record, now)
         yield from self._publish_the_rest(now)
@@ -201,8 +207,10 @@ class EndingFlow:
         while record is not None:
             # A call that ended half way may have left more refused than the record tells.
             lowest = self._lowest_generation(record.id) or 0
-            raised = record._replace(
-                version=record.version + 1, generation=max(record.generation + 1, lowest)
+            raised = self._seal.sealed(
+                record._replace(
+                    version=record.version + 1, generation=max(record.generation + 1, lowest)
+                )
             )
             if (yield from self._replace_restricted(record, raised, now)):
                 return
@@ -277,6 +285,11 @@ class EndingFlow:
         revocations = [Revocation(session_id, until, None)]
         yield from self._publishing(Revoke(revocations, now), revocations, now)
 
+    def _read_all(self, subject: str, now: float) -> Flow[list[SessionRecord]]:
+        """Return the records of a subject that are this service's own."""
+        records = yield from ReadAll(subject, now)
+        return [record for record in records if self._seal.is_own(record)]
+
     def _read_again(self, record: SessionRecord, now: float) -> Flow[SessionRecord | None]:
         """Return the record as somebody else has left it, after a swap that failed."""
         current = yield from Read(record.id, now)
@@ -284,6 +297,8 @@ class EndingFlow:
             raise StorageUnavailable(
                 "the session storage refused a change of a record that nobody else had changed"
             )
+        if current is None or not self._seal.is_own(current):
+            return None
         return current
 
     def _tell(

@@ -15,7 +15,7 @@ from hmac import compare_digest
 from math import floor
 
 from .._impl import digest
-from ..errors import RefreshTokenReused, SessionNotFound, TooManySessions
+from ..errors import RefreshTokenReused, SessionNotFound, StorageUnavailable, TooManySessions
 from ..events import (
     Listeners,
     RefreshTokenReuse,
@@ -36,10 +36,12 @@ from .refresh_tokens import (
     rotate,
     standing_of,
 )
-from .steps import AskHook, Insert, Notify, Publisher, Read, ReadAll, Replace
+from .seal import Seal
+from .steps import AskHook, Insert, Notify, Publisher, Read, Replace
 
 __all__ = ["Flow", "SessionFlow"]
 
+_EVICTIONS_IN_VAIN = 100  # in a row: more than logins elsewhere take the room that others make
 _NOT_FOUND = "no session is open under this refresh token"
 
 
@@ -53,6 +55,7 @@ class SessionFlow(EndingFlow):
         clock: returns Unix seconds.
         compares_devices: the refresh hook compares devices and does nothing else, as the default
             one does.
+        seal: seals what is stored, and tells which records are the service's own.
         session_id_prefix: gives the bytes with which the ids of a subject's sessions begin, where
             the storage has a say in that.
         publisher: the storage and the feed, where the one publishes to the other. To revoke and to
@@ -66,11 +69,12 @@ class SessionFlow(EndingFlow):
         listeners: Listeners,
         clock: Callable[[], float],
         *,
+        seal: Seal,
         compares_devices: bool = False,
         session_id_prefix: Callable[[str], bytes] | None = None,
         publisher: Publisher | None = None,
     ) -> None:
-        super().__init__(lifecycle, listeners, clock, publisher, tokens.lowest_generation)
+        super().__init__(lifecycle, listeners, clock, seal, publisher, tokens.lowest_generation)
         self._tokens = tokens
         self._compares_devices = compares_devices
         self._session_id_prefix = session_id_prefix
@@ -104,6 +108,7 @@ class SessionFlow(EndingFlow):
             version=1,
             id=refresh_token.session_id,
             subject=subject,
+            issuer=self._seal.issuer,
             created_at=now,
             expires_at=expires_at,
             ends_at=ends_at,
@@ -116,7 +121,9 @@ class SessionFlow(EndingFlow):
             salt=None,
             rotated_at=None,
             context=origin,
+            mac=None,
         )
+        record = self._seal.sealed(record)
         access_token = self._tokens.issue(
             subject,
             record.id,
@@ -129,13 +136,19 @@ class SessionFlow(EndingFlow):
             self._longest_session = max(self._longest_session, session_seconds)
         if access_ttl is not None:
             self._longest_access = max(self._longest_access, access_seconds)
+        in_vain = 0
         while not (yield from Insert(record, options.max_sessions, now)):
             if options.when_full == "reject":
                 raise TooManySessions(
                     f"the subject already has the {options.max_sessions} sessions that "
                     "max_sessions allows"
                 )
-            yield from self._evict_oldest(subject, now)
+            in_vain = 0 if (yield from self._evict_oldest(subject, now)) else in_vain + 1
+            if in_vain == _EVICTIONS_IN_VAIN:
+                raise StorageUnavailable(
+                    "the session storage refused a session of a subject that has fewer than "
+                    "max_sessions of this issuer"
+                )
         if self._listeners.want(SessionEvent.SESSION_CREATED):
             yield from Notify(SessionCreated(record.to_session()))
         return new_tokens(
@@ -149,7 +162,7 @@ class SessionFlow(EndingFlow):
     def read_all(self, subject: object) -> Flow[dict[str, Session]]:
         """Return the active sessions of a subject by session id."""
         now = self._clock()
-        records = yield from ReadAll(check_subject(subject), now)
+        records = yield from self._read_all(check_subject(subject), now)
         return {record.id: record.to_session() for record in records if record.ends_at > now}
 
     def update(
@@ -176,7 +189,11 @@ class SessionFlow(EndingFlow):
         while True:
             now = self._clock()
             record = yield from Read(presented.session_id, now)
-            if record is None or not _opens(presented, record, required_subject, now):
+            if (
+                record is None
+                or not self._seal.is_own(record)
+                or not _opens(presented, record, required_subject, now)
+            ):
                 raise SessionNotFound(_NOT_FOUND)
             standing = standing_of(presented, record, now, options.reuse_grace)
             if standing == "reused":
@@ -195,13 +212,17 @@ class SessionFlow(EndingFlow):
             if idle_ttl is not None:  # A node whose clock is behind takes away nothing.
                 ends_at = max(record.ends_at, min(ends_at, floor(now + idle_ttl)))
             access_expires_at = min(issued_at + access_seconds, ends_at)
-            following, secret_hash, previous_hash, salt, rotated_at = rotate(
-                presented, record, standing, now, renews=options.rotate
+            rotated = rotate(
+                presented, record, standing, now, seal=self._seal, renews=options.rotate
             )
+            if rotated is None:
+                raise SessionNotFound(_NOT_FOUND)
+            following, secret_hash, previous_hash, salt, rotated_at = rotated
             changed = new_record(
                 version=record.version + 1,
                 id=record.id,
                 subject=record.subject,
+                issuer=self._seal.issuer,
                 created_at=record.created_at,
                 expires_at=record.expires_at,
                 ends_at=ends_at,
@@ -214,7 +235,9 @@ class SessionFlow(EndingFlow):
                 salt=salt,
                 rotated_at=rotated_at,
                 context=record.context,
+                mac=record.mac,
             )
+            changed = self._seal.sealed(changed)
             access_token = self._tokens.issue(
                 record.subject,
                 record.id,
@@ -252,14 +275,17 @@ class SessionFlow(EndingFlow):
             "so its session was ended"
         )
 
-    def _evict_oldest(self, subject: str, now: float) -> Flow[None]:
-        records = yield from ReadAll(subject, now)
+    def _evict_oldest(self, subject: str, now: float) -> Flow[bool]:
+        """Make room for one more session. Return False where there was some already."""
+        records = yield from self._read_all(subject, now)
         live = [record for record in records if record.ends_at > now]
         live.sort(key=lambda record: (record.created_at, record.id))
         surplus = len(live) - (self._options.max_sessions or 0) + 1
-        if surplus > 0:
-            for record in (yield from self._end(live[:surplus], now)):
-                yield from self._tell(SessionEvent.SESSION_INVALIDATED, record, SessionInvalidated)
+        if surplus <= 0:
+            return False
+        for record in (yield from self._end(live[:surplus], now)):
+            yield from self._tell(SessionEvent.SESSION_INVALIDATED, record, SessionInvalidated)
+        return True
 
 
 def _opens(presented: RefreshToken, record: SessionRecord, subject: str | None, now: float) -> bool:

@@ -56,6 +56,10 @@ class SessionManager(BaseManager):
         leeway: seconds of clock difference between nodes, tolerated on ``exp``, ``nbf`` and
             ``iat``, and in ``reuse_grace``.
         storage: where sessions are kept; by default in memory.
+        storage_key: a secret of at least 32 random bytes that is kept out of the storage, the same
+            for all who share it. Or several: the first one seals records, and all open them. Or
+            what ``tokenwheel keys new --algorithm HS256`` writes into a file. With it, who can
+            write to the storage can make or change no session, and a dump of it is of no use.
         revocations: what ``read`` asks; by default a list in memory.
         refresh_hook: called with the session and the context of each refresh; raises to refuse it.
             By default the device must be the same.
@@ -64,6 +68,8 @@ class SessionManager(BaseManager):
 
     Attributes:
         storage: where sessions are kept, as it was handed in.
+        broken_records: how often a record was not believed, since nobody with the ``storage_key``
+            had written it.
         revocations: what ``read`` asks. Its ``stats()`` and those of its ``feed`` say how it
             stands.
 

@@ -11,12 +11,19 @@ from typing import Any, Literal
 
 from ..conformance import check_call
 from ..errors import ConfigurationError
-from ..keys import Key, KeySet
+from ..keys import Key, KeySet, storage_secret
 from .arguments import LONGEST_LIFETIME
 from .hooks import RefreshHook, same_device
 from .refresh_tokens import LONGEST_SECRET, SHORTEST_SECRET
 
-__all__ = ["LARGEST_CALL_LEEWAY", "Lifecycle", "check_hook", "check_lifecycle", "check_tokens"]
+__all__ = [
+    "LARGEST_CALL_LEEWAY",
+    "Lifecycle",
+    "check_hook",
+    "check_lifecycle",
+    "check_storage_key",
+    "check_tokens",
+]
 
 LARGEST_CALL_LEEWAY = 60  # seconds a single read may ask for, whatever the manager's own leeway
 _LARGEST_LEEWAY = 86_400  # seconds: one day
@@ -119,6 +126,20 @@ def check_lifecycle(
         when_full=when_full,
         revocation_margin=max(leeway, LARGEST_CALL_LEEWAY),
     )
+
+
+def check_storage_key(storage_key: object) -> tuple[bytes, ...]:
+    """Return the secrets with which records are sealed, the one that is used for new ones first."""
+    if storage_key is None:
+        return ()
+    if isinstance(storage_key, Sequence) and not isinstance(storage_key, str | bytes):
+        secrets = tuple(map(storage_secret, storage_key))
+        if not secrets:
+            raise ConfigurationError("storage_key must have at least one secret, or be None")
+        if len(frozenset(secrets)) < len(secrets):
+            raise ConfigurationError("storage_key must not have the same secret twice")
+        return secrets
+    return (storage_secret(storage_key),)
 
 
 def check_hook(hook: object) -> RefreshHook:

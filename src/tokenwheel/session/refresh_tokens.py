@@ -5,9 +5,10 @@ The reasons are in ``docs/design.md``, decision 4.
 A refresh token is the text of ``session id (12 bytes) | family secret (15 bytes) | rotating secret
 (15 bytes or more)``. The first two stay the same for the whole life of the session. Each rotating
 secret is derived from the one before and a fresh salt, so that whoever holds the one before can be
-given the very same successor again, though no storage holds either. Storages see SHA-256 hashes of
-the secrets; these have 120 random bits or more, so a plain hash is enough (NIST SP 800-63B,
-5.1.2.2). Nothing here reads a storage or a clock.
+given the very same successor again, though no storage holds either. Where the manager has a
+``storage_key``, that takes part as well (``seal.py``): the salt lies in the storage, and in backups
+of it. Storages see SHA-256 hashes of the secrets; these have 120 random bits or more, so a plain
+hash is enough (NIST SP 800-63B, 5.1.2.2). Nothing here reads a storage or a clock.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from .._impl import decode, digest, encode, hmac_sha256, random_bytes
 from ..models import SessionRecord
+from .seal import Seal
 
 __all__ = [
     "LONGEST_SECRET",
@@ -123,17 +125,16 @@ def session_id_of(text: object) -> str | None:
     return None if token is None else token.session_id
 
 
-def successor(secret: bytes, salt: bytes) -> bytes:
-    """Return the rotating secret that follows ``secret``, as long as it is.
+def successor(pseudorandom_key: bytes, salt: bytes, length: int) -> bytes:
+    """Return the rotating secret of ``length`` bytes that follows one.
 
-    It is HKDF-Expand (RFC 5869, section 2.3) of the secret, with the salt as ``info``. One
-    HMAC-SHA256 gives up to 32 bytes, which is the whole of that function there. Longer secrets go
-    through ``cryptography``.
+    It is HKDF-Expand (RFC 5869, section 2.3) of what :meth:`Seal.extracted` makes of that one, with
+    the salt as ``info``. One HMAC-SHA256 gives up to 32 bytes, which is the whole of that function
+    there. Longer secrets go through ``cryptography``.
     """
-    length = len(secret)
     if length <= _SHA256_BYTES:
-        return hmac_sha256(secret, salt + b"\x01")[:length]
-    return HKDFExpand(SHA256(), length, info=salt).derive(secret)
+        return hmac_sha256(pseudorandom_key, salt + b"\x01")[:length]
+    return HKDFExpand(SHA256(), length, info=salt).derive(pseudorandom_key)
 
 
 def standing_of(
@@ -165,8 +166,14 @@ def standing_of(
 
 
 def rotate(
-    presented: RefreshToken, record: SessionRecord, standing: Standing, now: float, *, renews: bool
-) -> tuple[str, bytes, bytes | None, bytes | None, float | None]:
+    presented: RefreshToken,
+    record: SessionRecord,
+    standing: Standing,
+    now: float,
+    *,
+    seal: Seal,
+    renews: bool,
+) -> tuple[str, bytes, bytes | None, bytes | None, float | None] | None:
     """Return the refresh token that follows a presented one, and what the record keeps of it.
 
     A token that is retried gets the successor that was derived when it was replaced.
@@ -176,18 +183,27 @@ def rotate(
         record: the session.
         standing: what :func:`standing_of` says.
         now: Unix seconds.
+        seal: with what the successor is derived.
         renews: False where the current token stays the current one, as a manager may be told to.
 
     Returns:
         The refresh token to hand out; then the record's ``secret_hash``, ``previous_hash``,
-        ``salt`` and ``rotated_at``.
+        ``salt`` and ``rotated_at``. None where a retried token had its successor derived with a key
+        that is no longer there.
     """
+    secret = presented.secret
     if standing == "retried" and record.salt is not None:
-        text = presented.followed_by(successor(presented.secret, record.salt))
+        for extracted in seal.extracted_by_each(secret):
+            following = successor(extracted, record.salt, len(secret))
+            if compare_digest(digest(following), record.secret_hash):
+                text = presented.followed_by(following)
+                break
+        else:
+            return None
     elif not renews:
         text = presented.to_text()
     else:
         salt = new_salt()
-        following = successor(presented.secret, salt)
+        following = successor(seal.extracted(secret), salt, len(secret))
         return presented.followed_by(following), digest(following), record.secret_hash, salt, now
     return text, record.secret_hash, record.previous_hash, record.salt, record.rotated_at

@@ -15,7 +15,7 @@ APPLICATION_ID = 0x746F6B77  # "tokw", at byte 68 of the file
 
 # Each brings the file from the version before it to its own. Version 0 is an empty file. A released
 # migration is never changed.
-_MIGRATIONS = (
+MIGRATIONS = (
     # The tables.
     (
         """
@@ -69,8 +69,14 @@ _MIGRATIONS = (
         ) WITHOUT ROWID
         """,
     ),
+    # Of which service a session is, and what tells that nobody else has written it. A session from
+    # before is of none; its next refresh says of which.
+    (
+        "ALTER TABLE sessions ADD COLUMN issuer TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE sessions ADD COLUMN mac BLOB",
+    ),
 )
-VERSION = len(_MIGRATIONS)
+VERSION = len(MIGRATIONS)
 
 
 def check_schema(connection: sqlite3.Connection) -> int:
@@ -123,7 +129,7 @@ def bring_up_to_date(connection: sqlite3.Connection) -> None:
     version = check_schema(connection)
     if version == VERSION:
         return
-    for statements in _MIGRATIONS[version:]:
+    for statements in MIGRATIONS[version:]:
         for statement in statements:
             connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")

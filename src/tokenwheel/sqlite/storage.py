@@ -30,6 +30,7 @@ _TYPE_OF: dict[str, type | tuple[type, ...]] = {
     "version": int,
     "id": str,
     "subject": str,
+    "issuer": str,
     "created_at": float,
     "expires_at": int,
     "ends_at": int,
@@ -42,6 +43,7 @@ _TYPE_OF: dict[str, type | tuple[type, ...]] = {
     "salt": (bytes, NoneType),
     "rotated_at": (float, NoneType),
     "context": (bytes, NoneType),
+    "mac": (bytes, NoneType),
 }
 """What each column of a session holds."""
 _COLUMNS = SessionRecord._fields
@@ -54,7 +56,7 @@ _SELECT = f"SELECT {_NAMES} FROM sessions"
 _INSERT = f"INSERT INTO sessions ({_NAMES}) VALUES ({', '.join('?' * len(_COLUMNS))})"
 _UPDATE = f"UPDATE sessions SET {_ASSIGNMENTS} WHERE id = ? AND version = ?"
 _DELETE = "DELETE FROM sessions WHERE id = ? AND version = ?"
-_COUNT_OF_SUBJECT = "SELECT count(*) FROM sessions WHERE subject = ? AND ends_at > ?"
+_COUNT_OF_SUBJECT = "SELECT count(*) FROM sessions WHERE subject = ? AND issuer = ? AND ends_at > ?"
 _COUNT = "SELECT count(*) FROM sessions WHERE ends_at > ?"
 
 
@@ -79,6 +81,8 @@ class SqliteStorage:
 
     waits = True
     """Calls wait for the disk and for other processes, so an async manager needs worker threads."""
+    is_durable = True
+    """Who can read or write the file reads or writes sessions: see a manager's ``storage_key``."""
 
     def __init__(
         self,
@@ -94,7 +98,9 @@ class SqliteStorage:
         return f"<SqliteStorage {os.fspath(self._database.path)!r}>"
 
     def insert(self, record: SessionRecord, limit: int | None, now: float) -> bool:
-        """Add a session, unless its subject has ``limit`` live ones. Return True if it was added.
+        """Add a session, unless its subject has ``limit`` live ones of its issuer.
+
+        Return True if it was added.
 
         Raises:
             StorageUnavailable: the file cannot be written, or holds a session with this id.
@@ -103,10 +109,13 @@ class SqliteStorage:
         def work(connection: sqlite3.Connection) -> bool:
             _remove_what_is_over(connection, now)
             if limit is not None:
-                live = connection.execute(_COUNT_OF_SUBJECT, (record.subject, now)).fetchone()[0]
+                whose = (record.subject, record.issuer, now)
+                (live,) = connection.execute(_COUNT_OF_SUBJECT, whose).fetchone()
                 if live >= limit:
                     return False
-            connection.execute(_INSERT, (*record[:-1], pack_context(record.context) or None))
+            connection.execute(
+                _INSERT, (*record[:-2], pack_context(record.context) or None, record.mac)
+            )
             return True
 
         return self._database.write(work)
@@ -201,7 +210,7 @@ def _unpack(row: tuple[Any, ...]) -> SessionRecord:
     if not all(map(isinstance, row, _TYPES)):
         raise StorageUnavailable("the database file is damaged: it holds what cannot be a session")
     try:
-        return SessionRecord._make((*row[:-1], unpack_context(row[-1] or b"")))
+        return SessionRecord._make((*row[:-2], unpack_context(row[-2] or b""), row[-1]))
     except (ValueError, TypeError) as error:
         raise StorageUnavailable(
             "the database file is damaged: it holds what cannot be the context of a session"

@@ -13,12 +13,15 @@ __all__ = ["pack_context", "unpack_context"]
 
 
 def pack_context(context: SessionContext) -> bytes:
-    """Return the context as JSON, or no bytes at all where it says nothing, as most do."""
+    """Return the context as JSON, or no bytes at all where it says nothing, as most do.
+
+    Equal contexts make equal bytes.
+    """
     device = context.device
     if device is None and context.ip is None and context.location is None:
         return b""
     described = None if device is None else [device.name, device.type, dict(device.extra)]
-    return orjson.dumps([context.ip, context.location, described])
+    return orjson.dumps([context.ip, context.location, described], option=orjson.OPT_SORT_KEYS)
 
 
 def unpack_context(packed: bytes) -> SessionContext:

@@ -42,8 +42,10 @@ class MemoryStorage:
     def insert(self, record: SessionRecord, limit: int | None, now: float) -> bool:
         with self._lock:
             self._now = now
-            if limit is not None and len(self._live(record.subject)) >= limit:
-                return False
+            if limit is not None:
+                live = self._live(record.subject)
+                if sum(other.issuer == record.issuer for other in live) >= limit:
+                    return False
             if record.id in self._records:
                 raise KeyError("a session with this id exists already")
             self._keep(record)

@@ -31,6 +31,7 @@ __all__ = [
     "AsyncSessionStorage",
     "AwaitableStorage",
     "ClosingStorage",
+    "DurableStorage",
     "PlacedStorage",
     "PublishingStorage",
     "SessionStorage",
@@ -45,12 +46,13 @@ class SessionStorage(Protocol):
 
     A storage may have more powers than these methods: :class:`WaitingStorage`,
     :class:`TimedStorage`, :class:`AwaitableStorage`, :class:`ClosingStorage`,
-    :class:`PlacedStorage` and :class:`PublishingStorage` say which.
+    :class:`PlacedStorage`, :class:`PublishingStorage` and :class:`DurableStorage` say which.
     """
 
     def insert(self, record: SessionRecord, limit: int | None, now: float) -> bool:
-        """Add a new session, unless its subject has ``limit`` that live: with ``ends_at > now``.
+        """Add a new session, unless its subject has ``limit`` of its issuer that live.
 
+        These are the ones with the same ``issuer`` and with ``ends_at > now``.
         Counting and adding are one atomic step. The id is new: a storage that holds it already
         raises.
 
@@ -67,7 +69,7 @@ class SessionStorage(Protocol):
         ...
 
     def read_all(self, subject: str, now: float) -> Sequence[SessionRecord]:
-        """Return the records of this subject's sessions, in any order.
+        """Return the records of this subject's sessions, of whatever issuer, in any order.
 
         Subjects are compared character by character.
         """
@@ -173,6 +175,19 @@ class ClosingStorage(Protocol):
 
         May return an awaitable, for an async manager.
         """
+        ...
+
+
+@runtime_checkable
+class DurableStorage(Protocol):
+    """Say that sessions are kept where others than this process may write them or read them.
+
+    A manager that has no ``storage_key`` then says so once in the log.
+    """
+
+    @property
+    def is_durable(self) -> bool:
+        """True where what is stored outlives the process."""
         ...
 
 

@@ -1,0 +1,213 @@
+"""What makes a record one of this service's own, though the storage is not trusted.
+
+Who can write to a storage can put any record there, and who reads a backup knows all that it holds.
+So a manager may have a key that is in no storage, its ``storage_key``. Two keys are derived from it
+(HKDF, RFC 5869). One makes the MAC over all fields of a record, by which a record that somebody
+else made or changed is told. The other takes part in deriving each refresh token from the one
+before, so that the salt in a dump is of no use.
+
+What no key tells: whether a record is the latest one. Who put a record back that this service
+itself had written before would not be noticed.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+from collections.abc import Sequence
+from contextlib import suppress
+from hmac import compare_digest
+from typing import Any
+from weakref import WeakSet
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from .._impl import hmac_sha256
+from ..errors import ConfigurationError
+from ..models import SessionRecord
+from ..storage.context import pack_context
+
+__all__ = ["Seal", "tell_without_key"]
+
+logger = logging.getLogger("tokenwheel")
+
+_told: WeakSet[Any] = WeakSet()
+_KEY_BYTES = 32
+_MAC_BYTES = 16  # half of the hash (RFC 2104, section 5), as IPsec has it (RFC 4868, section 2.6)
+_FIELDS = struct.Struct(
+    ">"
+    "B"  # the number of this layout
+    "Q"  # version
+    "Q"  # expires_at
+    "Q"  # ends_at
+    "Q"  # access_expires_at
+    "Q"  # generation
+    "d"  # created_at
+    "d"  # last_used_at
+    "?"  # whether there is a rotated_at
+    "d"  # rotated_at, else 0
+    "6H"  # lengths: id, subject, issuer, family_hash, secret_hash, context
+    "?H"  # whether there is a previous_hash, and its length
+    "?H"  # whether there is a salt, and its length
+)
+_LAYOUT = 1
+
+
+class Seal:
+    """Seals the records of one service, and tells which ones are its own.
+
+    Args:
+        issuer: the service.
+        secrets: what ``storage_key`` holds. The first one seals, each opens. None: records are not
+            sealed.
+
+    Attributes:
+        issuer: the service.
+        broken: how many records were not believed, since none of the secrets had sealed them.
+    """
+
+    __slots__ = ("_mac_keys", "_rotation_keys", "broken", "issuer")
+
+    def __init__(self, issuer: str, secrets: Sequence[bytes] = ()) -> None:
+        self.issuer = issuer
+        self._mac_keys = [_derived(secret, b"tokenwheel record") for secret in secrets]
+        self._rotation_keys = [_derived(secret, b"tokenwheel successor") for secret in secrets]
+        self.broken = 0
+
+    def __repr__(self) -> str:
+        return f"<Seal of {self.issuer!r} with {len(self._mac_keys)} keys>"
+
+    def sealed(self, record: SessionRecord) -> SessionRecord:
+        """Return the record with its MAC, as it is to be stored.
+
+        Raises:
+            ConfigurationError: the record was sealed, and there is no key to seal it with again.
+        """
+        if self._mac_keys:
+            return record.with_mac(hmac_sha256(self._mac_keys[0], _covered(record))[:_MAC_BYTES])
+        if record.mac is not None:
+            raise ConfigurationError(
+                "the sessions in this storage are sealed with a storage_key: every manager that "
+                "changes them must be given it"
+            )
+        return record
+
+    def is_own(self, record: SessionRecord) -> bool:
+        """Return True where the record is this service's, and as this service has written it.
+
+        One that should be and isn't is counted and logged. Without a key nothing tells such a one.
+        """
+        if record.issuer != self.issuer and record.issuer:
+            return False
+        if not self._mac_keys:
+            return True
+        # A damaged record may hold what cannot be packed, and could never have been sealed.
+        with suppress(struct.error, ValueError, TypeError, AttributeError):
+            covered = _covered(record)
+            for key in self._mac_keys:
+                if compare_digest(record.mac or b"", hmac_sha256(key, covered)[:_MAC_BYTES]):
+                    return True
+        self.broken += 1
+        logger.error(
+            "the record of session %.16r was made or changed by somebody without the "
+            "storage_key, so it is as good as none (%d so far)",
+            record.id,
+            self.broken,
+        )
+        return False
+
+    def extracted(self, secret: bytes) -> bytes:
+        """Return from what the secret that follows a rotating one is derived.
+
+        It is HKDF-Extract (RFC 5869, section 2.2) with the key as its salt. Without a key it is the
+        rotating secret itself.
+        """
+        return hmac_sha256(self._rotation_keys[0], secret) if self._rotation_keys else secret
+
+    def extracted_by_each(self, secret: bytes) -> list[bytes]:
+        """Return what :meth:`extracted` returned while each of the keys was the first one."""
+        return [hmac_sha256(key, secret) for key in self._rotation_keys] or [secret]
+
+
+def tell_without_key(storage: object) -> None:
+    """Say once of a durable storage that the records in it are not sealed."""
+    with suppress(TypeError):  # of a storage that takes no weak reference it is said each time
+        if storage in _told:
+            return
+        _told.add(storage)
+    logger.warning(
+        "the sessions in this %s are not sealed: who can write there can make a session for any "
+        "account, and who reads a dump of it is helped by an old refresh token; give the manager "
+        "a storage_key",
+        type(storage).__name__,
+    )
+
+
+def _derived(secret: bytes, purpose: bytes) -> bytes:
+    return HKDF(SHA256(), _KEY_BYTES, salt=None, info=purpose).derive(secret)
+
+
+def _covered(record: SessionRecord) -> bytes:
+    """Return all fields of a record but the MAC, as bytes that no other record has."""
+    (
+        version,
+        session_id,
+        subject,
+        issuer,
+        created_at,
+        expires_at,
+        ends_at,
+        last_used_at,
+        generation,
+        access_expires_at,
+        family_hash,
+        secret_hash,
+        previous_hash,
+        salt,
+        rotated_at,
+        context,
+        _,
+    ) = record
+    packed_id, packed_subject, packed_issuer = (
+        session_id.encode(),
+        subject.encode(),
+        issuer.encode(),
+    )
+    packed_context = pack_context(context)
+    previous, used_salt = previous_hash or b"", salt or b""
+    fields = _FIELDS.pack(
+        _LAYOUT,
+        version,
+        expires_at,
+        ends_at,
+        access_expires_at,
+        generation,
+        created_at,
+        last_used_at,
+        rotated_at is not None,
+        rotated_at or 0.0,
+        len(packed_id),
+        len(packed_subject),
+        len(packed_issuer),
+        len(family_hash),
+        len(secret_hash),
+        len(packed_context),
+        previous_hash is not None,
+        len(previous),
+        salt is not None,
+        len(used_salt),
+    )
+    return b"".join(
+        (
+            fields,
+            packed_id,
+            packed_subject,
+            packed_issuer,
+            family_hash,
+            secret_hash,
+            packed_context,
+            previous,
+            used_salt,
+        )
+    )
