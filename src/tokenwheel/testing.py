@@ -19,19 +19,21 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from operator import ge
 from typing import Any
 
 from ._impl import encode
 from .conformance import conforms
 from .models import Device, SessionContext, SessionRecord
 from .revocation.protocol import DoorbellFeed, ReplayingFeed, Revocation
-from .storage.protocol import PlacedStorage
+from .storage.protocol import AccessLifetimeStorage, PlacedStorage
 
 __all__ = ["FeedContract", "StorageContract", "make_record"]
 
 NOW = 1_700_000_000.5  # Unix seconds
 
 _ID_BYTES = 12
+_LONGEST_LIFETIME = 100 * 31_557_600  # seconds: 100 years of 365.25 days
 _LONGEST_LATENCY = 30  # seconds: that news arrives at all is tested, not how fast
 
 _HOSTILE_SUBJECTS = (
@@ -310,6 +312,32 @@ class StorageContract(_Contract):
             assert self.ids(str(turn)) == sorted(
                 record.id for record, was_added in zip(records, added, strict=True) if was_added
             )
+
+    def test_the_longest_access_lifetime_of_each_issuer_is_kept(self) -> None:
+        if not conforms(self.storage, AccessLifetimeStorage):
+            return
+        keep = self.storage.keep_access_lifetime
+        assert self.wait(keep("a", 0)) == 0
+        assert self.wait(keep("a", 900)) == 900
+        assert self.wait(keep("a", 60)) == 900
+        assert self.wait(keep("a", 86_400)) == 86_400
+        assert self.wait(keep("a", _LONGEST_LIFETIME)) == _LONGEST_LIFETIME
+        assert self.wait(keep("a", 0)) == _LONGEST_LIFETIME
+        for number, issuer in enumerate(_HOSTILE_SUBJECTS[1:], start=1):
+            assert self.wait(keep(issuer, number)) == number
+        for number, issuer in enumerate(_HOSTILE_SUBJECTS[1:], start=1):
+            assert self.wait(keep(issuer, 0)) == number
+        assert self.ids("uid1") == []
+
+    def test_of_racing_access_lifetimes_the_longest_is_kept(self) -> None:
+        if not conforms(self.storage, AccessLifetimeStorage):
+            return
+        keep = self.storage.keep_access_lifetime
+        for turn in range(10):
+            lifetimes = [turn * 100 + number for number in range(1, 9)]
+            answers = self.race([partial(keep, "a", seconds) for seconds in lifetimes])
+            assert all(map(ge, answers, lifetimes))
+            assert self.wait(keep("a", 0)) == lifetimes[-1]
 
 
 class FeedContract(_Contract):

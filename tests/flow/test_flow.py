@@ -6,6 +6,7 @@ Shown is what a flow asks for, and what is left when any one step fails.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from tokenwheel import (
     AccessTokenRevoked,
     ContextMismatch,
     InvalidAccessToken,
+    InvalidArgument,
     Key,
     KeySet,
     MemoryStorage,
@@ -447,3 +449,22 @@ def test_the_version_of_a_record_counts_its_writes() -> None:
         assert record is not None
         assert record.version == version
         tokens = bench.update(tokens.refresh_token)
+
+
+@pytest.mark.parametrize("kind", [Read, ReadAll, Insert, Replace, Delete, Revoke])
+def test_what_the_storage_or_the_feed_finds_fault_with_is_not_the_callers_fault(kind: Any) -> None:
+    bench = Bench()
+    tokens = bench.create()
+
+    def refuse(number: int, step: type) -> None:
+        if step is kind:
+            raise InvalidArgument("expires_at must be a number of seconds")
+
+    bench.before = refuse
+    for call in (
+        lambda: bench.create("uid2"),
+        lambda: bench.update(tokens.refresh_token),
+        lambda: bench.run(bench.flow.delete_all("uid1")),
+    ):
+        with suppress(StorageUnavailable):
+            call()

@@ -30,6 +30,9 @@ from .support import employed, make_manager, managed, refuses, serve
 TO_VERSION_1 = """
     DROP TRIGGER mark_revocation;
     DROP TABLE slow_clock;
+    DROP TABLE access_lifetimes;
+    ALTER TABLE sessions DROP COLUMN issuer;
+    ALTER TABLE sessions DROP COLUMN mac;
     ALTER TABLE revocations DROP COLUMN mark;
     PRAGMA user_version = 1;
 """

@@ -183,6 +183,21 @@ def test_who_was_logged_in_before_there_was_a_key_logs_in_once_more(
     opens_nothing(make(), before.refresh_token)
 
 
+@pytest.mark.parametrize("when_full", ["reject", "evict_oldest"])
+def test_sessions_from_before_there_was_a_key_keep_nobody_from_logging_in(
+    make: Callable[..., SessionManager], when_full: str
+) -> None:
+    options: dict[str, Any] = {"max_sessions": 2, "when_full": when_full}
+    for _ in range(2):
+        make(storage_key=None, **options).create(subject="ann")
+    manager = make(**options)
+    opened = {manager.create(subject="ann").session_id for _ in range(2)}
+    assert set(manager.read_all("ann")) == opened
+    if when_full == "reject":
+        with pytest.raises(TooManySessions):
+            manager.create(subject="ann")
+
+
 def test_a_manager_without_the_key_changes_no_sealed_session_and_says_so(
     make: Callable[..., SessionManager],
 ) -> None:

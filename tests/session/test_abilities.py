@@ -71,6 +71,11 @@ class Placed(MemoryStorage):
         return b""
 
 
+class KeepingNothing(MemoryStorage):
+    def keep_access_lifetime(self, seconds: int) -> int:  # type: ignore[override]
+        return seconds
+
+
 class PublishNothing(Feed):
     def publish(self) -> None: ...  # type: ignore[override]
 
@@ -108,6 +113,14 @@ def test_a_storage_that_says_it_publishes_must_take_revocations(kind: Any) -> No
     ):
         with pytest.raises(ConfigurationError, match=reason):
             make(kind, storage=storage, revocations=RevocationList(Feed()))
+
+
+@pytest.mark.parametrize("kind", MANAGERS)
+def test_a_storage_that_keeps_lifetimes_must_take_an_issuer(kind: Any) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"keep_access_lifetime must take.*issuer, seconds"
+    ):
+        make(kind, storage=KeepingNothing())
 
 
 @pytest.mark.parametrize("kind", MANAGERS)
@@ -177,6 +190,7 @@ def test_a_wrapper_has_the_powers_of_what_it_wraps() -> None:
     assert abilities.feed_waits
     assert abilities.session_id_prefix is not None
     assert abilities.publisher is not None
+    assert abilities.keeps_access_lifetime
     loop_client = redis.asyncio.Redis()
     wrapped = Wrapper(RedisFeed(loop_client))
     assert abilities_of(Wrapper(RedisStorage(loop_client)), wrapped).replays

@@ -87,6 +87,10 @@ class KeyNames:
         """Return the name of the key that lists the sessions of exactly this subject."""
         return f"{self.head}{tags()[slot_of_subject(subject)]}}}@{subject}".encode()
 
+    def access_lifetime(self, issuer: str) -> bytes:
+        """Return the name of the key that holds how long an issuer's access tokens live."""
+        return f"{self.prefix}:access-lifetime:{issuer}".encode()
+
     def member(self, session_id: str) -> str:
         """Return what stands for a session in an index: its tag and its id.
 

@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import struct
 
-from ..errors import InvalidArgument, StorageUnavailable
+from ..errors import InvalidArgument
 from ..models import SessionRecord, new_record
 from ..storage.context import pack_context, unpack_context
+from ..storage.damaged import DamagedRecord, DamagedRecords, damage_of, record_of
 
 __all__ = [
     "END_BYTES",
@@ -47,6 +48,7 @@ _HEAD = struct.Struct(
 _LAYOUT = 2
 _FIRST_LAYOUT = 1
 _VERSION = struct.Struct(">I")
+_VERSION_PLACE = 1
 _END = struct.Struct(">q")
 END_BYTES = (5, 12)
 """The first and the last of the bytes that hold the end of a session, counted from 0."""
@@ -60,9 +62,12 @@ _MAC_BYTES = 16
 _SALT_BYTES = 16
 
 
-def pack_version(version: int) -> bytes:
-    """Return a version as it stands in the bytes of a record."""
-    return _VERSION.pack(version)
+def pack_version(version: int | bytes) -> bytes:
+    """Return a version as it stands in the bytes of a record.
+
+    That of a damaged record is the bytes that stand there, as they are.
+    """
+    return version if isinstance(version, bytes) else _VERSION.pack(version)
 
 
 def pack_issuer(issuer: str) -> bytes:
@@ -138,18 +143,26 @@ def _pack_optional(record: SessionRecord) -> tuple[int, list[bytes]]:
     return present, parts
 
 
-def unpack_record(session_id: str, value: bytes) -> SessionRecord:
+def unpack_record(session_id: str, value: bytes, subject: str | None = None) -> SessionRecord:
     """Return the record in the bytes that the server holds for a session.
 
+    Args:
+        session_id: the session's id.
+        value: the bytes.
+        subject: in whose index the session is listed, where that is known.
+
     Raises:
-        StorageUnavailable: they hold something else.
+        DamagedRecords: they hold something else.
     """
     try:
-        return _unpack(session_id, value)
-    except (struct.error, ValueError, TypeError) as error:
-        raise StorageUnavailable(
-            "the server holds under the name of a session what cannot be one"
-        ) from error
+        record = _unpack(session_id, value)
+        damage = damage_of(record)
+    except (struct.error, ValueError, TypeError):
+        version = value[_VERSION_PLACE : _VERSION_PLACE + _VERSION.size]
+        record, damage = record_of(id=session_id, version=version, subject=subject), "bytes"
+    if damage is not None:
+        raise DamagedRecords([], [DamagedRecord(record, damage)], "what the server holds")
+    return record
 
 
 def _unpack(session_id: str, value: bytes) -> SessionRecord:
@@ -183,6 +196,8 @@ def _unpack(session_id: str, value: bytes) -> SessionRecord:
         mac, place = value[place : place + _MAC_BYTES], place + _MAC_BYTES
     if present & _HAS_ROTATED_AT:
         (rotated_at,), place = _TIME.unpack_from(value, place), place + _TIME.size
+    if len(value) < place + length:
+        raise ValueError("cut within the subject or before")
     return new_record(
         version=version,
         id=session_id,

@@ -40,6 +40,7 @@ __all__ = [
     "CLOCK_MARGIN",
     "DELETE",
     "INSERT",
+    "KEEP_LIFETIME",
     "LOOK",
     "READ_ALL",
     "REPLACE",
@@ -200,7 +201,9 @@ local index, answer = KEYS[1], {}
 local head, over, sees_all = unpack(ARGV)
 forget(index, over)
 for _, member in ipairs(redis.call('ZRANGE', index, 0, -1)) do
-  local value = redis.call('GET', name(head, member))
+  local value = redis.pcall('GET', name(head, member))
+  -- What is no text, or lies in another slot, is no session; the others are read all the same.
+  if type(value) == 'table' then value = '' end
   if value or sees_all == '' then
     answer[#answer + 1] = string.sub(member, 4)
     answer[#answer + 1] = value
@@ -214,7 +217,8 @@ return answer
 """Read all sessions in an index.
 
 Answers id and value of each in turn. The value is missing where the script did not see the session.
-On a cluster that does not mean that there is none.
+On a cluster that does not mean that there is none. The value is empty where what lies under the
+name of a session cannot be read.
 """
 
 REPLACE = Script.of(
@@ -249,7 +253,9 @@ local index, places, messages = KEYS[1], {}, {}
 local count = (#ARGV - 1) / 3
 local stream = KEYS[count + 2]
 for number = 1, count do
-  if redis.call('GETRANGE', KEYS[number + 1], 1, 4) == ARGV[number * 3 - 1] then
+  local version = redis.pcall('GETRANGE', KEYS[number + 1], 1, 4)
+  if type(version) == 'table' then version = '' end
+  if version == ARGV[number * 3 - 1] then
     places[#places + 1] = number
     messages[#messages + 1] = ARGV[number * 3 + 1]
   end
@@ -266,6 +272,22 @@ return places
 
 Answers the places, counted from 1, of those that were deleted. With the stream as one more key, the
 script also publishes the messages of these.
+"""
+
+KEEP_LIFETIME = Script.of(
+    """
+local kept, seconds = redis.pcall('GET', KEYS[1]), tonumber(ARGV[1])
+if type(kept) == 'table' then return '' end
+-- What is damaged is left as it is: nobody knows how long it was.
+local is_longer = not kept or string.find(kept, '^%d+$') and tonumber(kept) < seconds
+if seconds == 0 or not is_longer then return kept or '' end
+redis.call('SET', KEYS[1], ARGV[1])
+return ARGV[1]
+"""
+)
+"""Keep the longest of the lifetimes, in seconds, that were ever asked for. Answers what is kept.
+
+The key never expires, so that no policy of eviction among keys that do ever takes it.
 """
 
 APPEND = Script.of(

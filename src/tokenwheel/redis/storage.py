@@ -18,6 +18,8 @@ from typing import Any
 
 from ..errors import InvalidArgument, StorageUnavailable
 from ..models import SessionRecord
+from ..storage.damaged import DamagedRecord, DamagedRecords, is_session_id, record_of
+from ..storage.lifetimes import lifetime_in
 from .client import Client, Conversation, RedisClient, call
 from .deadline import TIMEOUT
 from .entry import REVOCATIONS_PER_ENTRY
@@ -31,7 +33,15 @@ from .record import (
     unpack_end,
     unpack_record,
 )
-from .scripts import CLOCK_MARGIN, DELETE, INSERT, READ_ALL, REPLACE, milliseconds
+from .scripts import (
+    CLOCK_MARGIN,
+    DELETE,
+    INSERT,
+    KEEP_LIFETIME,
+    READ_ALL,
+    REPLACE,
+    milliseconds,
+)
 
 __all__ = ["RedisStorage"]
 
@@ -65,6 +75,8 @@ class RedisStorage:
     def __repr__(self) -> str:
         return f"<RedisStorage {self._names.prefix!r}>"
 
+    is_checked = True
+    """A record that is damaged is told from the others."""
     is_durable = True
     """Who has access to the server reads or writes sessions: see a manager's ``storage_key``."""
 
@@ -110,11 +122,19 @@ class RedisStorage:
         return self._client.run(self._insert(record, limit, now))
 
     def read(self, session_id: str, now: float) -> Any:
-        """Return the record of a session, or None where there is none."""
+        """Return the record of a session, or None where there is none.
+
+        Raises:
+            DamagedRecords: the record is damaged.
+        """
         return self._client.run(self._read(session_id))
 
     def read_all(self, subject: str, now: float) -> Any:
-        """Return the records of a subject's sessions, in any order."""
+        """Return the records of a subject's sessions, in any order.
+
+        Raises:
+            DamagedRecords: some of the records are damaged; has the others.
+        """
         return self._client.run(self._read_all(subject, now))
 
     def replace(
@@ -140,6 +160,13 @@ class RedisStorage:
         the sessions that it deletes.
         """
         return self._client.run(self._delete(records, now, feed, revocations))
+
+    def keep_access_lifetime(self, issuer: str, seconds: int) -> Any:
+        """Keep the longest lifetime of an issuer's access tokens. Return what is kept, in seconds.
+
+        Its key never expires.
+        """
+        return self._client.run(self._keep_access_lifetime(issuer, seconds))
 
     def count(self, now: float) -> int:
         """Return the number of live sessions, by looking through all names of the server.
@@ -210,25 +237,46 @@ class RedisStorage:
             raise KeyError("a session with this id exists already")
         return True
 
-    def _read(self, session_id: str) -> Conversation[SessionRecord | None]:
-        value = yield "GET", self._names.session(session_id)
-        return None if value is None else unpack_record(session_id, value)
+    def _read(
+        self, session_id: str, subject: str | None = None
+    ) -> Conversation[SessionRecord | None]:
+        try:
+            value = yield "GET", self._names.session(session_id)
+        except Exception as error:
+            if not str(error).startswith("WRONGTYPE"):
+                raise
+            value = b""  # A list, say, is no session.
+        return None if value is None else unpack_record(session_id, value, subject)
 
     def _read_all(self, subject: str, now: float) -> Conversation[list[SessionRecord]]:
         index = self._names.index(subject)
         answer = yield from call(READ_ALL, (index,), self._names.head, _over(now), self._sees_all)
-        records = []
+        records: list[SessionRecord] = []
+        damaged: list[DamagedRecord] = []
         for name, value in zip(answer[::2], answer[1::2], strict=True):
-            session_id = name.decode("ascii")
-            if value is None:
-                record = yield from self._read(session_id)
-            else:
-                record = unpack_record(session_id, value)
+            session_id = name.decode(errors="surrogateescape")
+            if not is_session_id(session_id):  # Nor is it in the index by any doing of ours.
+                damaged.append(DamagedRecord(record_of(id=session_id, subject=subject), "id"))
+                continue
+            try:
+                if value is None:
+                    record = yield from self._read(session_id, subject)
+                else:
+                    record = unpack_record(session_id, value, subject)
+            except DamagedRecords as error:
+                damaged += error.damaged
+                continue
             if record is None:
                 yield "ZREM", index, self._names.member(session_id)
             else:
                 records.append(record)
+        if damaged:
+            raise DamagedRecords(records, damaged, "what the server holds")
         return records
+
+    def _keep_access_lifetime(self, issuer: str, seconds: int) -> Conversation[int]:
+        key = self._names.access_lifetime(issuer)
+        return lifetime_in((yield from call(KEEP_LIFETIME, (key,), seconds)))
 
     def _replace(
         self, record: SessionRecord, now: float, feed: Any, revocations: Sequence[Any]

@@ -12,7 +12,9 @@ from typing import Any
 from ..conformance import check_call, check_conforms, conforms, is_coroutine_function
 from ..revocation.protocol import AwaitableFeed, ReplayingFeed, RevocationFeed, WaitingFeed
 from ..storage.protocol import (
+    AccessLifetimeStorage,
     AwaitableStorage,
+    CheckedStorage,
     ClosingStorage,
     DurableStorage,
     PlacedStorage,
@@ -26,6 +28,7 @@ from .steps import Publisher
 __all__ = ["Abilities", "abilities_of"]
 
 _STORAGE_METHODS = ("insert", "read", "read_all", "replace", "delete")
+_OF_LIFETIME = ("issuer", "seconds")
 _AWAITED_OF_FEED = ("publish", "close")
 
 
@@ -39,12 +42,16 @@ class Abilities:
     """The storage's methods may wait, so that an event loop has them called from worker threads."""
     storage_timeout: float | None
     """Seconds for which a call of the storage may wait; None where it doesn't say."""
+    storage_is_checked: bool
+    """The storage itself tells which of its records are damaged."""
     storage_is_durable: bool
     """Others than this process may read or write what the storage keeps."""
     close_storage: Callable[[], Any] | None
     """Lets go of what the storage holds open, where it holds something."""
     publisher: Publisher | None
     """The storage and the feed, where the one publishes to the other as it changes a session."""
+    keeps_access_lifetime: bool
+    """The storage keeps how long access tokens live at most."""
     session_id_prefix: Callable[[str], bytes] | None
     """Gives the bytes with which the ids of a subject's sessions begin; None: they are random."""
     feed_is_async: bool
@@ -71,6 +78,9 @@ def abilities_of(storage: object, feed: RevocationFeed | None) -> Abilities:
     if conforms(storage, ClosingStorage):
         close_storage = storage.close
         check_call("storage.close", close_storage, [])
+    keeps_access_lifetime = conforms(storage, AccessLifetimeStorage)
+    if conforms(storage, AccessLifetimeStorage):
+        check_call("storage.keep_access_lifetime", storage.keep_access_lifetime, _OF_LIFETIME)
     feed_waits = conforms(feed, WaitingFeed) and feed.waits is True
     return Abilities(
         storage_is_async=(conforms(storage, AwaitableStorage) and storage.is_async is True)
@@ -78,9 +88,11 @@ def abilities_of(storage: object, feed: RevocationFeed | None) -> Abilities:
         or (close_storage is not None and is_coroutine_function(close_storage)),
         storage_waits=conforms(storage, WaitingStorage) and storage.waits is True,
         storage_timeout=_timeout_of(storage),
+        storage_is_checked=conforms(storage, CheckedStorage) and storage.is_checked is True,
         storage_is_durable=conforms(storage, DurableStorage) and storage.is_durable is True,
         close_storage=close_storage,
         publisher=_publisher(storage, feed),
+        keeps_access_lifetime=keeps_access_lifetime,
         session_id_prefix=session_id_prefix,
         feed_is_async=feed is not None
         and (

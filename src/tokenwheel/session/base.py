@@ -146,6 +146,8 @@ class BaseManager:
             compares_devices=hook is same_device,
             session_id_prefix=abilities.session_id_prefix,
             publisher=publisher,
+            storage_is_checked=abilities.storage_is_checked,
+            keeps_access_lifetime=abilities.keeps_access_lifetime,
         )
         self._usage = Usage(self._parts())
 

@@ -9,7 +9,11 @@ that of the record, and never all of them while the storage may still hold the s
 stop the session is not lost: its next refresh sees that the record's generation is refused, and
 goes on with the lowest one that is not (``_replace_restricted``). That completes the call as a
 restriction. What a call refused here and could not tell the others is told beside the next calls
-that get through (``_publish_the_rest``).
+that get through (``revoking.py``).
+
+**A damaged record** is no caller's fault and keeps no other session from ending. What could be read
+of it is enough to refuse all its access tokens and to delete it, and then the call has done what it
+promised. Where that is not so, the call ends all the rest first and says what is damaged then.
 
 **Where the storage cannot be asked**, a caller who shows a verified token is believed before
 anything is asked, and one who shows a refresh token only once the storage has failed: it may be a
@@ -22,13 +26,9 @@ rounds come to an end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from contextlib import suppress
-from itertools import islice
-from math import floor
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-from .._impl import ExpiringCache
 from ..errors import StorageUnavailable
 from ..events import (
     AllSessionsInvalidated,
@@ -38,44 +38,42 @@ from ..events import (
     SessionInvalidated,
 )
 from ..models import Session, SessionRecord
-from ..revocation.protocol import Revocation
 from .arguments import (
-    LONGEST_LIFETIME,
-    ShownToken,
     check_identity,
     check_session_id,
     check_subject,
     is_refresh_token,
     shown_token,
 )
+from .damaged_sessions import DamagedSessionsFlow
 from .options import Lifecycle
+from .reading import DamagedRecord, Reader, damaged
+from .revoking import LARGEST_GENERATION, Flow
 from .seal import Seal
 from .steps import (
     Delete,
     Notify,
     Publisher,
-    Read,
-    ReadAll,
     Refuse,
     Replace,
     Revoke,
     RevokeAndDelete,
     RevokeAndReplace,
-    Step,
 )
 
-__all__ = ["EndingFlow", "Flow"]
-
-_LARGEST_GENERATION = 2**32 - 2
-_MORE_THAN_WERE_EVER_REFUSED = 1024  # generations: more than restrictions of one session
-_PUBLISHED_AT_ONCE = 16  # revocations that earlier calls could not publish, beside a later one
-_SHORTEST_LIFETIME = 0.001  # seconds: the least that an ExpiringCache takes
-
-T = TypeVar("T")
-Flow = Generator[Step[Any], Any, T]
+__all__ = ["Ended", "EndingFlow", "Flow"]
 
 
-class EndingFlow:
+class Ended(NamedTuple):
+    """What has become of sessions that were to end."""
+
+    records: list[SessionRecord]
+    """Those that were deleted here, and not by somebody else meanwhile."""
+    failure: StorageUnavailable | None
+    """Why one of them could not be ended."""
+
+
+class EndingFlow(DamagedSessionsFlow):
     """The steps of the methods that end or restrict sessions. They need no key.
 
     Args:
@@ -87,6 +85,8 @@ class EndingFlow:
             change the storage is then one step instead of two.
         lowest_generation: returns the lowest generation of a session whose access tokens this
             process does not refuse, None where it refuses all.
+        storage_is_checked: the storage itself tells which of its records are damaged.
+        keeps_access_lifetime: the storage keeps how long access tokens live at most.
     """
 
     def __init__(
@@ -97,16 +97,21 @@ class EndingFlow:
         seal: Seal,
         publisher: Publisher | None,
         lowest_generation: Callable[[str], int | None],
+        *,
+        storage_is_checked: bool,
+        keeps_access_lifetime: bool,
     ) -> None:
-        self._options = lifecycle
+        super().__init__(
+            lifecycle,
+            clock,
+            lowest_generation,
+            issuer=seal.issuer,
+            keeps_access_lifetime=keeps_access_lifetime,
+        )
         self._listeners = listeners
-        self._clock = clock
         self._seal = seal
+        self._reader = Reader(seal, storage_is_checked=storage_is_checked)
         self._publisher = publisher
-        self._lowest_generation = lowest_generation
-        self._unpublished: ExpiringCache[str, Revocation] = ExpiringCache(clock=clock)
-        self._longest_access = lifecycle.access_ttl
-        self._longest_session = max(lifecycle.refresh_ttl, lifecycle.access_ttl)
 
     def delete_one(self, subject: object, session_id: object) -> Flow[bool]:
         """End a session of this subject. Return True where it lived."""
@@ -114,19 +119,30 @@ class EndingFlow:
         checked_id = check_session_id(session_id)
         now = self._clock()
         try:
-            record = yield from Read(checked_id, now)
+            record = yield from self._reader.read(checked_id, now)
         except StorageUnavailable:
             # Not before: the refresh token may be a forged one, of somebody else's session.
             if is_refresh_token(session_id):
                 yield from Refuse([self._revocation_unread(checked_id, now)], now)
             raise
         if record is None:
-            yield from self._revoke_unknown(checked_id, now)
+            yield from self._revoke_unknown(subject, checked_id, now)
             return False
-        if record.subject != subject or not self._seal.is_own(record):
+        if not self._reader.is_own(record):
+            return False
+        if isinstance(record, DamagedRecord):
+            listed = yield from self._listed_of(subject, record, now)
+            if listed is None:
+                return False
+            if not (yield from self._end_damaged(listed, now)):
+                raise damaged(listed)
+            return True
+        if record.subject != subject:
             return False
         ended = yield from self._end([record], now)
-        lived = [record for record in ended if record.ends_at > now]
+        if ended.failure is not None:
+            raise ended.failure
+        lived = [record for record in ended.records if record.ends_at > now]
         for record in lived:
             yield from self._tell(SessionEvent.SESSION_INVALIDATED, record, SessionInvalidated)
         return bool(lived)
@@ -135,13 +151,18 @@ class EndingFlow:
         """End every session of this subject. Return how many of them lived."""
         subject = check_subject(subject)
         now = self._clock()
-        records = yield from self._read_all(subject, now)
-        ended = yield from self._end(records, now)
-        lived = [record for record in ended if record.ends_at > now]
+        found = yield from self._reader.read_all(subject, now)
+        ended = yield from self._end(found.records, now)
+        lived = [record for record in ended.records if record.ends_at > now]
+        left = yield from self._end_each_damaged(found.damaged, subject, now)
         if self._listeners.want(SessionEvent.ALL_SESSIONS_INVALIDATED):
             sessions = tuple(record.to_session() for record in lived)
             yield from Notify(AllSessionsInvalidated(subject, sessions))
-        return len(lived)
+        if ended.failure is not None:
+            raise ended.failure
+        if left:
+            raise damaged(*left)
+        return len(lived) + len(found.damaged)
 
     def restrict_one(self, claims: object) -> Flow[None]:
         """Refuse the access tokens issued so far to the session of these claims."""
@@ -153,36 +174,55 @@ class EndingFlow:
             refused = [self._revocation_of_shown(session_id, shown, now)]
             yield from Refuse(refused, now)
         try:
-            record = yield from Read(session_id, now)
+            record = yield from self._reader.read(session_id, now)
         except StorageUnavailable:
             self._keep_unpublished(refused, now)
             raise
         if record is None:
-            yield from self._revoke_unknown(session_id, now)
-        elif record.subject == subject and self._seal.is_own(record):
-            yield from self._restrict(record, now)
-        elif refused:
-            yield from self._publishing(Revoke(refused, now), refused, now)
+            is_genuine = shown is not None
+            yield from self._revoke_unknown(subject, session_id, now, is_genuine=is_genuine)
+        elif not self._reader.is_own(record):
+            if refused:
+                yield from self._publishing(Revoke(refused, now), refused, now)
+        elif isinstance(record, DamagedRecord):
+            listed = yield from self._listed_of(subject, record, now)
+            if listed is not None:
+                yield from self._revoke_damaged(listed, now, all_generations=False)
+                raise damaged(listed)
+        elif record.subject == subject:
+            failure = yield from self._restrict(record, now)
+            if failure is not None:
+                raise failure
         yield from self._publish_the_rest(now)
 
     def restrict_all(self, subject: object) -> Flow[None]:
         """Refuse the access tokens issued so far to every session of this subject."""
+        subject = check_subject(subject)
         now = self._clock()
-        records = yield from self._read_all(check_subject(subject), now)
-        for record in records:
-            yield from self._restrict(record, now)
+        found = yield from self._reader.read_all(subject, now)
+        failure: StorageUnavailable | None = None
+        for record in found.records:
+            failure = (yield from self._restrict(record, now)) or failure
+        for unread in found.damaged:
+            if unread.record.subject == subject and unread.session_id is not None:
+                yield from self._revoke_damaged(unread, now, all_generations=False)
         yield from self._publish_the_rest(now)
+        if failure is not None:
+            raise failure
+        if found.damaged:
+            raise damaged(*found.damaged)
 
-    def _end(self, records: Sequence[SessionRecord], now: float) -> Flow[list[SessionRecord]]:
+    def _end(self, records: Sequence[SessionRecord], now: float) -> Flow[Ended]:
         """Revoke the access tokens of sessions, then delete these.
 
         Those that changed in between are revoked and deleted again.
-
-        Return the records that were deleted here, and not by somebody else meanwhile.
         """
         ended: list[SessionRecord] = []
+        failure: StorageUnavailable | None = None
         while records:
-            revocations = [self._revocation_of(record, record.generation + 1) for record in records]
+            revocations = [
+                self._revocation_of(record, record.generation + 1, now) for record in records
+            ]
             if self._publisher is not None:
                 step = RevokeAndDelete(self._publisher, records, now, revocations)
                 ids = yield from self._publishing(step, revocations, now)
@@ -195,26 +235,39 @@ class EndingFlow:
                 if record.id in deleted:
                     ended.append(record)
                     continue
-                current = yield from self._read_again(record, now)
-                if current is not None:
+                current = yield from self._look_again(record, now)
+                if isinstance(current, StorageUnavailable):
+                    failure = current
+                elif current is not None:
                     remaining.append(current)
             records = remaining
         yield from self._publish_the_rest(now)
-        return ended
+        return Ended(ended, failure)
 
-    def _restrict(self, record: SessionRecord | None, now: float) -> Flow[None]:
-        """Refuse the access tokens issued so far, and raise the generation for those to come."""
+    def _restrict(
+        self, record: SessionRecord | None, now: float
+    ) -> Flow[StorageUnavailable | None]:
+        """Refuse the access tokens issued so far, and raise the generation for those to come.
+
+        Return why the record could not be changed; None where it was, or where it has gone.
+        """
         while record is not None:
             # A call that ended half way may have left more refused than the record tells.
-            lowest = self._lowest_generation(record.id) or 0
+            generation = max(record.generation + 1, self._lowest_generation(record.id) or 0)
+            if generation > LARGEST_GENERATION:
+                exhausted = DamagedRecord(record, "generation")
+                yield from self._revoke_damaged(exhausted, now, all_generations=True)
+                return damaged(exhausted)
             raised = self._seal.sealed(
-                record._replace(
-                    version=record.version + 1, generation=max(record.generation + 1, lowest)
-                )
+                record._replace(version=record.version + 1, generation=generation)
             )
             if (yield from self._replace_restricted(record, raised, now)):
-                return
-            record = yield from self._read_again(record, now)
+                return None
+            current = yield from self._look_again(record, now)
+            if isinstance(current, StorageUnavailable):
+                return current
+            record = current
+        return None
 
     def _replace_restricted(
         self, record: SessionRecord, raised: SessionRecord, now: float
@@ -223,91 +276,39 @@ class EndingFlow:
 
         Return False where somebody else has changed it meanwhile.
         """
-        revocations = [self._revocation_of(record, raised.generation)]
+        revocations = [self._revocation_of(record, raised.generation, now)]
         if self._publisher is not None:
             step = RevokeAndReplace(self._publisher, raised, now, revocations)
             return (yield from self._publishing(step, revocations, now))
         yield from self._publishing(Revoke(revocations, now), revocations, now)
         return (yield from Replace(raised, now))
 
-    def _publishing(self, step: Step[T], revocations: Sequence[Revocation], now: float) -> Flow[T]:
-        """Have a step done that publishes. Where it fails, keep what the others may not know."""
-        try:
-            answer = yield from step
-        except StorageUnavailable:
-            self._keep_unpublished(revocations, now)
-            raise
-        for revocation in revocations:
-            self._unpublished.pop(revocation.session_id, None)
-        return answer
+    def _look_again(
+        self, record: SessionRecord, now: float
+    ) -> Flow[SessionRecord | StorageUnavailable | None]:
+        """Return the record as somebody else has left it, after a swap that failed.
 
-    def _keep_unpublished(self, revocations: Sequence[Revocation], now: float) -> None:
-        for revocation in revocations:
-            lasting = revocation.expires_at - now
-            if lasting >= _SHORTEST_LIFETIME:
-                self._unpublished.set(revocation.session_id, revocation, lasting)
-
-    def _publish_the_rest(self, now: float) -> Flow[None]:
-        """Tell the others some of what earlier calls could not. What fails now is tried again."""
-        rest = list(islice(self._unpublished.values(), _PUBLISHED_AT_ONCE))
-        if rest:
-            with suppress(StorageUnavailable):
-                yield from self._publishing(Revoke(rest, now), rest, now)
-
-    def _revocation_of(self, record: SessionRecord, before: int) -> Revocation:
-        until = record.access_expires_at + self._options.revocation_margin
-        return Revocation(record.id, until, _representable(before))
-
-    def _revocation_of_shown(self, session_id: str, shown: ShownToken, now: float) -> Revocation:
-        """Return what is refused before the session of a verified access token is looked up."""
-        until = max(self._access_ends_by(now), min(shown.expires_at, now + LONGEST_LIFETIME))
-        until += self._options.revocation_margin
-        return Revocation(session_id, until, _representable(shown.generation + 1))
-
-    def _revocation_unread(self, session_id: str, now: float) -> Revocation:
-        """Return what is refused of a session that could not be looked up.
-
-        Its generation is not known, but is hardly so far above what is refused already. The next
-        refresh goes on with the generation named here.
+        Return an error where it cannot go on from there: others still may.
         """
-        lowest = self._lowest_generation(session_id)
-        before = None if lowest is None else lowest + _MORE_THAN_WERE_EVER_REFUSED
-        until = self._access_ends_by(now) + self._options.revocation_margin
-        return Revocation(session_id, until, _representable(before))
-
-    def _access_ends_by(self, now: float) -> float:
-        """Return when the last access token has expired that can have been issued by now."""
-        return floor(now) + min(self._longest_access, self._longest_session)
-
-    def _revoke_unknown(self, session_id: str, now: float) -> Flow[None]:
-        """Revoke a session that the storage has lost, for as long as a token of it could live."""
-        until = floor(now) + self._longest_session + self._options.revocation_margin
-        revocations = [Revocation(session_id, until, None)]
-        yield from self._publishing(Revoke(revocations, now), revocations, now)
-
-    def _read_all(self, subject: str, now: float) -> Flow[list[SessionRecord]]:
-        """Return the records of a subject that are this service's own."""
-        records = yield from ReadAll(subject, now)
-        return [record for record in records if self._seal.is_own(record)]
-
-    def _read_again(self, record: SessionRecord, now: float) -> Flow[SessionRecord | None]:
-        """Return the record as somebody else has left it, after a swap that failed."""
-        current = yield from Read(record.id, now)
-        if current is not None and current.version == record.version:
-            raise StorageUnavailable(
+        current = yield from self._reader.read(record.id, now)
+        if current is None or not self._reader.is_own(current):
+            return None
+        if isinstance(current, DamagedRecord):
+            return damaged(current)
+        if current.version == record.version:
+            return StorageUnavailable(
                 "the session storage refused a change of a record that nobody else had changed"
             )
-        if current is None or not self._seal.is_own(current):
-            return None
         return current
+
+    def _check_change(self, record: SessionRecord, now: float) -> Flow[None]:
+        """Check that a swap failed because somebody else was faster, and that one can go on."""
+        current = yield from self._look_again(record, now)
+        if isinstance(current, StorageUnavailable):
+            raise current
 
     def _tell(
         self, event: SessionEvent, record: SessionRecord, make: Callable[[Session], Event]
     ) -> Flow[None]:
         if self._listeners.want(event):
             yield from Notify(make(record.to_session()))
-
-
-def _representable(before: int | None) -> int | None:
-    """Return ``before`` as a revocation can hold it: None, for all, past the last generation."""
-    return None if before is None or before > _LARGEST_GENERATION else before

@@ -10,9 +10,10 @@ thing last. How a session ends before its time is told in ``ending.py``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hmac import compare_digest
 from math import floor
+from typing import Any
 
 from .._impl import digest
 from ..errors import RefreshTokenReused, SessionNotFound, StorageUnavailable, TooManySessions
@@ -25,23 +26,25 @@ from ..events import (
     SessionRefreshed,
 )
 from ..jwt import AccessTokens
-from ..models import Session, SessionRecord, SessionTokens, new_record, new_tokens
+from ..models import Session, SessionContext, SessionRecord, SessionTokens, new_record, new_tokens
 from .arguments import check_claims, check_context, check_lifetime, check_subject
 from .ending import EndingFlow, Flow
 from .options import Lifecycle
+from .reading import DamagedRecords, damaged
 from .refresh_tokens import (
     RefreshToken,
+    Standing,
     new_refresh_token,
     parse_refresh_token,
     rotate,
     standing_of,
 )
 from .seal import Seal
-from .steps import AskHook, Insert, Notify, Publisher, Read, Replace
+from .steps import AskHook, Delete, Insert, Notify, Publisher, Read, Replace
 
 __all__ = ["Flow", "SessionFlow"]
 
-_EVICTIONS_IN_VAIN = 100  # in a row: more than logins elsewhere take the room that others make
+_ROOM_IN_VAIN = 100  # times in a row: more than logins elsewhere take the room that there was
 _NOT_FOUND = "no session is open under this refresh token"
 
 
@@ -60,6 +63,8 @@ class SessionFlow(EndingFlow):
             the storage has a say in that.
         publisher: the storage and the feed, where the one publishes to the other. To revoke and to
             change the storage is then one step instead of two.
+        storage_is_checked: the storage itself tells which of its records are damaged.
+        keeps_access_lifetime: the storage keeps how long access tokens live at most.
     """
 
     def __init__(
@@ -73,8 +78,19 @@ class SessionFlow(EndingFlow):
         compares_devices: bool = False,
         session_id_prefix: Callable[[str], bytes] | None = None,
         publisher: Publisher | None = None,
+        storage_is_checked: bool = False,
+        keeps_access_lifetime: bool = False,
     ) -> None:
-        super().__init__(lifecycle, listeners, clock, seal, publisher, tokens.lowest_generation)
+        super().__init__(
+            lifecycle,
+            listeners,
+            clock,
+            seal,
+            publisher,
+            tokens.lowest_generation,
+            storage_is_checked=storage_is_checked,
+            keeps_access_lifetime=keeps_access_lifetime,
+        )
         self._tokens = tokens
         self._compares_devices = compares_devices
         self._session_id_prefix = session_id_prefix
@@ -124,6 +140,8 @@ class SessionFlow(EndingFlow):
             mac=None,
         )
         record = self._seal.sealed(record)
+        if access_seconds > self._kept_access:
+            yield from self._keep_access_lifetime(access_seconds)
         access_token = self._tokens.issue(
             subject,
             record.id,
@@ -138,13 +156,8 @@ class SessionFlow(EndingFlow):
             self._longest_access = max(self._longest_access, access_seconds)
         in_vain = 0
         while not (yield from Insert(record, options.max_sessions, now)):
-            if options.when_full == "reject":
-                raise TooManySessions(
-                    f"the subject already has the {options.max_sessions} sessions that "
-                    "max_sessions allows"
-                )
-            in_vain = 0 if (yield from self._evict_oldest(subject, now)) else in_vain + 1
-            if in_vain == _EVICTIONS_IN_VAIN:
+            in_vain = 0 if (yield from self._make_room(subject, now)) else in_vain + 1
+            if in_vain == _ROOM_IN_VAIN:
                 raise StorageUnavailable(
                     "the session storage refused a session of a subject that has fewer than "
                     "max_sessions of this issuer"
@@ -160,10 +173,15 @@ class SessionFlow(EndingFlow):
         )
 
     def read_all(self, subject: object) -> Flow[dict[str, Session]]:
-        """Return the active sessions of a subject by session id."""
+        """Return the active sessions of a subject by session id.
+
+        Where a record is damaged, raise: a list without it would pass for a complete one.
+        """
         now = self._clock()
-        records = yield from self._read_all(check_subject(subject), now)
-        return {record.id: record.to_session() for record in records if record.ends_at > now}
+        found = yield from self._reader.read_all(check_subject(subject), now)
+        if found.damaged:
+            raise damaged(*found.damaged)
+        return {record.id: record.to_session() for record in found.records if record.ends_at > now}
 
     def update(
         self,
@@ -174,26 +192,20 @@ class SessionFlow(EndingFlow):
         access_ttl: object,
     ) -> Flow[SessionTokens]:
         """Refresh a session. Return its new tokens."""
+        presented, required_subject, checked_claims, access_seconds, origin = self._check_update(
+            refresh_token, claims, subject, context, access_ttl
+        )
         options = self._options
-        self._tokens.check_signing()
-        required_subject = None if subject is None else check_subject(subject)
-        checked_claims = check_claims(claims)
-        access_seconds = check_lifetime("access_ttl", access_ttl, options.access_ttl)
-        if access_ttl is not None:
-            self._longest_access = max(self._longest_access, access_seconds)
-        origin = check_context(context)
         idle_ttl = options.idle_ttl
-        presented = parse_refresh_token(refresh_token)
-        if presented is None:
-            raise SessionNotFound(_NOT_FOUND)
         while True:
             now = self._clock()
-            record = yield from Read(presented.session_id, now)
-            if (
-                record is None
-                or not self._seal.is_own(record)
-                or not _opens(presented, record, required_subject, now)
-            ):
+            try:
+                record = yield from Read(presented.session_id, now)
+            except DamagedRecords as error:
+                if not self._seal.is_own(error.damaged[0].record):
+                    raise SessionNotFound(_NOT_FOUND) from None
+                raise
+            if record is None or not self._opens(presented, record, required_subject, now):
                 raise SessionNotFound(_NOT_FOUND)
             standing = standing_of(presented, record, now, options.reuse_grace)
             if standing == "reused":
@@ -212,32 +224,14 @@ class SessionFlow(EndingFlow):
             if idle_ttl is not None:  # A node whose clock is behind takes away nothing.
                 ends_at = max(record.ends_at, min(ends_at, floor(now + idle_ttl)))
             access_expires_at = min(issued_at + access_seconds, ends_at)
-            rotated = rotate(
-                presented, record, standing, now, seal=self._seal, renews=options.rotate
+            refreshed = self._refreshed(
+                presented, record, standing, now, generation, ends_at, access_expires_at
             )
-            if rotated is None:
+            if refreshed is None:
                 raise SessionNotFound(_NOT_FOUND)
-            following, secret_hash, previous_hash, salt, rotated_at = rotated
-            changed = new_record(
-                version=record.version + 1,
-                id=record.id,
-                subject=record.subject,
-                issuer=self._seal.issuer,
-                created_at=record.created_at,
-                expires_at=record.expires_at,
-                ends_at=ends_at,
-                last_used_at=max(now, record.last_used_at),
-                generation=generation,
-                access_expires_at=max(access_expires_at, record.access_expires_at),
-                family_hash=record.family_hash,
-                secret_hash=secret_hash,
-                previous_hash=previous_hash,
-                salt=salt,
-                rotated_at=rotated_at,
-                context=record.context,
-                mac=record.mac,
-            )
-            changed = self._seal.sealed(changed)
+            following, changed = refreshed
+            if access_seconds > self._kept_access:
+                yield from self._keep_access_lifetime(access_seconds)
             access_token = self._tokens.issue(
                 record.subject,
                 record.id,
@@ -260,14 +254,100 @@ class SessionFlow(EndingFlow):
                     access_expires_at=access_expires_at,
                     refresh_expires_at=ends_at,
                 )
-            yield from self._read_again(record, now)
+            yield from self._check_change(record, now)
+
+    def _check_update(
+        self,
+        refresh_token: object,
+        claims: object,
+        subject: object,
+        context: object,
+        access_ttl: object,
+    ) -> tuple[RefreshToken, str | None, Mapping[str, Any], int, SessionContext]:
+        """Return the arguments of ``update``, checked and taken apart."""
+        self._tokens.check_signing()
+        required_subject = None if subject is None else check_subject(subject)
+        checked_claims = check_claims(claims)
+        access_seconds = check_lifetime("access_ttl", access_ttl, self._options.access_ttl)
+        if access_ttl is not None:
+            self._longest_access = max(self._longest_access, access_seconds)
+        origin = check_context(context)
+        presented = parse_refresh_token(refresh_token)
+        if presented is None:
+            raise SessionNotFound(_NOT_FOUND)
+        return presented, required_subject, checked_claims, access_seconds, origin
+
+    def _opens(
+        self, presented: RefreshToken, record: SessionRecord, subject: str | None, now: float
+    ) -> bool:
+        """Return True where a token of the right family opens a session that isn't over.
+
+        Raises:
+            StorageUnavailable: the record is damaged.
+        """
+        if not self._seal.is_own(record):
+            return False
+        self._reader.check(record, presented.session_id)
+        is_family = compare_digest(digest(presented.family), record.family_hash)
+        return is_family and record.ends_at > now and (subject is None or record.subject == subject)
+
+    def _refreshed(
+        self,
+        presented: RefreshToken,
+        record: SessionRecord,
+        standing: Standing,
+        now: float,
+        generation: int,
+        ends_at: int,
+        access_expires_at: int,
+    ) -> tuple[str, SessionRecord] | None:
+        """Return the refresh token to hand out and the record to store, None where there is none.
+
+        Args:
+            presented: the refresh token; it is the current one, or is retried.
+            record: the session.
+            standing: what :func:`standing_of` says.
+            now: Unix seconds.
+            generation: the generation of the access token that is to be issued.
+            ends_at: when the session ends as it stands now.
+            access_expires_at: when that access token expires.
+        """
+        rotated = rotate(
+            presented, record, standing, now, seal=self._seal, renews=self._options.rotate
+        )
+        if rotated is None:
+            return None
+        following, secret_hash, previous_hash, salt, rotated_at = rotated
+        changed = new_record(
+            version=record.version + 1,
+            id=record.id,
+            subject=record.subject,
+            issuer=self._seal.issuer,
+            created_at=record.created_at,
+            expires_at=record.expires_at,
+            ends_at=ends_at,
+            last_used_at=max(now, record.last_used_at),
+            generation=generation,
+            access_expires_at=max(access_expires_at, record.access_expires_at),
+            family_hash=record.family_hash,
+            secret_hash=secret_hash,
+            previous_hash=previous_hash,
+            salt=salt,
+            rotated_at=rotated_at,
+            context=record.context,
+            mac=record.mac,
+        )
+        return following, self._seal.sealed(changed)
 
     def _take_down(self, record: SessionRecord, now: float) -> Flow[None]:
         """End a session of which a replaced refresh token came back.
 
         The thief or the owner holds another one, and nobody can tell which. Both lose.
         """
-        for ended in (yield from self._end([record], now)):
+        records, failure = yield from self._end([record], now)
+        if failure is not None:
+            raise failure
+        for ended in records:
             yield from self._tell(SessionEvent.SESSION_INVALIDATED, ended, SessionInvalidated)
             yield from self._tell(SessionEvent.REFRESH_TOKEN_REUSED, ended, RefreshTokenReuse)
         raise RefreshTokenReused(
@@ -275,20 +355,42 @@ class SessionFlow(EndingFlow):
             "so its session was ended"
         )
 
-    def _evict_oldest(self, subject: str, now: float) -> Flow[bool]:
-        """Make room for one more session. Return False where there was some already."""
-        records = yield from self._read_all(subject, now)
-        live = [record for record in records if record.ends_at > now]
-        live.sort(key=lambda record: (record.created_at, record.id))
-        surplus = len(live) - (self._options.max_sessions or 0) + 1
-        if surplus <= 0:
+    def _make_room(self, subject: str, now: float) -> Flow[bool]:
+        """Make room for one more session. Return False where there was some already.
+
+        What nobody can refresh goes first: records that are not believed, and damaged ones. Then
+        the oldest session is ended, if that is wanted.
+
+        Raises:
+            TooManySessions: all of them live, and none is to be ended.
+        """
+        most = self._options.max_sessions or 0
+        too_many = TooManySessions(
+            f"the subject already has the {most} sessions that max_sessions allows"
+        )
+        evicts = self._options.when_full == "evict_oldest"
+        if not evicts and not self._seal.has_key:
+            raise too_many
+        found = yield from self._reader.read_all(subject, now)
+        if found.broken:
+            yield from Delete(found.broken, now)
+            return True
+        live = [record for record in found.records if record.ends_at > now]
+        if not evicts:
+            if len(live) + len(found.damaged) >= most:
+                raise too_many
             return False
-        for record in (yield from self._end(live[:surplus], now)):
+        live.sort(key=lambda record: (record.created_at, record.id))
+        left = yield from self._end_each_damaged(found.damaged, subject, now)
+        kept = [record for record in left if record.record.subject == subject]
+        surplus = len(live) + len(kept) - most + 1
+        if surplus > len(live):  # What cannot be ended keeps every other session out.
+            raise damaged(*kept)
+        if surplus <= 0:
+            return len(found.damaged) > len(left)
+        evicted, failure = yield from self._end(live[:surplus], now)
+        for record in evicted:
             yield from self._tell(SessionEvent.SESSION_INVALIDATED, record, SessionInvalidated)
+        if failure is not None:
+            raise failure
         return True
-
-
-def _opens(presented: RefreshToken, record: SessionRecord, subject: str | None, now: float) -> bool:
-    """Return True where a token of the right family opens a session that isn't over."""
-    is_family = compare_digest(digest(presented.family), record.family_hash)
-    return is_family and record.ends_at > now and (subject is None or record.subject == subject)

@@ -100,7 +100,8 @@ class SessionManager(BaseManager):
 
         Raises:
             InvalidArgument: an argument cannot be used; nothing was stored.
-            TooManySessions: ``max_sessions`` is reached and ``when_full`` is ``"reject"``.
+            TooManySessions: ``max_sessions`` is reached and ``when_full`` is ``"reject"``. With
+                ``"evict_oldest"`` sessions whose records are damaged go first.
             ConfigurationError: the key set has no key that can sign.
             StorageUnavailable: the storage failed.
         """
@@ -113,7 +114,8 @@ class SessionManager(BaseManager):
 
         Raises:
             InvalidArgument: a subject that cannot be used.
-            StorageUnavailable: the storage failed.
+            StorageUnavailable: the storage failed, or a record in it is damaged: without it the
+                list would pass for a complete one. ``delete_all`` ends the session of that, too.
         """
         return drive(self._flow.read_all(subject), self._carry_out)
 
@@ -150,7 +152,7 @@ class SessionManager(BaseManager):
             InvalidArgument: an argument cannot be used; the session is unchanged.
             ConfigurationError: the key set has no key that can sign.
             StorageUnavailable: the storage failed; the call can be made again with the same refresh
-                token.
+                token. Or the record of the session is damaged.
         """
         return drive(
             self._flow.update(refresh_token, claims, subject, context, access_ttl), self._carry_out
@@ -168,14 +170,19 @@ class SessionManager(BaseManager):
             refused all the same.
 
         Raises:
-            InvalidArgument: a subject or session id that cannot be used.
+            InvalidArgument: a subject or session id that cannot be used; or one that the storage
+                does not know, after 100 such of the same subject: nothing was revoked.
             StorageUnavailable: storage or feed failed; the call can be made again. Tokens issued so
-                far to a session that had been looked up are refused in this process meanwhile.
+                far to a session that had been looked up are refused in this process meanwhile. Or
+                the session's record is damaged so that it cannot be deleted.
         """
         return drive(self._flow.delete_one(subject, session_id), self._carry_out)
 
     def delete_all(self, subject: str) -> int:
         """End every session of a subject and refuse every access token issued before.
+
+        A session whose record is damaged is ended as well. Listeners are not told of it, since what
+        the record says cannot be believed; a line in the log tells.
 
         Returns:
             How many sessions were ended.
@@ -183,7 +190,8 @@ class SessionManager(BaseManager):
         Raises:
             InvalidArgument: a subject that cannot be used.
             StorageUnavailable: storage or feed failed; the call can be made again. Tokens issued so
-                far to a session that had been looked up are refused in this process meanwhile.
+                far to a session that had been looked up are refused in this process meanwhile. Or
+                a record is damaged so that its session cannot be ended; all the others were.
         """
         return drive(self._flow.delete_all(subject), self._carry_out)
 
@@ -196,9 +204,12 @@ class SessionManager(BaseManager):
             claims: what ``read`` returned, or a mapping with ``sub`` and ``sid``.
 
         Raises:
-            InvalidArgument: claims without a usable ``sub`` or ``sid``.
+            InvalidArgument: claims without a usable ``sub`` or ``sid``; or a ``sid`` that the
+                storage does not know, after 100 such of the same subject: nothing was revoked.
+                Claims that ``read`` returned are never too many.
             StorageUnavailable: storage or feed failed; the call can be made again. Tokens issued so
-                far to a session that had been looked up are refused in this process meanwhile.
+                far to a session that had been looked up are refused in this process meanwhile. Or
+                the session's record is damaged: its tokens are refused, and it cannot be refreshed.
         """
         drive(self._flow.restrict_one(claims), self._carry_out)
 
@@ -210,7 +221,8 @@ class SessionManager(BaseManager):
         Raises:
             InvalidArgument: a subject that cannot be used.
             StorageUnavailable: storage or feed failed; the call can be made again. Tokens issued so
-                far to a session that had been looked up are refused in this process meanwhile.
+                far to a session that had been looked up are refused in this process meanwhile. Or a
+                record is damaged: all tokens are refused, and its session cannot be refreshed.
         """
         drive(self._flow.restrict_all(subject), self._carry_out)
 

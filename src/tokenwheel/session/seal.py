@@ -93,12 +93,22 @@ class Seal:
             )
         return record
 
+    @property
+    def has_key(self) -> bool:
+        """True where records are sealed."""
+        return bool(self._mac_keys)
+
+    def is_of_service(self, record: SessionRecord) -> bool:
+        """Return True where the record does not say that it is another service's."""
+        issuer = record.issuer
+        return issuer == self.issuer or not issuer or not isinstance(issuer, str)
+
     def is_own(self, record: SessionRecord) -> bool:
         """Return True where the record is this service's, and as this service has written it.
 
         One that should be and isn't is counted and logged. Without a key nothing tells such a one.
         """
-        if record.issuer != self.issuer and record.issuer:
+        if record.issuer != self.issuer and not self.is_of_service(record):
             return False
         if not self._mac_keys:
             return True

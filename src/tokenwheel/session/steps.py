@@ -13,7 +13,13 @@ from dataclasses import dataclass
 from types import CoroutineType
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
-from ..errors import ConfigurationError, ContextMismatch, StorageUnavailable, TokenwheelError
+from ..errors import (
+    ConfigurationError,
+    ContextMismatch,
+    InvalidArgument,
+    StorageUnavailable,
+    TokenwheelError,
+)
 from ..events import Event
 from ..models import Session, SessionContext, SessionRecord
 from ..revocation.list import RevocationList
@@ -26,6 +32,7 @@ __all__ = [
     "Collaborators",
     "Delete",
     "Insert",
+    "KeepAccessLifetime",
     "Notify",
     "Publisher",
     "Read",
@@ -70,7 +77,10 @@ class Step(Generic[A]):
     def __iter__(self) -> Generator[Step[Any], Any, A]:
         try:
             answer: A = yield self
-        except TokenwheelError:
+        except TokenwheelError as error:
+            if isinstance(error, InvalidArgument) and self.party in ("storage", "revocations"):
+                # What the caller gave was checked before. It is what was stored that can't be used.
+                raise self._meaning_of(error) from error
             raise
         except Exception as error:
             raise self._meaning_of(error) from error
@@ -157,6 +167,21 @@ class Delete(Step[Sequence[str]]):
 
     def carry_out(self, collaborators: Collaborators) -> Any:
         return collaborators.storage.delete(self.records, self.now)
+
+
+@dataclass(slots=True)
+class KeepAccessLifetime(Step[int]):
+    """Keep how long an issuer's access tokens live at most. 0 seconds only ask.
+
+    The answer is what is kept, in seconds.
+    """
+
+    issuer: str
+    seconds: int
+
+    def carry_out(self, collaborators: Collaborators) -> Any:
+        storage: Any = collaborators.storage
+        return storage.keep_access_lifetime(self.issuer, self.seconds)
 
 
 @dataclass(slots=True)

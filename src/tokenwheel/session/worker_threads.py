@@ -145,6 +145,9 @@ class StorageInThreads:
     async def delete(self, records: Sequence[SessionRecord], now: float, *publication: Any) -> Any:
         return await self._call(self._storage.delete, records, now, *publication)
 
+    async def keep_access_lifetime(self, issuer: str, seconds: int) -> Any:
+        return await self._call(self._storage.keep_access_lifetime, issuer, seconds)
+
     def publishes_to(self, feed: Any) -> bool:
         """Return what the storage itself says; it knows without waiting."""
         publishes: bool = self._storage.publishes_to(feed)

@@ -75,6 +75,15 @@ MIGRATIONS = (
         "ALTER TABLE sessions ADD COLUMN issuer TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE sessions ADD COLUMN mac BLOB",
     ),
+    # How long access tokens live at most, whichever process issues them.
+    (
+        """
+        CREATE TABLE IF NOT EXISTS access_lifetimes (
+            issuer TEXT PRIMARY KEY,
+            seconds INTEGER NOT NULL
+        ) WITHOUT ROWID
+        """,
+    ),
 )
 VERSION = len(MIGRATIONS)
 

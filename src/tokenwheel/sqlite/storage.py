@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Sequence
-from types import NoneType
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from ..errors import StorageUnavailable
 from ..models import SessionRecord
 from ..storage.context import pack_context, unpack_context
+from ..storage.damaged import DamagedRecord, DamagedRecords, damage_of
+from ..storage.lifetimes import lifetime_in
 from .database import Database, Synchronous
+from .schema import bring_up_to_date
 
 __all__ = ["SqliteStorage"]
+
+T = TypeVar("T")
 
 _REMOVED_AT_ONCE = 4  # sessions that are over, beside each write
 # Seconds, one hour: how long a session stays after its end. A clock that is ahead for a while takes
@@ -26,38 +30,28 @@ _REMOVED_AT_ONCE = 4  # sessions that are over, beside each write
 _STAYS_AFTER_END = 3600
 _NEVER_CHANGED = {"id", "subject", "created_at", "expires_at", "context"}
 
-_TYPE_OF: dict[str, type | tuple[type, ...]] = {
-    "version": int,
-    "id": str,
-    "subject": str,
-    "issuer": str,
-    "created_at": float,
-    "expires_at": int,
-    "ends_at": int,
-    "last_used_at": float,
-    "generation": int,
-    "access_expires_at": int,
-    "family_hash": bytes,
-    "secret_hash": bytes,
-    "previous_hash": (bytes, NoneType),
-    "salt": (bytes, NoneType),
-    "rotated_at": (float, NoneType),
-    "context": (bytes, NoneType),
-    "mac": (bytes, NoneType),
-}
-"""What each column of a session holds."""
 _COLUMNS = SessionRecord._fields
-_TYPES = tuple(_TYPE_OF[name] for name in _COLUMNS)
 _CHANGING = [name for name in _COLUMNS if name not in _NEVER_CHANGED]
 
+_CONTEXT = _COLUMNS.index("context")
 _NAMES = ", ".join(_COLUMNS)
 _ASSIGNMENTS = ", ".join(f"{name} = ?" for name in _CHANGING)
 _SELECT = f"SELECT {_NAMES} FROM sessions"
+# No access token outlives its session, but where the end of that was damaged.
+_SELECT_LIVE = f"{_SELECT} WHERE subject = ? AND (ends_at > ? OR access_expires_at > ?)"
 _INSERT = f"INSERT INTO sessions ({_NAMES}) VALUES ({', '.join('?' * len(_COLUMNS))})"
 _UPDATE = f"UPDATE sessions SET {_ASSIGNMENTS} WHERE id = ? AND version = ?"
 _DELETE = "DELETE FROM sessions WHERE id = ? AND version = ?"
 _COUNT_OF_SUBJECT = "SELECT count(*) FROM sessions WHERE subject = ? AND issuer = ? AND ends_at > ?"
 _COUNT = "SELECT count(*) FROM sessions WHERE ends_at > ?"
+_LIFETIME = "SELECT seconds FROM access_lifetimes WHERE issuer = ?"
+# What is damaged is left as it is: nobody knows how long it was.
+_KEEP_LIFETIME = """
+    INSERT INTO access_lifetimes (issuer, seconds) VALUES (?, ?)
+    ON CONFLICT (issuer) DO UPDATE SET seconds = excluded.seconds
+    WHERE typeof(access_lifetimes.seconds) = 'integer'
+    AND access_lifetimes.seconds < excluded.seconds
+"""
 
 
 class SqliteStorage:
@@ -81,6 +75,8 @@ class SqliteStorage:
 
     waits = True
     """Calls wait for the disk and for other processes, so an async manager needs worker threads."""
+    is_checked = True
+    """A record that is damaged is told from the others."""
     is_durable = True
     """Who can read or write the file reads or writes sessions: see a manager's ``storage_key``."""
 
@@ -124,27 +120,28 @@ class SqliteStorage:
         """Return the record of a session, or None where there is none.
 
         Raises:
-            StorageUnavailable: the file cannot be read, or is damaged.
+            DamagedRecords: the record is damaged.
+            StorageUnavailable: the file cannot be read.
         """
 
-        def work(connection: sqlite3.Connection) -> Any:
-            return connection.execute(f"{_SELECT} WHERE id = ?", (session_id,)).fetchone()
+        def work(connection: sqlite3.Connection) -> list[Any]:
+            return _rows(connection, f"{_SELECT} WHERE id = ?", (session_id,))
 
-        row = self._database.read(work)
-        return None if row is None else _unpack(row)
+        rows = self._read(work)
+        return _unpack_each(rows)[0] if rows else None
 
     def read_all(self, subject: str, now: float) -> Sequence[SessionRecord]:
         """Return the records of a subject's live sessions, in any order.
 
         Raises:
-            StorageUnavailable: the file cannot be read, or is damaged.
+            DamagedRecords: some of the records are damaged; has the others.
+            StorageUnavailable: the file cannot be read.
         """
 
         def work(connection: sqlite3.Connection) -> list[Any]:
-            live = f"{_SELECT} WHERE subject = ? AND ends_at > ?"
-            return connection.execute(live, (subject, now)).fetchall()
+            return _rows(connection, _SELECT_LIVE, (subject, now, now))
 
-        return [_unpack(row) for row in self._database.read(work)]
+        return _unpack_each(self._read(work))
 
     def replace(self, record: SessionRecord, now: float) -> bool:
         """Write a new state of a session, where the stored version is ``record.version - 1``.
@@ -180,6 +177,23 @@ class SqliteStorage:
 
         return self._database.write(work)
 
+    def keep_access_lifetime(self, issuer: str, seconds: int) -> int:
+        """Keep the longest lifetime of an issuer's access tokens. Return what is kept, in seconds.
+
+        Raises:
+            StorageUnavailable: the file cannot be read, or cannot be written where it has to be.
+        """
+
+        def ask(connection: sqlite3.Connection) -> int:
+            row = connection.execute(_LIFETIME, (issuer,)).fetchone()
+            return 0 if row is None else lifetime_in(row[0])
+
+        def keep(connection: sqlite3.Connection) -> int:
+            connection.execute(_KEEP_LIFETIME, (issuer, seconds))
+            return ask(connection)
+
+        return self._database.write(keep) if seconds else self._read(ask)
+
     def count(self, now: float) -> int:
         """Return the number of live sessions.
 
@@ -190,6 +204,17 @@ class SqliteStorage:
         def work(connection: sqlite3.Connection) -> int:
             return int(connection.execute(_COUNT, (now,)).fetchone()[0])
 
+        return self._read(work)
+
+    def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return self._database.read(work)
+        except StorageUnavailable as error:
+            failure = error.__cause__
+            if getattr(failure, "sqlite_errorcode", None) != sqlite3.SQLITE_ERROR:
+                raise
+        # A column is missing: a backup of an older version may have been restored.
+        self._database.write(bring_up_to_date)
         return self._database.read(work)
 
     def close(self) -> None:
@@ -206,12 +231,54 @@ def _remove_what_is_over(connection: sqlite3.Connection, now: float) -> None:
     connection.execute(f"DELETE FROM sessions WHERE id IN ({over})", (long_over, _REMOVED_AT_ONCE))
 
 
-def _unpack(row: tuple[Any, ...]) -> SessionRecord:
-    if not all(map(isinstance, row, _TYPES)):
-        raise StorageUnavailable("the database file is damaged: it holds what cannot be a session")
+def _rows(connection: sqlite3.Connection, query: str, arguments: Sequence[Any]) -> list[Any]:
+    """Return the rows that a query finds. A text that is not UTF-8 gets lone surrogates."""
     try:
-        return SessionRecord._make((*row[:-2], unpack_context(row[-2] or b""), row[-1]))
-    except (ValueError, TypeError) as error:
-        raise StorageUnavailable(
-            "the database file is damaged: it holds what cannot be the context of a session"
-        ) from error
+        return connection.execute(query, arguments).fetchall()
+    except sqlite3.OperationalError as error:
+        if "decode" not in str(error):
+            raise
+    try:
+        connection.text_factory = _decode_anything
+        return connection.execute(query, arguments).fetchall()
+    finally:
+        connection.text_factory = str
+
+
+def _decode_anything(text: bytes) -> str:
+    return text.decode(errors="surrogateescape")
+
+
+def _unpack_each(rows: Sequence[tuple[Any, ...]]) -> list[SessionRecord]:
+    """Return the records in rows of the table.
+
+    Raises:
+        DamagedRecords: some of the rows are damaged.
+    """
+    records, damaged = [], []
+    for row in rows:
+        record, damage = _unpack(row)
+        if damage is None:
+            records.append(record)
+        else:
+            damaged.append(DamagedRecord(record, damage))
+    if damaged:
+        raise DamagedRecords(records, damaged, "the database file")
+    return records
+
+
+def _unpack(row: tuple[Any, ...]) -> tuple[SessionRecord, str | None]:
+    """Return the record in a row, and which of its fields is damaged, or None where all are whole.
+
+    What is in a damaged row stands in the record as it was found.
+    """
+    try:
+        context = row[_CONTEXT] or b""
+        if type(context) is not bytes:
+            raise TypeError("a context is bytes")
+        record = SessionRecord._make(
+            (*row[:_CONTEXT], unpack_context(context), *row[_CONTEXT + 1 :])
+        )
+    except (ValueError, TypeError):
+        return SessionRecord._make(row), "context"
+    return record, damage_of(record)

@@ -1,9 +1,12 @@
 """What a manager asks of a storage (``protocol``), and the one in memory (``memory``)."""
 
+from .damaged import DamagedRecord, DamagedRecords
 from .memory import MemoryStorage
 from .protocol import (
+    AccessLifetimeStorage,
     AsyncSessionStorage,
     AwaitableStorage,
+    CheckedStorage,
     ClosingStorage,
     DurableStorage,
     PlacedStorage,
@@ -14,9 +17,13 @@ from .protocol import (
 )
 
 __all__ = [
+    "AccessLifetimeStorage",
     "AsyncSessionStorage",
     "AwaitableStorage",
+    "CheckedStorage",
     "ClosingStorage",
+    "DamagedRecord",
+    "DamagedRecords",
     "DurableStorage",
     "MemoryStorage",
     "PlacedStorage",

@@ -23,6 +23,9 @@ _SHORTEST_LIFETIME = 0.001  # seconds, the least an ExpiringCache takes
 class MemoryStorage:
     """The default storage: keeps sessions for one process, and forgets them with it."""
 
+    is_checked = True
+    """Nothing damages what it keeps."""
+
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._now = 0.0
@@ -30,6 +33,7 @@ class MemoryStorage:
             on_remove=self._forget, clock=self._clock
         )
         self._ids_by_subject: dict[str, set[str]] = {}
+        self._access_lifetimes: dict[str, int] = {}
 
     def __repr__(self) -> str:
         return f"<MemoryStorage of {len(self)} sessions>"
@@ -85,6 +89,13 @@ class MemoryStorage:
                     del self._records[record.id]
                     deleted.append(record.id)
             return deleted
+
+    def keep_access_lifetime(self, issuer: str, seconds: int) -> int:
+        with self._lock:
+            kept = max(self._access_lifetimes.get(issuer, 0), seconds)
+            if kept:
+                self._access_lifetimes[issuer] = kept
+            return kept
 
     def _clock(self) -> float:
         return self._now

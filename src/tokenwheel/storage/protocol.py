@@ -12,6 +12,10 @@ would not cover.
 A call that cannot be carried out raises, and has then changed nothing, or all of what it was asked
 to. Any exception will do: the manager turns it into :class:`~tokenwheel.errors.StorageUnavailable`.
 
+Where records are damaged, ``read`` and ``read_all`` may raise
+:class:`~tokenwheel.storage.DamagedRecords`, which has all that could be read. So whoever logs out
+everywhere loses the other sessions, too. Any other exception says that nothing could be read.
+
 Every storage has the methods of :class:`SessionStorage` or :class:`AsyncSessionStorage`. Beyond
 these it may have optional powers, each a protocol of its own here. ``tokenwheel.testing`` holds the
 suite that every storage must pass.
@@ -28,8 +32,10 @@ if TYPE_CHECKING:
     from ..revocation.protocol import Revocation, RevocationFeed
 
 __all__ = [
+    "AccessLifetimeStorage",
     "AsyncSessionStorage",
     "AwaitableStorage",
+    "CheckedStorage",
     "ClosingStorage",
     "DurableStorage",
     "PlacedStorage",
@@ -46,7 +52,8 @@ class SessionStorage(Protocol):
 
     A storage may have more powers than these methods: :class:`WaitingStorage`,
     :class:`TimedStorage`, :class:`AwaitableStorage`, :class:`ClosingStorage`,
-    :class:`PlacedStorage`, :class:`PublishingStorage` and :class:`DurableStorage` say which.
+    :class:`PlacedStorage`, :class:`PublishingStorage`, :class:`DurableStorage`,
+    :class:`AccessLifetimeStorage` and :class:`CheckedStorage` say which.
     """
 
     def insert(self, record: SessionRecord, limit: int | None, now: float) -> bool:
@@ -179,6 +186,20 @@ class ClosingStorage(Protocol):
 
 
 @runtime_checkable
+class CheckedStorage(Protocol):
+    """Say that ``read`` and ``read_all`` tell damaged records from others by themselves.
+
+    They raise :class:`~tokenwheel.storage.DamagedRecords`. Without this attribute a manager looks
+    at each field of each record.
+    """
+
+    @property
+    def is_checked(self) -> bool:
+        """True where each record that is returned is as a manager has written it, in its form."""
+        ...
+
+
+@runtime_checkable
 class DurableStorage(Protocol):
     """Say that sessions are kept where others than this process may write them or read them.
 
@@ -197,6 +218,30 @@ class PlacedStorage(Protocol):
 
     def session_id_prefix(self, subject: str) -> bytes:
         """Return up to two bytes with which the ids of this subject's new sessions begin."""
+        ...
+
+
+@runtime_checkable
+class AccessLifetimeStorage(Protocol):
+    """Keep how long the access tokens of a service live at most, where all its processes see it.
+
+    A session may be lost: restored from an older backup, or dropped by a server. Its access tokens
+    are refused all the same, for as long as one can live. With a storage of this power that is the
+    longest ``access_ttl`` of any process, else the longest lifetime of a session.
+    """
+
+    def keep_access_lifetime(self, issuer: str, seconds: int) -> Any:
+        """Raise what is kept for an issuer to ``seconds``, where that is more. Return what is kept.
+
+        It is never lowered, and kept as long as the sessions are: without an end of its own.
+
+        Args:
+            issuer: the ``iss`` of the access tokens.
+            seconds: how long a token lives that is about to be issued. 0 only asks.
+
+        Returns:
+            The longest lifetime, in seconds, or an awaitable of it. 0 where nothing is kept.
+        """
         ...
 
 
