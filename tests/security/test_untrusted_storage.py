@@ -241,12 +241,22 @@ def test_a_retry_gets_the_same_successor_from_every_worker_with_the_key(
 
 
 def test_a_key_is_replaced_while_nobody_is_logged_out(make: Callable[..., SessionManager]) -> None:
-    old, both, new = (
-        make(storage_key=keys) for keys in (STORAGE_KEY, [OTHER_KEY, STORAGE_KEY], [OTHER_KEY])
+    old, ready, both, new = (
+        make(storage_key=keys)
+        for keys in (
+            STORAGE_KEY,
+            [STORAGE_KEY, OTHER_KEY],
+            [OTHER_KEY, STORAGE_KEY],
+            [OTHER_KEY],
+        )
     )
     first = old.create(subject="ann")
     second = old.update(first.refresh_token)
     opens_nothing(new, second.refresh_token)
+    # While both orders are in use, each opens what the other has sealed.
+    elsewhere = ready.create(subject="ann")
+    elsewhere = ready.update(both.update(elsewhere.refresh_token).refresh_token)
+    assert both.update(elsewhere.refresh_token).session_id == elsewhere.session_id
     # Retried where the new key came first: the old one has derived what was handed out.
     assert both.update(first.refresh_token).refresh_token == second.refresh_token
     third = both.update(second.refresh_token)
