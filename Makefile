@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-chaos test-pythons test-sanitize coverage lint bench bench-server bench-profile bench-check wheel lock clean
+.PHONY: help demo test test-floors test-long test-chaos test-pythons test-sanitize coverage lint bench bench-server bench-profile bench-check wheel lock clean
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -44,6 +44,10 @@ test: $(VENV)/.built  ## the ordinary suite
 
 test-long: $(VENV)/.built  ## everything, with the long Hypothesis profile and the tests marked long
 	$(RUN) -m pytest $(IN_PARALLEL) -m "long or not long" --hypothesis-profile=long
+
+# Only tokenwheel's own dependencies are old there; what the tests use is as the lock has it.
+test-floors: .venv-floors/.built  ## the suite on the oldest releases that pyproject.toml allows
+	$(abspath .venv-floors/bin)/python -m pytest $(IN_PARALLEL)
 
 # Minutes to hours, as SECONDS says. SEED, which each run prints, draws the same actions again. FEED
 # is sqlite, redis or all; WITHOUT names actions to leave out, between commas.
@@ -127,7 +131,7 @@ endef
 # The folder of a virtual environment holds a stamp for each step that has been done in it.
 GROUP := servers
 .venv-coverage/.ready: GROUP := coverage
-.venv/.ready .venv-pure/.ready .venv-coverage/.ready .venv-sanitize/.ready: pyproject.toml requirements.lock
+.venv/.ready .venv-pure/.ready .venv-floors/.ready .venv-coverage/.ready .venv-sanitize/.ready: pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.13 ...")'
 	$(PYTHON) -m venv --clear $(@D)
 	$(@D)/bin/python $(PIP)
@@ -155,6 +159,15 @@ BENCH_PYTHON = $(shell for python in python3.13 ~/.pyenv/versions/3.13.*/bin/pyt
 .venv/.built: .venv/.ready
 .venv/.built .venv-bench/.built: setup.py $(EXTENSION_SOURCES)
 	TOKENWHEEL_IMPL=native $(@D)/bin/python $(INSTALL) -e .
+	touch $@
+
+# The floors are what uv resolves the dependencies to, without the groups of the tests.
+.venv-floors/.built: .venv/.lock .venv-floors/.ready setup.py $(EXTENSION_SOURCES) $(PACKAGE)
+	.venv/bin/uv pip compile -q --universal --resolution lowest-direct --python-version 3.11 --no-header --no-annotate \
+	    --extra redis -o $(@D)/floors.txt pyproject.toml
+	$(@D)/bin/python -m pip install -q -r $(@D)/floors.txt
+	rm -rf build/lib build/bdist.*
+	TOKENWHEEL_IMPL=native $(@D)/bin/python -m pip install -q --no-deps .
 	touch $@
 
 # An ordinary install, so that no extension lying in src is in reach; what an earlier build left is

@@ -36,7 +36,8 @@ sys.path.insert(0, sys.argv[1])
 from tokenwheel import SessionManager
 work, reads = sys.argv[2], int(sys.argv[3])
 manager = SessionManager(
-    "k" * 32, issuer="auth-server.com", audience=["auth-server.com", "rest-server.com"],
+    "7c1f0d9a4be35826f0c7a19d3e5b4817", issuer="auth-server.com",
+    audience=["auth-server.com", "rest-server.com"],
     verified_cache_size=0 if work == "unseen" else 65_536,
 )
 token = manager.create({"role": "user", "name": "John"}, subject="uid1").access_token.encode()

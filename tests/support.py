@@ -6,6 +6,7 @@ That is a clock, a secret, tokens forged at will, and what it is to be refused.
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,12 @@ from typing import Any
 import pytest
 
 from tokenwheel import InvalidAccessToken, Key
+
+
+def secret_of(name: str, length: int = 32) -> str:
+    """Return a shared secret of some letters: for a name always the same, and not guessable."""
+    return hashlib.shake_256(name.encode()).hexdigest(length)[:length]
+
 
 SECRET = "a shared secret of at least 32 bytes, made up for these tests"
 KEY = Key.from_secret(SECRET)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import SECRET
+from tests.support import SECRET, secret_of
 from tokenwheel import (
     AccessTokenRevoked,
     Device,
@@ -235,7 +235,7 @@ def test_of_several_services_on_one_file_an_operator_reaches_all_or_the_one_he_n
         issuer="forum",
         audience="a",
         storage=service.storage,
-        storage_key=bytes(range(32)),
+        storage_key=secret_of("storage"),
         revocations=service.revocations,
     )
     here = service.create(subject="ann")

@@ -60,7 +60,12 @@ def refused_commands(node: Node) -> set[str]:
     """Return which commands were refused, beside the name that client libraries give first."""
     with node.client(decode_responses=True) as client:
         log = client.execute_command("ACL", "LOG")
-        return {entry["object"] for entry in log} - {"client|setinfo"}
+        # Where RESP2 is the client's default, an entry is a list of names and values in turn.
+        entries = [
+            entry if isinstance(entry, dict) else dict(zip(entry[::2], entry[1::2], strict=True))
+            for entry in log
+        ]
+        return {entry["object"] for entry in entries} - {"client|setinfo"}
 
 
 def client_of(node: Node, library: Any = redis) -> Any:

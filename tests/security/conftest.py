@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from tests.support import KEY
+from tests.support import KEY, secret_of
 from tests.twins.conftest import TWINS
 from tokenwheel import Key
 
 HMAC = KEY
-NAMED = Key.from_secret("n" * 32, kid="named")
+NAMED = Key.from_secret(secret_of("named"), kid="named")
 RSA = Key.generate("RS256", kid="rsa")
 EC = Key.generate("ES256", kid="ec")
 ED = Key.generate("EdDSA", kid="ed")

@@ -17,7 +17,7 @@ from typing import Any
 import jwt
 import pytest
 
-from tests.support import KEY, SECRET, FakeClock, forge, refused, with_claims
+from tests.support import KEY, SECRET, FakeClock, forge, refused, secret_of, with_claims
 from tests.twins.conftest import TWINS
 from tokenwheel import (
     AccessTokenExpired,
@@ -347,7 +347,7 @@ def test_keys_that_change_empty_the_memory(make: Callable[..., Bench]) -> None:
     bench = make()
     token = bench.token()
     bench.read(token)
-    bench.verifier.set_keys([Key.from_secret("x" * 32)])
+    bench.verifier.set_keys([Key.from_secret(secret_of("x"))])
     assert (bench.verifier.remembered, bench.verifier.remembered_bytes) == (0, 0)
     refused(bench.read, token, "signature is not by a key")
     bench.verifier.set_keys([KEY])

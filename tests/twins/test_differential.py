@@ -20,13 +20,14 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
+from tests.support import secret_of
 from tests.twins.conftest import TWINS
 from tokenwheel import Key, TokenwheelError
 
 KEYS = [
-    Key.from_secret("k" * 32),
-    Key.from_secret("n" * 48, "HS384", kid="n"),
-    Key.from_secret("m" * 64, "HS512", kid="m"),
+    Key.from_secret(secret_of("k")),
+    Key.from_secret(secret_of("n", 48), "HS384", kid="n"),
+    Key.from_secret(secret_of("m", 64), "HS512", kid="m"),
     Key.generate("ES256", kid="e"),
     Key.generate("EdDSA", kid="d"),
     Key.generate("RS256", kid="r"),

@@ -19,7 +19,7 @@ import jwt
 import orjson
 import pytest
 
-from tests.support import KEY, SECRET, FakeClock, base64url, forge
+from tests.support import KEY, SECRET, FakeClock, base64url, forge, secret_of
 from tests.twins.conftest import TWINS
 from tokenwheel import (
     AccessTokenExpired,
@@ -291,7 +291,7 @@ def test_cve_2026_107721_a_leeway_without_end_is_the_callers_mistake(
 
 
 def test_keys_are_told_apart_by_their_kid_and_leave_when_they_are_taken_away(make: Make) -> None:
-    secrets = {"old": "o" * 32, "new": "n" * 32}
+    secrets = {"old": secret_of("old"), "new": secret_of("new")}
     keys = {kid: Key.from_secret(secret, kid=kid) for kid, secret in secrets.items()}
     verifier = make(*keys.values())
     tokens = {kid: token(secret, kid=kid) for kid, secret in secrets.items()}
@@ -422,13 +422,13 @@ import jwt
 from tokenwheel import InvalidAccessToken, Key
 from tokenwheel._{implementation}.revocations import RevocationTable
 from tokenwheel._{implementation}.verifier import Verifier
-key = Key.from_secret("k" * 32)
+key = Key.from_secret({SECRET!r})
 options = {{"leeway": 0, "largest_leeway": 0, "cache_size": 9, "clock": time.time}}
 options["revocations"] = RevocationTable()
 verify = Verifier([key], issuer="i", audience=("a",), **options).verify
 claims = {{"iss": "i", "aud": "a", "sub": "u", "sid": "A" * 16, "iat": 1, "exp": 4_000_000_000}}
 read.clear()
-header, payload, signature = jwt.encode(claims, "k" * 32, headers={{"typ": "at+jwt"}}).split(".")
+header, payload, signature = jwt.encode(claims, {SECRET!r}, headers={{"typ": "at+jwt"}}).split(".")
 for bad in ("A" * 43, signature[:-4] + "AAAA", signature + "AAAA"):
     try:
         verify(f"{{header}}.{{payload}}.{{bad}}")
@@ -481,9 +481,9 @@ from tokenwheel import AccessTokenNotYetValid, Key
 import jwt
 options = {{"leeway": 0, "largest_leeway": 0, "cache_size": 9, "clock": time.time}}
 options["revocations"] = RevocationTable()
-verify = Verifier([Key.from_secret("k" * 32)], issuer="i", audience=("a",), **options).verify
+verify = Verifier([Key.from_secret({SECRET!r})], issuer="i", audience=("a",), **options).verify
 claims = {{"iss": "i", "aud": "a", "sub": "u", "sid": "A" * 16, "iat": 1000, "exp": 1001}}
-verify(jwt.encode(claims, "k" * 32, headers={{"typ": "at+jwt"}}))
+verify(jwt.encode(claims, {SECRET!r}, headers={{"typ": "at+jwt"}}))
 cache = ExpiringCache()
 cache.set("one", 1, 60)
 assert cache.ttl("one") == 60
@@ -495,7 +495,7 @@ def test_a_clock_that_was_replaced_before_is_the_one_that_counts(implementation:
 
     A test's fake clock must not be passed by.
     """
-    script = FAKED_BEFORE.format(now=1000.5, implementation=implementation)
+    script = FAKED_BEFORE.format(now=1000.5, implementation=implementation, SECRET=SECRET)
     subprocess.run(
         [sys.executable, "-c", script],
         env={**os.environ, "TOKENWHEEL_IMPL": implementation},

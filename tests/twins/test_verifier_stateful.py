@@ -14,12 +14,12 @@ import jwt
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from tests.support import FakeClock
+from tests.support import FakeClock, secret_of
 from tests.twins.conftest import TWINS
 from tokenwheel import Key, TokenwheelError
 
 NOW = 1_700_000_000
-SECRETS = {None: "0" * 32, "one": "1" * 32, "two": "2" * 32}
+SECRETS = {kid: secret_of(str(kid)) for kid in (None, "one", "two")}
 KEYS = {kid: Key.from_secret(secret, kid=kid) for kid, secret in SECRETS.items()}
 SESSIONS = ["A" * 16, "B" * 16, "C" * 16]
 SIZES = (0, 1, 3)

@@ -10,25 +10,39 @@ from .. import __version__, demo
 from ..errors import TokenwheelError
 from .inspect import add_inspect
 from .keys import add_keys
+from .parser import Parser, has_token
 from .sessions import add_sessions, hide_dash
+from .text import refuse
 
 __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Return its exit status: 0 done, 1 refused or not good, 2 not understood."""
-    words = sys.argv[1:] if arguments is None else arguments
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if has_token(words):
+        return refuse(
+            "a token is no argument, since every user of this machine can see those: "
+            "`tokenwheel inspect` reads it from standard input"
+        )
     parsed = _parser().parse_args([hide_dash(word) for word in words])
     command: Callable[[argparse.Namespace], int] = parsed.command
     try:
         return command(parsed)
-    except (TokenwheelError, OSError) as error:
+    except TokenwheelError as error:
         print(f"tokenwheel: {error}", file=sys.stderr)
-        return 1
+    except OSError as error:  # Whose text holds the name of a file, as it was given.
+        reason = error.strerror or type(error).__name__
+        print(f"tokenwheel: a file could not be used: {reason}", file=sys.stderr)
+    except ValueError as error:  # Whose text may hold whatever was given.
+        print(
+            f"tokenwheel: an argument could not be used ({type(error).__name__})", file=sys.stderr
+        )
+    return 1
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = Parser(
         prog="tokenwheel", description="JWT user sessions for high-throughput Python API servers."
     )
     parser.add_argument("--version", action="version", version=f"tokenwheel {__version__}")

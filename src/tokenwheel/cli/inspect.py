@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -93,7 +94,38 @@ def _judge(
 
 
 def _read_keys(path: Path, algorithm: str | None) -> KeySet:
-    text = path.read_bytes()
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            text = file.read()
+    except OSError as error:  # Whose text holds the name, which may be a token given by mistake.
+        raise ConfigurationError(
+            f"the file given for --key cannot be read: {error.strerror}"
+        ) from None
+    keys = _parse_keys(text, algorithm)
+    _warn_of_mode(mode, is_private=any(key.can_sign for key in keys))
+    return keys
+
+
+def _warn_of_mode(mode: int, *, is_private: bool) -> None:
+    """Say where others than its owner can read a private key, or put another key in its place."""
+    if os.name != "posix":
+        return
+    if mode & 0o022:
+        print(
+            f"tokenwheel: others can write the file given for --key (mode {mode & 0o7777:04o}), "
+            "and so choose by which key a token is good; chmod go-w keeps them out",
+            file=sys.stderr,
+        )
+    if is_private and mode & 0o044:
+        print(
+            f"tokenwheel: others can read the private key given for --key (mode "
+            f"{mode & 0o7777:04o}), and sign with it; chmod 600 keeps them out",
+            file=sys.stderr,
+        )
+
+
+def _parse_keys(text: bytes, algorithm: str | None) -> KeySet:
     if text.lstrip().startswith(b"{"):
         if b'"keys"' in text:
             return KeySet.from_jwks(text)

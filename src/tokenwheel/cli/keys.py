@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+from ..errors import ConfigurationError
 from ..keys import ALGORITHMS, HASH_BYTES, Key
 from .text import as_json, refuse
 
@@ -24,7 +25,12 @@ def add_keys(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     new = keys.add_parser(
         "new", help="make a key: the private one into a new file, the public one to standard output"
     )
-    new.add_argument("--algorithm", required=True, choices=sorted(ALGORITHMS))
+    new.add_argument(
+        "--algorithm",
+        required=True,
+        choices=sorted(ALGORITHMS),
+        help="HS256 makes a shared secret, which is also what storage_key takes (Key.from_jwk)",
+    )
     new.add_argument("--format", choices=["jwk", "pem"], default="jwk")
     new.add_argument(
         "--kid", help="by default the public key's thumbprint (RFC 7638); for a shared secret none"
@@ -60,9 +66,14 @@ def _write_private(path: Path, content: bytes) -> None:
 
     It never takes the place of another file, and is never half written.
     """
-    descriptor = os.open(
-        path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600
-    )
+    try:
+        descriptor = os.open(
+            path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600
+        )
+    except OSError as error:  # Whose text holds the name, which may be a token given by mistake.
+        raise ConfigurationError(
+            f"the file for the private key cannot be made: {error.strerror}"
+        ) from None
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)

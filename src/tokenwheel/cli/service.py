@@ -28,6 +28,8 @@ _LONGEST_WAIT = 5  # seconds for a server's answer
 _NO_URL = "that is not the URL of a server: redis://host:6379/0"
 _PASSWORD = "REDISCLI_AUTH"  # as redis-cli has it
 _ERRORS_OF_CLUSTERS = {"ClusterCrossSlotError", "ClusterDownError", "MovedError"}
+# Older releases of redis-py have no types for some of these.
+_ANSWERS_OF_CLUSTERS = ("CROSSSLOT ", "CLUSTERDOWN ", "MOVED ")
 _SCHEMES = {
     "redis": "redis",
     "rediss": "rediss",
@@ -104,7 +106,10 @@ def _existing(place: str) -> Path:
 @contextmanager
 def _client(url: str, prefix: str) -> Iterator[Any]:
     """Yield a client of the server, or of the cluster that it belongs to."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # Whose text may hold some of the URL.
+        raise ConfigurationError(_NO_URL) from None
     scheme = _SCHEMES.get(parts.scheme)
     if scheme is None:
         raise ConfigurationError(
@@ -148,7 +153,9 @@ def _is_in_cluster(client: Any, names: KeyNames) -> bool:
         server.run(call(Script.of("return #KEYS"), apart))
     except Exception as error:
         # It only says that the keys are apart, or where one of them is, where slots matter.
-        if type(error).__name__ in _ERRORS_OF_CLUSTERS:
+        if type(error).__name__ in _ERRORS_OF_CLUSTERS or str(error).startswith(
+            _ANSWERS_OF_CLUSTERS
+        ):
             return True
         raise
     finally:

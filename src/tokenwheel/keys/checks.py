@@ -1,7 +1,9 @@
-"""Checks of which keys are fit for which algorithm.
+"""Checks of which keys are fit for which algorithm, and which are fit for none.
 
-A key is checked before it is used. Every refusal is a ConfigurationError, which holds nothing of
-the key.
+A key is checked once, when it is read. Every refusal is a ConfigurationError, which says what to do
+and holds nothing of the key. What makes a key unfit for all is in modules of their own:
+``readings`` and ``other_keys`` (a secret that is no secret), ``guessable``, ``published``, and
+``public_flaws`` (a key pair whose private part can be found).
 
 Sources: RFC 7518, sections 3.2 (HMAC keys as long as the hash), 3.3 (RSA of 2048 bits) and 3.4
 (curves); RFC 8037 (EdDSA); RFC 8812 (ES256K); RFC 8725, sections 3.1, 3.2 and 3.5 (no algorithm
@@ -11,15 +13,17 @@ with the key of another, no weak keys).
 from __future__ import annotations
 
 import contextlib
-import json
-from collections.abc import Callable
 from typing import Any, Final
 
-from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import load_der_private_key, load_der_public_key
 
 from ..errors import ConfigurationError
+from .guessable import is_guessable
+from .other_keys import is_other_key
+from .public_flaws import curve_flaw, edwards_flaw, rsa_flaw
+from .published import is_published
+from .readings import readings
 
 __all__ = [
     "ALGORITHMS",
@@ -27,7 +31,7 @@ __all__ = [
     "HASH_BYTES",
     "check_algorithm",
     "check_kid",
-    "check_public_key",
+    "check_pair",
     "check_random_bytes",
     "check_secret",
 ]
@@ -43,7 +47,7 @@ _RSA: Final = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
 ALGORITHMS: Final = frozenset({*HASH_BYTES, *CURVES, *_RSA, "EdDSA"})
 _SMALLEST_RSA = 2048  # bits
 _LONGEST_KID = 128  # characters
-_SSH_PREFIXES = (b"ssh-", b"ecdsa-sha2-", b"sk-ssh-", b"sk-ecdsa-")
+_RANDOM = "random bytes, as of secrets.token_bytes(64)"
 
 
 def check_algorithm(algorithm: object) -> str:
@@ -86,24 +90,27 @@ def check_secret(secret: object, algorithm: str) -> bytes:
         raise ConfigurationError(
             f"a shared secret signs with {', '.join(HASH_BYTES)}, and not with {algorithm}"
         )
-    checked = check_random_bytes(secret, "a shared secret")
-    if len(checked) < HASH_BYTES[algorithm]:
-        raise ConfigurationError(
-            f"a secret for {algorithm} must have at least {HASH_BYTES[algorithm]} bytes "
-            "(RFC 7518, section 3.2)"
-        )
-    return checked
+    shortest = HASH_BYTES[algorithm]
+    return check_random_bytes(
+        secret,
+        "a shared secret",
+        shortest,
+        f"a secret for {algorithm} must have at least {shortest} bytes (RFC 7518, section 3.2)",
+    )
 
 
-def check_random_bytes(secret: object, name: str) -> bytes:
-    """Return the bytes of a secret that may be random, of whatever length.
+def check_random_bytes(secret: object, name: str, shortest: int, too_short: str) -> bytes:
+    """Return the bytes of a secret that may be random.
 
     Args:
         secret: the secret. A text stands for its bytes in UTF-8.
         name: what the caller calls it, for the error.
+        shortest: how many bytes it must have.
+        too_short: says so.
 
     Raises:
-        ConfigurationError: the secret is no text or bytes, or a key of another kind.
+        ConfigurationError: the secret is no text or bytes, too short, a key of another kind in
+            whatever spelling, a pattern or words, or printed where anybody can read it.
     """
     encoded: object = secret
     if isinstance(secret, str):
@@ -111,15 +118,48 @@ def check_random_bytes(secret: object, name: str) -> bytes:
             encoded = secret.encode()
     if not isinstance(encoded, bytes):
         raise ConfigurationError(f"{name} must be bytes, or str without lone surrogates")
-    if _looks_like_another_kind_of_key(encoded):
+    spellings = readings(encoded)
+    if any(map(is_other_key, spellings)):
         raise ConfigurationError(
-            f"{name} is a PEM, SSH, DER or JWK key: an attacker may know it; it must be random "
-            "bytes, as of secrets.token_bytes(64)"
+            f"{name} is a PEM, SSH, DER or JWK key, or one in another spelling: an attacker may "
+            f"know it. Key.from_pem and Key.from_jwk read such keys; {name} must be {_RANDOM}"
+        )
+    if len(encoded) < shortest:
+        raise ConfigurationError(too_short)
+    if any(map(is_published, spellings)):
+        raise ConfigurationError(
+            f"{name} is an example from a standard, which anybody knows; it must be {_RANDOM}"
+        )
+    if any(map(is_guessable, spellings)):
+        raise ConfigurationError(
+            f"{name} is a pattern or words, which anybody can guess; it must be {_RANDOM}"
         )
     return encoded
 
 
-def check_public_key(key: object, algorithm: str) -> Any:
+def check_pair(private: object, public: object, algorithm: str) -> Any:
+    """Return a public key that the algorithm can use, and that nobody can sign for but its owner.
+
+    Args:
+        private: the private key that belongs to it, or None where only the public one was given.
+        public: the public key.
+        algorithm: what the key is for, already checked.
+
+    Raises:
+        ConfigurationError: it is of another kind, size or curve; its private key can be found, is
+            a pattern, or is printed where anybody can read it.
+    """
+    checked = _check_kind(public, algorithm)
+    flaw = _flaw(private, checked)
+    if flaw is not None:
+        raise ConfigurationError(
+            f"the key {flaw}: others can sign with it. Make another: "
+            f"`tokenwheel keys new --algorithm {algorithm}`"
+        )
+    return checked
+
+
+def _check_kind(key: object, algorithm: str) -> Any:
     """Return a public key that is of the kind, size and curve which the algorithm needs.
 
     Raises:
@@ -144,33 +184,27 @@ def check_public_key(key: object, algorithm: str) -> Any:
     return key
 
 
-def _looks_like_another_kind_of_key(secret: bytes) -> bool:
-    """Return True where an HMAC secret is a key of another kind.
-
-    A service that took its own public key for a shared secret would accept what anybody signs with
-    that public key (algorithm confusion, CVE-2022-29217).
-    """
-    if (
-        b"---- BEGIN" in secret
-        or b"-----BEGIN" in secret
-        or secret.lstrip().startswith(_SSH_PREFIXES)
+def _flaw(private: Any, public: Any) -> str | None:
+    """Return what makes it possible that others sign for a key, in a few words, or None."""
+    if is_published(
+        public.public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
     ):
-        return True
-    try:
-        parsed = json.loads(secret)
-    except (ValueError, RecursionError):
-        parsed = None
-    if isinstance(parsed, dict) and ("kty" in parsed or "keys" in parsed):
-        return True
-    loaders: tuple[Callable[[bytes], object], ...] = (
-        load_der_public_key,
-        lambda der: load_der_private_key(der, None),
-        x509.load_der_x509_certificate,
-    )
-    for load in loaders:
-        try:
-            load(secret)
-        except Exception:  # noqa: S112 - whatever it raises, the secret is no such key
-            continue
-        return True
-    return False
+        return "is an example from a standard, whose private part anybody knows"
+    if isinstance(public, rsa.RSAPublicKey):
+        return rsa_flaw(public, is_pair=private is not None)
+    if isinstance(public, ec.EllipticCurvePublicKey):
+        flaw = curve_flaw(public)
+        size = (public.key_size + 7) // 8
+        raw = b"" if private is None else _scalar(private).to_bytes(size, "big")
+    else:
+        flaw = edwards_flaw(public)
+        raw = b"" if private is None else private.private_bytes_raw()
+    if flaw is None and is_guessable(raw):
+        return "has a private part that is a pattern"
+    return flaw
+
+
+def _scalar(private: ec.EllipticCurvePrivateKey) -> int:
+    return private.private_numbers().private_value

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import serialization
 from jwt.algorithms import get_default_algorithms
 
 from ..errors import ConfigurationError
-from .checks import HASH_BYTES, check_algorithm, check_public_key, check_secret
+from .checks import HASH_BYTES, check_algorithm, check_pair, check_secret
 
 __all__ = ["KeyParts", "parse_jwk", "parse_pem", "read_json_object", "thumbprint", "write_pem"]
 
@@ -69,7 +69,7 @@ def parse_pem(pem: object, algorithm: str, password: object) -> KeyParts:
         raise ConfigurationError(
             "pem must be one unencrypted PEM key, or an encrypted one with its password"
         )
-    return KeyParts(algorithm, private=private, public=check_public_key(public, algorithm))
+    return KeyParts(algorithm, private=private, public=check_pair(private, public, algorithm))
 
 
 def write_pem(private: Any, public: Any) -> bytes:
@@ -134,7 +134,7 @@ def parse_jwk(jwk: Mapping[str, Any] | str | bytes, algorithm: str | None) -> Ke
     if is_shared:
         return KeyParts(name, kid, secret=check_secret(whole, name))
     private = whole if "d" in members else None
-    return KeyParts(name, kid, private=private, public=check_public_key(public, name))
+    return KeyParts(name, kid, private=private, public=check_pair(private, public, name))
 
 
 def thumbprint(members: Mapping[str, Any]) -> str:

@@ -5,6 +5,8 @@ It is no key of tokens: nothing here signs. What makes a secret unfit is in ``ch
 
 from __future__ import annotations
 
+import json
+
 from ..errors import ConfigurationError
 from .checks import check_random_bytes
 from .key import Key
@@ -25,7 +27,7 @@ def storage_secret(value: object) -> bytes:
         ConfigurationError: it is none of these, a public or private key, too short, or a secret
             that others can know.
     """
-    if isinstance(value, str | bytes) and value[:1] in ("{", b"{"):
+    if isinstance(value, str | bytes) and _is_key_file(value):
         value = Key.from_jwk(value)
     if isinstance(value, Key):
         if value._secret is None:
@@ -39,9 +41,18 @@ def storage_secret(value: object) -> bytes:
             "storage_key must be random bytes (secrets.token_bytes(32)), str, the Key of a shared "
             "secret, or a sequence of these"
         )
-    secret = check_random_bytes(value, "storage_key")
-    if len(secret) < _SHORTEST:
-        raise ConfigurationError(
-            f"storage_key must have at least {_SHORTEST} random bytes: secrets.token_bytes(32)"
-        )
-    return secret
+    return check_random_bytes(
+        value,
+        "storage_key",
+        _SHORTEST,
+        f"storage_key must have at least {_SHORTEST} random bytes: secrets.token_bytes(32)",
+    )
+
+
+def _is_key_file(value: str | bytes) -> bool:
+    """Return True for the text of a JWK that is a shared secret."""
+    try:
+        parsed = json.loads(value)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(parsed, dict) and parsed.get("kty") == "oct"

@@ -29,6 +29,7 @@ from ..errors import ConfigurationError, StorageUnavailable
 from ..fork_safety import pause_during_fork, renew_after_fork
 from .connection import Synchronous, check_owner, open_connection
 from .deadline import Deadline
+from .file_modes import warn_of_modes
 from .file_names import real_path
 from .inherited import begin_anew, is_inherited, keep_for_ever, watch
 from .line import Line
@@ -117,6 +118,7 @@ class Database:
             raise _unavailable(error) from error
         finally:
             self._writer.lock.release()
+        warn_of_modes(self.path)
 
     def __repr__(self) -> str:
         return f"<Database {os.fspath(self.path)!r}>"
