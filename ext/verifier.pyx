@@ -49,20 +49,21 @@ from unicode cimport PyUnicode_1BYTE_DATA, PyUnicode_GET_LENGTH, PyUnicode_IS_AS
 
 import os
 import time
-from collections.abc import ItemsView, KeysView, Mapping, Sequence, ValuesView
+from collections.abc import ItemsView, KeysView, Mapping, ValuesView
 from types import BuiltinFunctionType
 
 import orjson
 
+from tokenwheel._native.plain_json import LARGEST_PAYLOAD, MAX_NESTING, copy_plain
 from tokenwheel.errors import (
     AccessTokenExpired, AccessTokenNotYetValid, AccessTokenRevoked, InvalidAccessToken,
     InvalidArgument,
 )
+from tokenwheel.exact import number_of, texts_of
 
-__all__ = ["MAX_NESTING", "MAX_TOKEN_LENGTH", "Claims", "Verifier"]
+__all__ = ["MAX_TOKEN_LENGTH", "Claims", "Verifier"]
 
 MAX_TOKEN_LENGTH = 8192  # bytes, 8 KiB
-MAX_NESTING = 32  # levels of JSON objects and arrays, the claims themselves being the first
 CACHE_BYTES = 67_108_864  # 64 MiB
 
 cdef Py_ssize_t LONGEST_TOKEN = MAX_TOKEN_LENGTH
@@ -80,6 +81,11 @@ ISS, AUD, SUB, SID, GEN, JTI, EXP, IAT, NBF = json_loads(
     b'{"iss":0,"aud":0,"sub":0,"sid":0,"gen":0,"jti":0,"exp":0,"iat":0,"nbf":0}'
 )
 
+# What claims made by hand must have, and the types it has in a token.
+cdef tuple KINDS = (
+    ("sub", (str,)), ("sid", (str,)), ("iat", (int, float)), ("exp", (int, float)),
+)
+
 evp_load_from_hashlib()
 
 cdef extern from "Python.h":
@@ -94,13 +100,14 @@ cdef class Claims:
 
     A value that is an object or an array is handed out as a copy, so that what one caller does to
     it reaches no other. ``Claims(mapping)`` takes claims that were not verified, for the tests of
-    an application.
+    an application. It copies them once, and has arrays as lists, as a token has.
 
     Args:
         claims: a mapping with at least ``sub``, ``sid``, ``iat`` and ``exp``.
 
     Raises:
-        InvalidArgument: one of these claims is missing or of another type than in a token.
+        InvalidArgument: one of these claims is missing or of another type than in a token, or the
+            mapping holds what no token can: see ``claims`` of ``create``.
         AttributeError: these claims have been set already.
     """
 
@@ -121,16 +128,15 @@ cdef class Claims:
     __reversed__ = None
 
     def __init__(self, claims):
-        if self._claims is not None:
-            raise AttributeError("Claims cannot be changed; to_dict() gives a copy that can")
-        cdef dict copied = {name: claim_values_copy(value) for name, value in claims.items()}
-        for name, kind in (
-            ("sub", str), ("sid", str), ("iat", (int, float)), ("exp", (int, float)),
-        ):
-            if not isinstance(copied.get(name), kind):
+        cdef dict copied = copy_plain(claims, "claims", "claim", LARGEST_PAYLOAD)
+        for name, kinds in KINDS:
+            if type(copied.get(name)) not in kinds:
                 raise InvalidArgument(
                     f"claims must have {name!r}, of the type it has in an access token"
                 )
+        # Only now, since the mapping may have been made to call this while it was read.
+        if self._claims is not None:
+            raise AttributeError("Claims cannot be changed; to_dict() gives a copy that can")
         self._claims = copied
 
     @property
@@ -155,7 +161,7 @@ cdef class Claims:
 
     def to_dict(self):
         """Return the claims as a dict of the caller's own, nested values copied too."""
-        return claim_values_copy(self._claims)
+        return {name: claim_values_copy(self._claims[name]) for name in self._claims}
 
     def get(self, key, default=None):
         """Return the value of a claim, or ``default`` if there is no such claim.
@@ -668,25 +674,14 @@ cdef bint is_signed(KeyInUse key, const char* text, const char* second, const ch
 
 
 cdef bint is_for(Claims known, object audience) except -1:
-    cdef tuple accepted = ()
-    if isinstance(audience, str):
-        accepted = (audience,)
-    elif isinstance(audience, Sequence) and not isinstance(audience, bytes):
-        accepted = tuple(audience)
-    for name in accepted:
-        if not isinstance(name, str) or not name:
-            accepted = ()
-            break
-    if not accepted:
+    cdef tuple accepted = texts_of(audience)
+    if accepted is None:
         raise InvalidArgument("audience must be a non-empty str or a non-empty sequence of such")
-    return claim_values_accepts(tuple([str.__str__(name) for name in accepted]), known._claims[AUD])
+    return claim_values_accepts(accepted, known._claims[AUD])
 
 
 cdef double check_leeway(object leeway, double largest) except -1:
-    if (
-        isinstance(leeway, bool)
-        or not isinstance(leeway, (int, float))
-        or not 0 <= leeway <= largest
-    ):
+    cdef object seconds = number_of(leeway)
+    if seconds is None or not 0 <= seconds <= largest:
         raise InvalidArgument(f"leeway must be a number of seconds from 0 to {largest:g}")
-    return leeway
+    return seconds

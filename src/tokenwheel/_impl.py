@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Literal
 from .errors import ConfigurationError
 
 __all__ = [
-    "MAX_NESTING",
+    "LARGEST_PAYLOAD",
     "MAX_TOKEN_LENGTH",
     "Claims",
     "ExpiringCache",
     "RevocationTable",
     "Signer",
     "Verifier",
+    "copy_plain",
     "decode",
     "digest",
     "encode",
@@ -52,13 +53,15 @@ implementation: Literal["native", "pure"] = _choose()
 
 if TYPE_CHECKING or implementation == "native":
     from ._native.cache import ExpiringCache
+    from ._native.plain_json import LARGEST_PAYLOAD, copy_plain
     from ._native.revocations import RevocationTable
     from ._native.signer import Signer
     from ._native.tokens import decode, digest, encode, hmac_sha256, new_token, random_bytes
-    from ._native.verifier import MAX_NESTING, MAX_TOKEN_LENGTH, Claims, Verifier
+    from ._native.verifier import MAX_TOKEN_LENGTH, Claims, Verifier
 else:
     from ._pure.cache import ExpiringCache
+    from ._pure.plain_json import LARGEST_PAYLOAD, copy_plain
     from ._pure.revocations import RevocationTable
     from ._pure.signer import Signer
     from ._pure.tokens import decode, digest, encode, hmac_sha256, new_token, random_bytes
-    from ._pure.verifier import MAX_NESTING, MAX_TOKEN_LENGTH, Claims, Verifier
+    from ._pure.verifier import MAX_TOKEN_LENGTH, Claims, Verifier

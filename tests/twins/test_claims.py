@@ -5,12 +5,24 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+from collections import UserDict
 from collections.abc import Callable, Mapping
 from types import MappingProxyType, ModuleType
 from typing import Any
 
 import pytest
 
+from tests.liars import (
+    Agreeing,
+    Number,
+    Pairs,
+    Text,
+    TwoFaced,
+    TwoFacedDict,
+    holding_itself,
+    laughs,
+    nested,
+)
 from tokenwheel import InvalidArgument
 
 TEXT = (
@@ -88,26 +100,26 @@ def test_nothing_changes_it(claims: Any) -> None:
     with pytest.raises(TypeError, match="does not support item deletion"):
         del claims["role"]
     assert not hasattr(claims, "__dict__")
-    for nested in (
+    for value in (
         claims["roles"],
         claims.get("roles"),
         dict(claims)["roles"],
         claims.to_dict()["roles"],
         list(claims.values())[4],
     ):
-        nested[2][0]["x"] = 1
-        nested[1]["b"].append(2)
-        nested.clear()
-    for nested in (
+        value[2][0]["x"] = 1
+        value[1]["b"].append(2)
+        value.clear()
+    for value in (
         claims["deep"],
         claims.get("deep"),
         {**claims}["deep"],
         claims.to_dict()["deep"],
         dict(claims.items())["deep"],
     ):
-        nested["d"]["e"].append(3)
-        nested["d"]["x"] = 1
-        nested.clear()
+        value["d"]["e"].append(3)
+        value["d"]["x"] = 1
+        value.clear()
     assert json.dumps(claims.to_dict(), separators=(",", ":")) == TEXT
 
 
@@ -151,18 +163,43 @@ def test_a_name_without_hash_is_a_type_error_as_with_a_dict(claims: Any) -> None
             look_up([])
 
 
-def test_one_that_was_never_filled_fails_without_harm(cls: Any) -> None:
-    empty = cls.__new__(cls)
-    for use in (
+@pytest.mark.parametrize(
+    "use",
+    [
         len,
         list,
         repr,
+        str,
+        hash,
+        dict,
+        pickle.dumps,
         lambda claims: claims["sub"],
-        lambda claims: claims.subject,
+        lambda claims: "sub" in claims,
         lambda claims: claims.get("sub"),
-    ):
-        with pytest.raises((TypeError, AttributeError)):
-            use(empty)
+        lambda claims: claims.subject,
+        lambda claims: claims.session_id,
+        lambda claims: claims.issued_at,
+        lambda claims: claims.expires_at,
+        lambda claims: claims.to_dict(),
+        lambda claims: list(claims.keys()),
+        lambda claims: list(claims.values()),
+        lambda claims: list(claims.items()),
+        lambda claims: {**claims},
+        lambda claims: claims == {},
+        lambda claims: claims != {},
+        lambda claims: dict[str, Any]() == claims,
+    ],
+)
+def test_claims_half_made_fail_without_harm(cls: Any, use: Callable[[Any], Any]) -> None:
+    half_made = cls.__new__(cls)
+    with pytest.raises(TypeError):
+        use(half_made)
+    assert copy.copy(half_made) is copy.deepcopy(half_made) is half_made
+    assert (half_made == 7, half_made != 7) == (False, True)
+    with pytest.raises(InvalidArgument, match="claims must be a mapping whose items can be read"):
+        cls(half_made)
+    half_made.__init__(GIVEN)
+    assert half_made == GIVEN
 
 
 def test_a_match_statement_takes_it_for_a_mapping(claims: Any) -> None:
@@ -205,7 +242,6 @@ def test_comparing_it_hands_nothing_of_it_to_what_it_is_compared_with(claims: An
             return False
 
     assert claims != {**GIVEN, "roles": Grasping()}
-    assert claims != type(claims)({**GIVEN, "roles": Grasping()})
     assert claims == GIVEN
 
 
@@ -213,3 +249,84 @@ def test_it_is_made_only_once(claims: Any) -> None:
     with pytest.raises(AttributeError, match="cannot be changed"):
         claims.__init__({**GIVEN, "sub": "root"})
     assert claims == GIVEN
+
+
+def test_a_mapping_that_makes_the_claims_while_they_are_made_changes_nothing_later(
+    cls: Any,
+) -> None:
+    claims = cls.__new__(cls)
+
+    class Making(TwoFaced):
+        def items(self) -> Any:
+            claims.__init__(GIVEN)
+            return super().items()
+
+    with pytest.raises(AttributeError, match="cannot be changed"):
+        claims.__init__(Making({**GIVEN, "sub": "root"}))
+    assert claims == GIVEN
+
+
+def test_nothing_is_a_kind_of_it_and_answers_otherwise(cls: Any) -> None:
+    with pytest.raises(TypeError):
+        type("Kind", (cls,), {"get": lambda self, name, default=None: "root"})
+
+
+@pytest.mark.parametrize(
+    "cls_of", [dict, TwoFaced, TwoFacedDict, UserDict], ids=lambda c: c.__name__
+)
+def test_it_holds_what_a_mapping_shows_at_its_first_look(cls: Any, cls_of: Any) -> None:
+    assert cls(cls_of(GIVEN)) == GIVEN
+
+
+@pytest.mark.parametrize("kind", [Text, Agreeing])
+def test_names_count_by_their_characters(cls: Any, kind: Any) -> None:
+    assert cls(Pairs(*((kind(name), value) for name, value in GIVEN.items()))) == GIVEN
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        nested(32),
+        nested(100_000),
+        *holding_itself(),
+        laughs(),
+        "x" * 10_000,
+        object(),
+        {1},
+        float("nan"),
+        2**64,
+        "\ud800",
+        Text("x"),
+        Number(1),
+        {Text("x"): 1},
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_claims_made_by_hand_hold_what_a_token_can(cls: Any, value: Any) -> None:
+    with pytest.raises(InvalidArgument, match="claim"):
+        cls({**GIVEN, "deep": value})
+    with pytest.raises(InvalidArgument, match="claim"):
+        cls({**GIVEN, "deep": [{"d": value}]})
+
+
+@pytest.mark.parametrize("name, value", [("iat", True), ("exp", float("inf")), ("sub", Text("x"))])
+def test_a_value_that_only_looks_right_is_refused(cls: Any, name: str, value: Any) -> None:
+    with pytest.raises(InvalidArgument, match=f"'{name}'"):
+        cls({**GIVEN, name: value})
+
+
+def test_it_is_compared_with_what_is_nested_without_end(cls: Any) -> None:
+    members, items = holding_itself()
+    deepest = cls({**GIVEN, "deep": nested(31)})
+    assert deepest == {**GIVEN, "deep": nested(31)}
+    for other in (nested(32), nested(100_000), members, items, laughs()):
+        for mapping in ({**GIVEN, "deep": other}, UserDict({**GIVEN, "deep": other})):
+            assert deepest != mapping
+            assert mapping != deepest
+
+
+def test_claims_of_a_token_as_deep_as_is_allowed_are_copied_and_compared(cls: Any) -> None:
+    deepest = cls({**GIVEN, "deep": nested(31)})
+    assert deepest["deep"] == deepest.get("deep") == deepest.to_dict()["deep"] == nested(31)
+    assert deepest == cls(deepest) == cls(deepest.to_dict())
+    assert "deep" not in repr(deepest)

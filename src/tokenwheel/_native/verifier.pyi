@@ -1,16 +1,14 @@
 from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, Sequence, ValuesView
-from typing import Any, NoReturn, Protocol, TypeVar, final, overload
+from typing import Any, NoReturn, Protocol, Self, TypeVar, final, overload
 
 from .revocations import RevocationTable
 
-__all__ = ["MAX_NESTING", "MAX_TOKEN_LENGTH", "Claims", "Verifier"]
+__all__ = ["MAX_TOKEN_LENGTH", "Claims", "Verifier"]
 
 _T = TypeVar("_T")
 
 MAX_TOKEN_LENGTH: int
 """The most bytes that an access token may have: 8 KiB."""
-MAX_NESTING: int
-"""The most levels of JSON objects and arrays in a token, the outermost being the first."""
 CACHE_BYTES: int
 """The memory that remembered tokens may take unless told otherwise, in bytes: 64 MiB."""
 
@@ -29,16 +27,18 @@ class Claims(Mapping[str, Any]):
 
     A value that is an object or an array is handed out as a copy, so that what one caller does to
     it reaches no other. ``Claims(mapping)`` takes claims that were not verified, for the tests of
-    an application.
+    an application. It copies them once, and has arrays as lists, as a token has.
 
     Args:
         claims: a mapping with at least ``sub``, ``sid``, ``iat`` and ``exp``.
 
     Raises:
-        InvalidArgument: one of these claims is missing or of another type than in a token.
+        InvalidArgument: one of these claims is missing or of another type than in a token, or the
+            mapping holds what no token can: see ``claims`` of ``create``.
         AttributeError: these claims have been set already.
     """
 
+    def __new__(cls, *_: Any, **__: Any) -> Self: ...
     def __init__(self, claims: Mapping[str, Any]) -> None: ...
     @property
     def subject(self) -> str:

@@ -7,26 +7,31 @@ is the business of ``verifier.py``, which shares the name ``Claims`` with its co
 from __future__ import annotations
 
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self, final
 
 from ..errors import InvalidArgument
 from .claim_values import copy_of
+from .plain_json import LARGEST_PAYLOAD, copy_plain
 
 __all__ = ["Claims"]
 
+_KINDS = (("sub", (str,)), ("sid", (str,)), ("iat", (int, float)), ("exp", (int, float)))
 
+
+@final
 class Claims(Mapping[str, Any]):
     """The claims of a verified access token (RFC 7519, section 4): a mapping nobody can change.
 
     A value that is an object or an array is handed out as a copy, so that what one caller does to
     it reaches no other. ``Claims(mapping)`` takes claims that were not verified, for the tests of
-    an application.
+    an application. It copies them once, and has arrays as lists, as a token has.
 
     Args:
         claims: a mapping with at least ``sub``, ``sid``, ``iat`` and ``exp``.
 
     Raises:
-        InvalidArgument: one of these claims is missing or of another type than in a token.
+        InvalidArgument: one of these claims is missing or of another type than in a token, or the
+            mapping holds what no token can: see ``claims`` of ``create``.
         AttributeError: these claims have been set already.
     """
 
@@ -35,26 +40,31 @@ class Claims(Mapping[str, Any]):
     __module__ = "tokenwheel._pure.verifier"
     _claims: dict[str, Any]
 
+    def __new__(cls, *_: Any, **__: Any) -> Self:
+        made = super().__new__(cls)
+        # As in the compiled twin, where whatever needs claims that were never set is a TypeError.
+        object.__setattr__(made, "_claims", None)
+        return made
+
+    def __init_subclass__(cls) -> NoReturn:
+        raise TypeError("Claims cannot be subclassed: nothing may change what a token says")
+
     def __init__(self, claims: Mapping[str, Any]) -> None:
-        if hasattr(self, "_claims"):
-            raise AttributeError("Claims cannot be changed; to_dict() gives a copy that can")
-        copied = {name: copy_of(value) for name, value in claims.items()}
-        for name, kind in (
-            ("sub", str),
-            ("sid", str),
-            ("iat", (int, float)),
-            ("exp", (int, float)),
-        ):
-            if not isinstance(copied.get(name), kind):
+        copied = copy_plain(claims, "claims", "claim", LARGEST_PAYLOAD)
+        for name, kinds in _KINDS:
+            if type(copied.get(name)) not in kinds:
                 raise InvalidArgument(
                     f"claims must have {name!r}, of the type it has in an access token"
                 )
+        # Only now, since the mapping may have been made to call this while it was read.
+        if self._claims is not None:
+            raise AttributeError("Claims cannot be changed; to_dict() gives a copy that can")
         object.__setattr__(self, "_claims", copied)
 
     @classmethod
     def _adopt(cls, claims: dict[str, Any]) -> Claims:
         """Return claims around a dict that nobody else holds."""
-        made = cls.__new__(cls)
+        made = object.__new__(cls)
         object.__setattr__(made, "_claims", claims)
         return made
 
@@ -82,7 +92,7 @@ class Claims(Mapping[str, Any]):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the claims as a dict of the caller's own, nested values copied too."""
-        return {name: copy_of(value) for name, value in self._claims.items()}
+        return {name: copy_of(self._claims[name]) for name in self._claims}
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return the value of a claim, or ``default`` if there is no such claim.

@@ -29,6 +29,7 @@ from ..errors import (
     InvalidAccessToken,
     InvalidArgument,
 )
+from ..exact import number_of, text_of, texts_of
 from ..fork_safety import hold_lock_during_fork
 from .claim_values import (
     audiences_in,
@@ -39,11 +40,11 @@ from .claim_values import (
     session_id_in,
 )
 from .claims import Claims
-from .json_object import MAX_NESTING, parse_object
+from .json_object import parse_object
 from .revocations import RevocationTable
 from .tokens import decode, is_canonical
 
-__all__ = ["MAX_NESTING", "MAX_TOKEN_LENGTH", "Claims", "Verifier"]
+__all__ = ["MAX_TOKEN_LENGTH", "Claims", "Verifier"]
 
 MAX_TOKEN_LENGTH = 8192  # bytes, 8 KiB
 CACHE_BYTES = 67_108_864  # 64 MiB
@@ -245,13 +246,12 @@ class Verifier:
             InvalidArgument: ``audience`` or ``leeway`` cannot be used.
         """
         leeway = self._leeway if leeway is None else _check_leeway(leeway, self._largest_leeway)
-        if type(access_token) is not str:
-            if not isinstance(access_token, str):
-                raise InvalidAccessToken("an access token is a str")
-            access_token = str.__str__(access_token)
-        verified = self._remembered.get(access_token)
+        token = text_of(access_token)
+        if token is None:
+            raise InvalidAccessToken("an access token is a str")
+        verified = self._remembered.get(token)
         if verified is None:
-            verified = self._verify_unseen(access_token)
+            verified = self._verify_unseen(token)
         else:
             verified.asked_for = True
         if audience is None:
@@ -390,23 +390,14 @@ def _key_for(token: str, keys: Mapping[str | None, _VerificationKey]) -> _Verifi
 
 
 def _check_leeway(leeway: object, largest: float) -> float:
-    if (
-        isinstance(leeway, bool)
-        or not isinstance(leeway, int | float)
-        or not 0 <= leeway <= largest
-    ):
+    seconds = number_of(leeway)
+    if seconds is None or not 0 <= seconds <= largest:
         raise InvalidArgument(f"leeway must be a number of seconds from 0 to {largest:g}")
-    return leeway
+    return seconds
 
 
 def _check_audience(audience: object) -> tuple[str, ...]:
-    if isinstance(audience, str):
-        names: tuple[object, ...] = (audience,)
-    elif isinstance(audience, Sequence) and not isinstance(audience, bytes):
-        names = tuple(audience)
-    else:
-        names = ()
-    accepted = tuple(name for name in names if isinstance(name, str) and name)
-    if not accepted or len(accepted) < len(names):
+    accepted = texts_of(audience)
+    if accepted is None:
         raise InvalidArgument("audience must be a non-empty str or a non-empty sequence of such")
     return accepted

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from .._impl import RevocationTable
 from ..conformance import check_conforms, conforms, is_coroutine_function
 from ..errors import ConfigurationError, StorageUnavailable, TokenwheelError
+from ..exact import plain_of
 from .protocol import DoorbellFeed, ReplayingFeed, Revocation, RevocationFeed, RewindingFeed
 
 __all__ = ["RevocationList", "RevocationStats"]
@@ -91,6 +92,8 @@ class RevocationList(RevocationTable):
             StorageUnavailable: the feed failed. In this process the session is refused all the
                 same. The call can be made again.
         """
+        # The table and the feed look at the same ones, so they must not answer as they like.
+        session_id, ttl, before = plain_of(session_id), plain_of(ttl), plain_of(before)
         super().revoke(session_id, ttl, before=before)
         if self._feed is not None:
             _call(self._feed, "publish", [Revocation(session_id, self.clock() + ttl, before)])
@@ -106,6 +109,7 @@ class RevocationList(RevocationTable):
         Returns:
             What the feed's ``publish`` returned, to be awaited where it is awaitable.
         """
+        revocations = list(revocations)
         self.refuse(revocations, now)
         return None if self._feed is None else self._feed.publish(revocations)
 

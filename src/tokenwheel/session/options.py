@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from ..conformance import check_call
 from ..errors import ConfigurationError
+from ..exact import texts_of
 from ..keys import Key, KeySet, storage_secret
 from .arguments import LONGEST_LIFETIME
 from .hooks import RefreshHook, same_device
@@ -171,16 +172,10 @@ def _check_keys(keys: object, algorithm: object) -> KeySet:
 
 
 def _check_audience(name: str, audience: object) -> str | tuple[str, ...]:
-    if isinstance(audience, str):
-        if audience:
-            return audience
-    elif isinstance(audience, Sequence) and not isinstance(
-        audience, bytes | bytearray | memoryview
-    ):
-        audiences = tuple(audience)
-        if audiences and all(isinstance(name, str) and name for name in audiences):
-            return audiences
-    raise ConfigurationError(f"{name} must be a non-empty str or a non-empty sequence of such")
+    audiences = texts_of(audience)
+    if audiences is None:
+        raise ConfigurationError(f"{name} must be a non-empty str or a non-empty sequence of such")
+    return audiences[0] if issubclass(type(audience), str) else audiences
 
 
 def _check_integer(name: str, number: object, least: int, most: int) -> None:

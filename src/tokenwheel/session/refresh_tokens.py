@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from .._impl import decode, digest, encode, hmac_sha256, random_bytes
+from ..exact import text_of
 from ..models import SessionRecord
 from .seal import Seal
 
@@ -95,12 +96,13 @@ def new_salt() -> bytes:
     return random_bytes(_SALT_BYTES)
 
 
-def parse_refresh_token(text: object) -> RefreshToken | None:
+def parse_refresh_token(given: object) -> RefreshToken | None:
     """Return the parts of a refresh token, or None where the text cannot be one.
 
     That says nothing about whether it was ever issued.
     """
-    if not isinstance(text, str) or len(text) > _LONGEST_TEXT:
+    text = text_of(given)
+    if text is None or len(text) > _LONGEST_TEXT:
         return None
     try:
         raw = decode(text)
@@ -109,18 +111,19 @@ def parse_refresh_token(text: object) -> RefreshToken | None:
     if len(raw) < _FIXED_BYTES + SHORTEST_SECRET:
         return None
     return RefreshToken(
-        str(text[:SESSION_ID_LENGTH]), raw[SESSION_ID_BYTES:_FIXED_BYTES], raw[_FIXED_BYTES:]
+        text[:SESSION_ID_LENGTH], raw[SESSION_ID_BYTES:_FIXED_BYTES], raw[_FIXED_BYTES:]
     )
 
 
-def session_id_of(text: object) -> str | None:
+def session_id_of(given: object) -> str | None:
     """Return the session id in a session id or a full refresh token; None where it is neither."""
-    if isinstance(text, str) and len(text) == SESSION_ID_LENGTH:
+    text = text_of(given)
+    if text is not None and len(text) == SESSION_ID_LENGTH:
         try:
             decode(text)
         except ValueError:
             return None
-        return str(text)
+        return text
     token = parse_refresh_token(text)
     return None if token is None else token.session_id
 

@@ -1,0 +1,139 @@
+"""What a caller hands in, taken for what it is and not for what it says of itself.
+
+A subclass of ``str`` may compare as another text than its characters, a mapping may show other
+names at a second look, and ``__class__`` may name a type that an object is not of. So each thing
+is looked at once here, and becomes an object of the plain type. That one is checked, and is all
+that is used. Nothing here knows what a value is for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import Any, TypeVar
+
+from .errors import InvalidArgument
+
+__all__ = [
+    "NotPlain",
+    "TooLarge",
+    "members_of",
+    "number_of",
+    "plain_of",
+    "text_of",
+    "texts_of",
+    "type_name_of",
+    "whole_number_of",
+]
+
+V = TypeVar("V")
+
+_MOST_TEXTS = 8192  # more than an access token of 8 KiB has room for
+_name_of_type = type.__dict__["__name__"].__get__
+
+
+class NotPlain(Exception):
+    """A value is not plain JSON. The text says why, as what is said of the value."""
+
+
+class TooLarge(NotPlain):
+    """A value is larger as JSON than there is room for."""
+
+
+def text_of(value: object) -> str | None:
+    """Return the characters of a ``str`` or of a subclass, or None for anything else."""
+    if type(value) is str:
+        return value
+    return str.__str__(value) if issubclass(type(value), str) else None
+
+
+def whole_number_of(value: object) -> int | None:
+    """Return the number that an ``int`` or a subclass is, or None for anything else and a bool."""
+    kind = type(value)
+    if kind is int:
+        return value  # type: ignore[return-value]
+    if kind is bool or not issubclass(kind, int):
+        return None
+    return int.__int__(value)  # type: ignore[arg-type]
+
+
+def number_of(value: object) -> int | float | None:
+    """Return the number that an ``int``, a ``float`` or a subclass of these is.
+
+    Return None for anything else, and for a bool.
+    """
+    if issubclass(type(value), float):
+        return float.__float__(value)  # type: ignore[arg-type]
+    return whole_number_of(value)
+
+
+def plain_of(value: V) -> V:
+    """Return a text or a number of a subclass as one of the plain type, else the value as it is."""
+    plain: Any = text_of(value)
+    if plain is None:
+        plain = number_of(value)
+    return value if plain is None else plain
+
+
+def texts_of(value: object) -> tuple[str, ...] | None:
+    """Return the texts in a text or in a sequence of texts, looked at once.
+
+    Return None where that is anything else, is empty, or holds an empty text.
+    """
+    text = text_of(value)
+    if text is not None:
+        return (text,) if text else None
+    try:
+        if not isinstance(value, Sequence) or isinstance(value, bytes | bytearray | memoryview):
+            return None
+        texts = [text_of(item) for item in islice(value, _MOST_TEXTS + 1)]
+    except Exception:  # any: the sequence is the caller's own
+        return None
+    named = tuple(text for text in texts if text)
+    return named if 0 < len(named) == len(texts) <= _MOST_TEXTS else None
+
+
+def type_name_of(value: object) -> str:
+    """Return the name of a value's type."""
+    name: str = _name_of_type(type(value))
+    return name
+
+
+def members_of(mapping: object, whole: str, most: int) -> dict[str, Any]:
+    """Return the members of a mapping, looked at once, under the characters of their names.
+
+    The values are the caller's own.
+
+    Args:
+        mapping: what the caller handed in.
+        whole: what an error calls it.
+        most: the members that it may have at most.
+
+    Raises:
+        InvalidArgument: it is no mapping, cannot be read, has a name that is no ``str``, has a name
+            twice, or has too many members.
+    """
+    pairs: list[tuple[object, Any]] | None = None
+    try:
+        if type(mapping) is dict:
+            if len(mapping) <= most:
+                pairs = list(mapping.copy().items())  # Another thread may change it meanwhile.
+        elif isinstance(mapping, Mapping):
+            pairs = [(name, value) for name, value in islice(mapping.items(), most + 1)]
+        else:
+            raise InvalidArgument(f"{whole} must be a mapping, not {type_name_of(mapping)}")
+    except InvalidArgument:
+        raise
+    except Exception as error:
+        raise InvalidArgument(f"{whole} must be a mapping whose items can be read") from error
+    if pairs is None or len(pairs) > most:
+        raise InvalidArgument(f"{whole} must have at most {most} bytes of JSON")
+    members: dict[str, Any] = {}
+    for given_name, value in pairs:
+        name = text_of(given_name)
+        if name is None:
+            raise InvalidArgument(f"{whole} must have names of type str")
+        if name in members:
+            raise InvalidArgument(f"{whole} must not have a name twice")
+        members[name] = value
+    return members
