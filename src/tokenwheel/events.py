@@ -8,6 +8,7 @@ from __future__ import annotations
 import enum
 import logging
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -142,7 +143,19 @@ class Listeners:
         """Return True where anybody listens, since an event that nobody hears need not be made."""
         return bool(self._by_event) and event in self._by_event
 
-    def of(self, event: Event) -> tuple[SessionEvent, tuple[Listener, ...]]:
-        """Return an event's kind, and who listens to it."""
+    def of(self, event: Event) -> tuple[SessionEvent, list[tuple[Listener, Event]]]:
+        """Return an event's kind, and who listens to it, each with an event of its own.
+
+        What one listener does to the extra fields of a device reaches no other.
+        """
         subscription = _SUBSCRIPTIONS[type(event)]
-        return subscription, self._by_event.get(subscription, ())
+        listeners = self._by_event.get(subscription, ())
+        if len(listeners) > 1 and _has_device(event):
+            return subscription, [(listener, deepcopy(event)) for listener in listeners]
+        return subscription, [(listener, event) for listener in listeners]
+
+
+def _has_device(event: Event) -> bool:
+    """Return True where an event holds something that its receiver could change."""
+    sessions = event.sessions if isinstance(event, AllSessionsInvalidated) else (event.session,)
+    return any(session.device is not None for session in sessions)

@@ -125,7 +125,7 @@ class SessionRecord(NamedTuple):
         """Return the record's public face, without what a storage alone needs."""
         context = self.context
         device = context.device
-        if device is not None and device.extra:
+        if device is not None:
             # What the receiver does to it must not reach the storage.
             device = Device(device.name, device.type, deepcopy(device.extra))
         return Session(

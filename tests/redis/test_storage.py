@@ -9,14 +9,14 @@ from hypothesis import settings
 
 from tests.clients import OverEachClient
 from tests.servers import Node, empty, needs_server
+from tests.storage.own_copies import OwnCopiesContract
 from tests.storage.twice import Twice
 from tokenwheel import RedisStorage
-from tokenwheel.testing import StorageContract
 
 pytestmark = needs_server
 
 
-class TestOverEachClient(OverEachClient, StorageContract):
+class TestOverEachClient(OverEachClient, OwnCopiesContract):
     def make_storage(self) -> RedisStorage:
         empty(*self.nodes)
         self.client = self.make_client()

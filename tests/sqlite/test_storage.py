@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.storage.own_copies import OwnCopiesContract
 from tests.storage.twice import Twice
 from tests.support import SECRET, FakeClock
 from tokenwheel import (
@@ -31,7 +32,7 @@ from tokenwheel import (
     StorageUnavailable,
 )
 from tokenwheel.sqlite.schema import APPLICATION_ID, MIGRATIONS, VERSION
-from tokenwheel.testing import NOW, StorageContract, make_record
+from tokenwheel.testing import NOW, make_record
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "sessions.db"
 
 
-class TestContract(StorageContract):
+class TestContract(OwnCopiesContract):
     @pytest.fixture(autouse=True)
     def _folder(self, tmp_path_factory: pytest.TempPathFactory) -> None:
         pass

@@ -7,11 +7,12 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
+from tests.storage.own_copies import OwnCopiesContract
 from tokenwheel import MemoryStorage, SessionRecord
-from tokenwheel.testing import NOW, StorageContract, following, make_record
+from tokenwheel.testing import NOW, following, make_record
 
 
-class TestMemoryStorage(StorageContract):
+class TestMemoryStorage(OwnCopiesContract):
     def make_storage(self) -> MemoryStorage:
         return MemoryStorage()
 
@@ -34,7 +35,7 @@ class AwaitableStorage:
         return awaited
 
 
-class TestAsyncStorage(StorageContract):
+class TestAsyncStorage(OwnCopiesContract):
     """Runs the same suite over an async storage, since it serves both colours."""
 
     def make_storage(self) -> AwaitableStorage:

@@ -253,9 +253,9 @@ class SessionManager(BaseManager):
     @staticmethod
     def _notify(listeners: Listeners, event: Event) -> None:
         subscription, subscribed = listeners.of(event)
-        for listener in subscribed:
+        for listener, told in subscribed:
             try:
-                listener(event)
+                listener(told)
             except Exception:
                 logger.exception("a listener for %s raised", subscription.name)
 
@@ -379,9 +379,9 @@ class AsyncSessionManager(BaseManager):
     @staticmethod
     async def _notify(listeners: Listeners, event: Event) -> None:
         subscription, subscribed = listeners.of(event)
-        for listener in subscribed:
+        for listener, told in subscribed:
             try:
-                await _answer_of(listener(event))
+                await _answer_of(listener(told))
             except Exception:
                 logger.exception("a listener for %s raised", subscription.name)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import orjson
 
+from .._impl import copy_plain
 from ..models import Device, SessionContext
 
 __all__ = ["pack_context", "unpack_context"]
@@ -34,6 +35,16 @@ def unpack_context(packed: bytes) -> SessionContext:
     if not packed:
         return SessionContext()
     ip, location, described = orjson.loads(packed)
-    return SessionContext(
-        ip=ip, device=None if described is None else Device(*described), location=location
-    )
+    device = None
+    if described is not None:
+        name, kind, extra = described
+        _check_texts(name, kind)
+        # Whoever can write to the storage may have nested it without end.
+        device = Device(name, kind, copy_plain(extra, "extra", "extra", len(packed)))
+    _check_texts(*(text for text in (ip, location) if text is not None))
+    return SessionContext(ip=ip, device=device, location=location)
+
+
+def _check_texts(*texts: object) -> None:
+    if not all(type(text) is str for text in texts):
+        raise ValueError("a context holds texts")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from copy import deepcopy
 
 from .._impl import ExpiringCache
 from ..events import RemovalReason
@@ -44,6 +45,7 @@ class MemoryStorage:
             return len(self._records)
 
     def insert(self, record: SessionRecord, limit: int | None, now: float) -> bool:
+        record = _apart(record)
         with self._lock:
             self._now = now
             if limit is not None:
@@ -63,14 +65,17 @@ class MemoryStorage:
     def read(self, session_id: str, now: float) -> SessionRecord | None:
         with self._lock:
             self._now = now
-            return self._records.get(session_id)
+            record = self._records.get(session_id)
+        return None if record is None else _apart(record)
 
     def read_all(self, subject: str, now: float) -> Sequence[SessionRecord]:
         with self._lock:
             self._now = now
-            return self._live(subject)
+            records = self._live(subject)
+        return [_apart(record) for record in records]
 
     def replace(self, record: SessionRecord, now: float) -> bool:
+        record = _apart(record)
         with self._lock:
             self._now = now
             stored = self._records.get(record.id)
@@ -119,3 +124,10 @@ class MemoryStorage:
         ids.discard(session_id)
         if not ids:
             del self._ids_by_subject[record.subject]
+
+
+def _apart(record: SessionRecord) -> SessionRecord:
+    """Return a record that shares nothing with this one that anybody could change."""
+    if record.context.device is None:
+        return record
+    return record._replace(context=deepcopy(record.context))
