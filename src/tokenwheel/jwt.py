@@ -126,9 +126,11 @@ class AccessTokens:
         payload["exp"] = expires_at
         payload.update(claims)
         token = signer.sign(orjson.dumps(payload))
-        if len(token) > MAX_TOKEN_LENGTH:
+        length = len(token)
+        if length > MAX_TOKEN_LENGTH:
+            del token
             raise InvalidArgument(
-                f"claims make an access token of {len(token)} bytes, and at most "
+                f"claims make an access token of {length} bytes, and at most "
                 f"{MAX_TOKEN_LENGTH} are accepted"
             )
         return token

@@ -63,4 +63,7 @@ class Signer:
             payload: the claims, as the bytes of a JSON object.
         """
         signed = self._header + encode(payload)
-        return f"{signed}.{encode(self._key.sign(signed.encode('ascii')))}"
+        try:
+            return f"{signed}.{encode(self._key.sign(signed.encode('ascii')))}"
+        finally:
+            del signed

@@ -83,6 +83,7 @@ def decode(text: str) -> bytes:
         ValueError: ``text`` is not canonical base64url.
     """
     if not isinstance(text, str) or not is_canonical(text):
+        del text  # It may be a token.
         raise ValueError("not canonical base64url")
     return binascii.a2b_base64(text.encode().translate(_TO_STANDARD) + b"=" * (-len(text) % 4))
 

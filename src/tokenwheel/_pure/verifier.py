@@ -17,6 +17,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from traceback import clear_frames
 from typing import Any, NoReturn, Protocol
 
 import jwt
@@ -245,31 +246,38 @@ class Verifier:
             AccessTokenRevoked: it has been revoked.
             InvalidArgument: ``audience`` or ``leeway`` cannot be used.
         """
-        leeway = self._leeway if leeway is None else _check_leeway(leeway, self._largest_leeway)
-        token = text_of(access_token)
-        if token is None:
-            raise InvalidAccessToken("an access token is a str")
-        verified = self._remembered.get(token)
-        if verified is None:
-            verified = self._verify_unseen(token)
-        else:
-            verified.asked_for = True
-        if audience is None:
-            accepted = verified.has_accepted_audience
-        else:
-            accepted = not set(_check_audience(audience)).isdisjoint(verified.audience)
-        if not accepted:
-            raise InvalidAccessToken("the access token is for another audience")
-        now = self._clock()
-        if not now - leeway < verified.expires_at:
-            raise AccessTokenExpired("the access token has expired")
-        if verified.starts_at > now + leeway:
-            raise AccessTokenNotYetValid("the access token is not valid yet")
-        if self._revocations._refuses(
-            verified.session_id, verified.generation, now if self._shares_clock else None
-        ):
-            raise AccessTokenRevoked("the access token has been revoked")
-        return verified.claims
+        try:
+            leeway = self._leeway if leeway is None else _check_leeway(leeway, self._largest_leeway)
+            token = text_of(access_token)
+            if token is None:
+                raise InvalidAccessToken("an access token is a str")
+            verified = self._remembered.get(token)
+            if verified is None:
+                try:
+                    verified = self._verify_unseen(token)
+                except BaseException as error:
+                    clear_frames(error.__traceback__)  # They have the token in their locals.
+                    raise
+            else:
+                verified.asked_for = True
+            if audience is None:
+                accepted = verified.has_accepted_audience
+            else:
+                accepted = not set(_check_audience(audience)).isdisjoint(verified.audience)
+            if not accepted:
+                raise InvalidAccessToken("the access token is for another audience")
+            now = self._clock()
+            if not now - leeway < verified.expires_at:
+                raise AccessTokenExpired("the access token has expired")
+            if verified.starts_at > now + leeway:
+                raise AccessTokenNotYetValid("the access token is not valid yet")
+            if self._revocations._refuses(
+                verified.session_id, verified.generation, now if self._shares_clock else None
+            ):
+                raise AccessTokenRevoked("the access token has been revoked")
+            return verified.claims
+        finally:
+            token = access_token = None  # type: ignore[assignment] # No error shows it.
 
     def _remember(
         self, token: str, verified: _VerifiedToken, keys: dict[str | None, _VerificationKey]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from .. import __version__, demo
 from ..errors import TokenwheelError
+from ..hidden import clears_locals
 from .inspect import add_inspect
 from .keys import add_keys
 from .parser import Parser, has_token
@@ -17,6 +18,7 @@ from .text import refuse
 __all__ = ["main"]
 
 
+@clears_locals
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Return its exit status: 0 done, 1 refused or not good, 2 not understood."""
     words = list(sys.argv[1:] if arguments is None else arguments)

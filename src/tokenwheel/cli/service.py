@@ -10,7 +10,7 @@ import importlib
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -122,16 +122,18 @@ def _client(url: str, prefix: str) -> Iterator[Any]:
             file=sys.stderr,
         )
     library: Any = _library()
+    client: Any = None
     options = {
         "password": os.environ.get(_PASSWORD),
         "socket_timeout": _LONGEST_WAIT,
         "socket_connect_timeout": _LONGEST_WAIT,
     }
     address = scheme + url[len(parts.scheme) :]
-    try:
+    # An error of the library's may hold some of the URL in its text, and must not be the context.
+    with suppress(ValueError):
         client = library.Redis.from_url(address, **options)
-    except ValueError:  # Whose text may hold some of the URL.
-        raise ConfigurationError(_NO_URL) from None
+    if client is None:
+        raise ConfigurationError(_NO_URL)
     try:
         if _is_in_cluster(client, KeyNames(prefix)):
             client.close()

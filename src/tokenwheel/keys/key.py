@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from jwt.algorithms import Algorithm, get_default_algorithms
 
 from ..errors import ConfigurationError
+from ..hidden import clears_locals
 from .checks import CURVES, HASH_BYTES, check_algorithm, check_kid, check_secret
 from .formats import KeyParts, parse_jwk, parse_pem, thumbprint, write_pem
 
@@ -95,6 +96,7 @@ class Key:
         return key
 
     @classmethod
+    @clears_locals
     def from_secret(
         cls, secret: str | bytes, algorithm: str = "HS256", *, kid: str | None = None
     ) -> Key:
@@ -112,6 +114,7 @@ class Key:
         return cls._make(KeyParts(name, secret=check_secret(secret, name)), kid)
 
     @classmethod
+    @clears_locals
     def from_pem(
         cls,
         pem: str | bytes,
@@ -134,6 +137,7 @@ class Key:
         return cls._make(parse_pem(pem, check_algorithm(algorithm), password), kid)
 
     @classmethod
+    @clears_locals
     def from_jwk(
         cls,
         jwk: Mapping[str, Any] | str | bytes,

@@ -12,6 +12,7 @@ from inspect import ismethod
 from typing import Any, NoReturn
 
 from ..errors import ConfigurationError, InvalidArgument
+from ..hidden import clears_locals
 from .formats import read_json_object
 from .key import Key
 
@@ -37,6 +38,7 @@ class KeySet:
 
     __slots__ = ("__weakref__", "_by_kid", "_lock", "_signing", "_subscribers")
 
+    @clears_locals
     def __init__(self, *keys: Key, signing: str | None = None) -> None:
         if not keys or not all(isinstance(key, Key) for key in keys):
             raise ConfigurationError("keys must be one or more Key")
@@ -55,6 +57,7 @@ class KeySet:
                 raise ConfigurationError("signing must be the kid of a key that can sign")
 
     @classmethod
+    @clears_locals
     def from_secret(
         cls, secret: str | bytes, algorithm: str = "HS256", *, kid: str | None = None
     ) -> KeySet:
@@ -62,6 +65,7 @@ class KeySet:
         return cls(Key.from_secret(secret, algorithm, kid=kid))
 
     @classmethod
+    @clears_locals
     def from_pem(
         cls,
         pem: str | bytes,
@@ -74,6 +78,7 @@ class KeySet:
         return cls(Key.from_pem(pem, algorithm, kid=kid, password=password))
 
     @classmethod
+    @clears_locals
     def from_jwk(
         cls,
         jwk: Mapping[str, Any] | str | bytes,
@@ -85,6 +90,7 @@ class KeySet:
         return cls(Key.from_jwk(jwk, algorithm, kid=kid))
 
     @classmethod
+    @clears_locals
     def from_jwks(
         cls, jwks: Mapping[str, Any] | str | bytes, *, signing: str | None = None
     ) -> KeySet:
@@ -107,6 +113,7 @@ class KeySet:
         """The key that signs, or None where all keys are public."""
         return self._signing
 
+    @clears_locals
     def add(self, key: Key, *, sign: bool = False) -> None:
         """Verify by this key too from now on.
 

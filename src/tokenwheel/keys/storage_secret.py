@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 
 from ..errors import ConfigurationError
+from ..hidden import clears_locals
 from .checks import check_random_bytes
 from .key import Key
 
@@ -16,6 +17,7 @@ __all__ = ["storage_secret"]
 _SHORTEST = 32  # bytes: as long as the hash of HMAC-SHA256 (RFC 2104, section 3)
 
 
+@clears_locals
 def storage_secret(value: object) -> bytes:
     """Return the bytes of a secret for ``storage_key``, at least 32 of them.
 

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from ..conformance import check_instance
 from ..driver import drive, drive_async
 from ..errors import ConfigurationError
+from ..hidden import ClearedLocals, clears_locals
 from .deadline import TIMEOUT, begin, check_timeout, end, is_over, no_answer
 from .limited import OwnConnections
 from .limited_pool import own_options
@@ -97,6 +98,7 @@ class RedisClient:
         ConfigurationError: not a client of redis-py or valkey-py, or no such timeout.
     """
 
+    @clears_locals
     def __init__(self, client: Client, timeout: float = TIMEOUT) -> None:
         _check(client)
         check_timeout(timeout)
@@ -135,8 +137,9 @@ class RedisClient:
 
     def _send(self, command: Command) -> Any:
         try:
-            # What is stored is bytes, also where the application has its client decode answers.
-            return self.limited.execute_command(*command, NEVER_DECODE=True)
+            with ClearedLocals():  # The client's own frames hold the server's password.
+                # What is stored is bytes, also where the application has its client decode answers.
+                return self.limited.execute_command(*command, NEVER_DECODE=True)
         except Exception as error:
             if is_over():
                 raise no_answer(self.timeout) from error
@@ -152,7 +155,8 @@ class RedisClient:
     async def _send_async(self, command: Command) -> Any:
         while True:
             try:
-                return await self.adapted.execute_command(*command, NEVER_DECODE=True)
+                with ClearedLocals():
+                    return await self.adapted.execute_command(*command, NEVER_DECODE=True)
             except Exception as error:
                 if not is_exhausted(error):
                     raise
@@ -234,10 +238,11 @@ class DedicatedConnection(_Dedicated):
         """Connect to the server that holds the key now."""
         if self._client.is_cluster:
             self._client.run(_look_up(self._key))
-        self._connection = self._client.connection(self._key, self._timeout)
         token = begin(self._client.timeout)
         try:
-            self._connection.connect()
+            with ClearedLocals():
+                self._connection = self._client.connection(self._key, self._timeout)
+                self._connection.connect()
         finally:
             end(token)
 
@@ -268,9 +273,10 @@ class AsyncDedicatedConnection(_Dedicated):
         """Connect to the server that holds the key now."""
         if self._client.is_cluster:
             await self._client.run(_look_up(self._key))
-        self._connection = self._client.connection(self._key, self._timeout)
-        async with asyncio.timeout(self._client.timeout):
-            await self._connection.connect()
+        with ClearedLocals():
+            self._connection = self._client.connection(self._key, self._timeout)
+            async with asyncio.timeout(self._client.timeout):
+                await self._connection.connect()
 
     async def send(self, command: Command) -> Any:
         """Send a command. Return its answer."""

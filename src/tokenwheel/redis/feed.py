@@ -25,6 +25,7 @@ from typing import Any, Literal
 
 from ..errors import ConfigurationError, StorageUnavailable
 from ..fork_safety import pause_during_fork, renew_after_fork
+from ..hidden import clears_locals
 from ..revocation.protocol import Apply, Revocation
 from ..slow_clock import SlowTime
 from .client import Client, Conversation, RedisClient, call
@@ -70,6 +71,7 @@ class RedisFeed:
         ConfigurationError: an option makes no sense.
     """
 
+    @clears_locals
     def __init__(
         self,
         client: Client,

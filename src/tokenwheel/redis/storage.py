@@ -17,6 +17,7 @@ from itertools import groupby
 from typing import Any
 
 from ..errors import InvalidArgument, StorageUnavailable
+from ..hidden import ClearedLocals, clears_locals
 from ..models import SessionRecord
 from ..storage.damaged import DamagedRecord, DamagedRecords, is_session_id, record_of
 from ..storage.lifetimes import lifetime_in
@@ -67,6 +68,7 @@ class RedisStorage:
         ConfigurationError: an option makes no sense.
     """
 
+    @clears_locals
     def __init__(self, client: Client, *, prefix: str = PREFIX, timeout: float = TIMEOUT) -> None:
         self.timeout = timeout
         self._client = RedisClient(client, timeout)
@@ -179,14 +181,15 @@ class RedisStorage:
         live: int = 0
         names: list[Any] = []
         try:
-            for name in self._client.limited.scan_iter(
-                match=self._names.every_session, count=_COUNTED_AT_ONCE
-            ):
-                names.append(name)
-                if len(names) == _COUNTED_AT_ONCE:
-                    live += self._count_live(names, now)
-                    names.clear()
-            return live + self._count_live(names, now)
+            with ClearedLocals():
+                for name in self._client.limited.scan_iter(
+                    match=self._names.every_session, count=_COUNTED_AT_ONCE
+                ):
+                    names.append(name)
+                    if len(names) == _COUNTED_AT_ONCE:
+                        live += self._count_live(names, now)
+                        names.clear()
+                return live + self._count_live(names, now)
         except Exception as error:
             raise StorageUnavailable(
                 "the session storage could not be reached or answered an error"

@@ -18,6 +18,7 @@ from .._impl import RevocationTable
 from ..conformance import check_conforms, conforms, is_coroutine_function
 from ..errors import ConfigurationError, StorageUnavailable, TokenwheelError
 from ..exact import plain_of
+from ..hidden import clears_locals
 from .protocol import DoorbellFeed, ReplayingFeed, Revocation, RevocationFeed, RewindingFeed
 
 __all__ = ["RevocationList", "RevocationStats"]
@@ -61,9 +62,11 @@ class RevocationList(RevocationTable):
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         if feed is not None:
-            check_conforms("feed", feed, RevocationFeed, _FEED_METHODS)
-            if is_coroutine_function(feed.poll):  # It would never bring anything, and never say so.
-                raise ConfigurationError(_NOT_AWAITED.format("poll"))
+            try:
+                _check_feed(feed)
+            except ConfigurationError:
+                del feed  # It may be a server's URL, with a password in it.
+                raise
         before_lookup = None if feed is None else feed.poll
         super().__init__(clock=clock, before_lookup=before_lookup, timer=timer)
         self._feed = feed
@@ -195,6 +198,13 @@ class RevocationList(RevocationTable):
         if doorbell is not self._watched:
             self._watched = doorbell
             self.watch(doorbell)
+
+
+@clears_locals
+def _check_feed(feed: RevocationFeed) -> None:
+    check_conforms("feed", feed, RevocationFeed, _FEED_METHODS)
+    if is_coroutine_function(feed.poll):  # It would never bring anything, and never say so.
+        raise ConfigurationError(_NOT_AWAITED.format("poll"))
 
 
 def _call(feed: RevocationFeed, name: str, *arguments: Any) -> None:

@@ -73,6 +73,7 @@ def check_subject(subject: object) -> str:
 def check_session_id(session_id: object) -> str:
     """Return the session id in a session id or a full refresh token."""
     checked_id = session_id_of(session_id)
+    del session_id  # It may be a refresh token with a mistake in it.
     if checked_id is None:
         raise InvalidArgument(
             "session_id must be a session id (16 base64url characters) or a refresh token"
@@ -169,15 +170,18 @@ def _check_text(name: str, given: object) -> str | None:
 def check_identity(claims: object) -> tuple[str, str]:
     """Return the subject and the session id of claims that ``read`` returned."""
     if not isinstance(claims, Mapping):
+        del claims
         raise InvalidArgument(
             "claims must be what read returned, or a mapping with 'sub' and 'sid'"
         )
     try:
-        subject, session_id = claims.get("sub"), claims.get("sid")
+        subject, session_id = claims.get("sub"), session_id_of(claims.get("sid"))
     except Exception as error:
         raise InvalidArgument(
             "claims must be a mapping whose 'sub' and 'sid' can be read"
         ) from error
+    finally:
+        del claims  # Their 'sid' may be a refresh token.
     return check_subject(subject), check_session_id(session_id)
 
 

@@ -13,6 +13,7 @@ from .._impl import Claims
 from ..conformance import is_coroutine_function
 from ..errors import ConfigurationError, InvalidArgument
 from ..events import Event, Listener, Listeners, SessionEvent
+from ..hidden import clears_locals
 from ..jwt import AccessTokens
 from ..keys import Key, KeySet
 from ..revocation import RevocationList
@@ -38,6 +39,7 @@ class BaseManager:
     _takes_async = False
     _notify: Callable[[Listeners, Event], Any]
 
+    @clears_locals
     def __init__(
         self,
         keys: str | bytes | KeySet,
@@ -181,7 +183,10 @@ class BaseManager:
             StorageUnavailable: there are revocations that this process cannot fetch, so the token
                 may have been revoked.
         """
-        return self._verify(access_token, audience=audience, leeway=leeway)
+        try:
+            return self._verify(access_token, audience=audience, leeway=leeway)
+        finally:
+            del access_token  # No error shows it.
 
     @property
     def storage(self) -> SessionStorage | AsyncSessionStorage:

@@ -48,6 +48,7 @@ from .arguments import (
 from .damaged_sessions import DamagedSessionsFlow
 from .options import Lifecycle
 from .reading import DamagedRecord, Reader, damaged
+from .refresh_tokens import session_id_of
 from .revoking import LARGEST_GENERATION, Flow
 from .seal import Seal
 from .steps import (
@@ -115,6 +116,8 @@ class EndingFlow(DamagedSessionsFlow):
 
     def delete_one(self, subject: object, session_id: object) -> Flow[bool]:
         """End a session of this subject. Return True where it lived."""
+        by_token = is_refresh_token(session_id)
+        session_id = session_id_of(session_id)  # No error from here on shows the refresh token.
         subject = check_subject(subject)
         checked_id = check_session_id(session_id)
         now = self._clock()
@@ -122,7 +125,7 @@ class EndingFlow(DamagedSessionsFlow):
             record = yield from self._reader.read(checked_id, now)
         except StorageUnavailable:
             # Not before: the refresh token may be a forged one, of somebody else's session.
-            if is_refresh_token(session_id):
+            if by_token:
                 yield from Refuse([self._revocation_unread(checked_id, now)], now)
             raise
         if record is None:
@@ -166,9 +169,12 @@ class EndingFlow(DamagedSessionsFlow):
 
     def restrict_one(self, claims: object) -> Flow[None]:
         """Refuse the access tokens issued so far to the session of these claims."""
-        subject, session_id = check_identity(claims)
+        try:
+            subject, session_id = check_identity(claims)
+            shown = shown_token(claims)
+        finally:
+            del claims  # Their 'sid' may be a refresh token.
         now = self._clock()
-        shown = shown_token(claims)
         refused = []
         if shown is not None:
             refused = [self._revocation_of_shown(session_id, shown, now)]

@@ -142,13 +142,19 @@ class SessionFlow(EndingFlow):
         record = self._seal.sealed(record)
         if access_seconds > self._kept_access:
             yield from self._keep_access_lifetime(access_seconds)
-        access_token = self._tokens.issue(
-            subject,
-            record.id,
-            checked_claims,
-            generation=0,
-            issued_at=issued_at,
-            expires_at=access_expires_at,
+        refresh_token.issued = new_tokens(
+            access_token=self._tokens.issue(
+                subject,
+                record.id,
+                checked_claims,
+                generation=0,
+                issued_at=issued_at,
+                expires_at=access_expires_at,
+            ),
+            refresh_token=refresh_token.to_text(),
+            session_id=record.id,
+            access_expires_at=access_expires_at,
+            refresh_expires_at=ends_at,
         )
         if refresh_ttl is not None:
             self._longest_session = max(self._longest_session, session_seconds)
@@ -164,13 +170,7 @@ class SessionFlow(EndingFlow):
                 )
         if self._listeners.want(SessionEvent.SESSION_CREATED):
             yield from Notify(SessionCreated(record.to_session()))
-        return new_tokens(
-            access_token=access_token,
-            refresh_token=refresh_token.to_text(),
-            session_id=record.id,
-            access_expires_at=access_expires_at,
-            refresh_expires_at=ends_at,
-        )
+        return refresh_token.issued
 
     def read_all(self, subject: object) -> Flow[dict[str, Session]]:
         """Return the active sessions of a subject by session id.
@@ -192,11 +192,15 @@ class SessionFlow(EndingFlow):
         access_ttl: object,
     ) -> Flow[SessionTokens]:
         """Refresh a session. Return its new tokens."""
-        presented, required_subject, checked_claims, access_seconds, origin = self._check_update(
-            refresh_token, claims, subject, context, access_ttl
+        presented = parse_refresh_token(refresh_token)
+        del refresh_token  # No error that is raised from here on shows it.
+        required_subject, checked_claims, access_seconds, origin = self._check_update(
+            claims, subject, context, access_ttl
         )
         options = self._options
         idle_ttl = options.idle_ttl
+        if presented is None:
+            raise SessionNotFound(_NOT_FOUND)
         while True:
             now = self._clock()
             try:
@@ -224,21 +228,26 @@ class SessionFlow(EndingFlow):
             if idle_ttl is not None:  # A node whose clock is behind takes away nothing.
                 ends_at = max(record.ends_at, min(ends_at, floor(now + idle_ttl)))
             access_expires_at = min(issued_at + access_seconds, ends_at)
-            refreshed = self._refreshed(
+            changed = self._refreshed(
                 presented, record, standing, now, generation, ends_at, access_expires_at
             )
-            if refreshed is None:
+            if changed is None:
                 raise SessionNotFound(_NOT_FOUND)
-            following, changed = refreshed
             if access_seconds > self._kept_access:
                 yield from self._keep_access_lifetime(access_seconds)
-            access_token = self._tokens.issue(
-                record.subject,
-                record.id,
-                checked_claims,
-                generation=generation,
-                issued_at=issued_at,
-                expires_at=access_expires_at,
+            presented.issued = new_tokens(
+                access_token=self._tokens.issue(
+                    record.subject,
+                    record.id,
+                    checked_claims,
+                    generation=generation,
+                    issued_at=issued_at,
+                    expires_at=access_expires_at,
+                ),
+                refresh_token=presented.following,
+                session_id=record.id,
+                access_expires_at=access_expires_at,
+                refresh_expires_at=ends_at,
             )
             if generation == record.generation:
                 replaced = yield from Replace(changed, now)
@@ -247,23 +256,16 @@ class SessionFlow(EndingFlow):
             if replaced:
                 if self._listeners.want(SessionEvent.SESSION_REFRESHED):
                     yield from Notify(SessionRefreshed(changed.to_session()))
-                return new_tokens(
-                    access_token=access_token,
-                    refresh_token=following,
-                    session_id=record.id,
-                    access_expires_at=access_expires_at,
-                    refresh_expires_at=ends_at,
-                )
+                return presented.issued
             yield from self._check_change(record, now)
 
     def _check_update(
         self,
-        refresh_token: object,
         claims: object,
         subject: object,
         context: object,
         access_ttl: object,
-    ) -> tuple[RefreshToken, str | None, Mapping[str, Any], int, SessionContext]:
+    ) -> tuple[str | None, Mapping[str, Any], int, SessionContext]:
         """Return the arguments of ``update``, checked and taken apart."""
         self._tokens.check_signing()
         required_subject = None if subject is None else check_subject(subject)
@@ -272,10 +274,7 @@ class SessionFlow(EndingFlow):
         if access_ttl is not None:
             self._longest_access = max(self._longest_access, access_seconds)
         origin = check_context(context)
-        presented = parse_refresh_token(refresh_token)
-        if presented is None:
-            raise SessionNotFound(_NOT_FOUND)
-        return presented, required_subject, checked_claims, access_seconds, origin
+        return required_subject, checked_claims, access_seconds, origin
 
     def _opens(
         self, presented: RefreshToken, record: SessionRecord, subject: str | None, now: float
@@ -300,8 +299,10 @@ class SessionFlow(EndingFlow):
         generation: int,
         ends_at: int,
         access_expires_at: int,
-    ) -> tuple[str, SessionRecord] | None:
-        """Return the refresh token to hand out and the record to store, None where there is none.
+    ) -> SessionRecord | None:
+        """Return the record to store, or None where there is none.
+
+        The refresh token to hand out is then in ``following`` of the presented one.
 
         Args:
             presented: the refresh token; it is the current one, or is retried.
@@ -317,7 +318,7 @@ class SessionFlow(EndingFlow):
         )
         if rotated is None:
             return None
-        following, secret_hash, previous_hash, salt, rotated_at = rotated
+        secret_hash, previous_hash, salt, rotated_at = rotated
         changed = new_record(
             version=record.version + 1,
             id=record.id,
@@ -337,7 +338,7 @@ class SessionFlow(EndingFlow):
             context=record.context,
             mac=record.mac,
         )
-        return following, self._seal.sealed(changed)
+        return self._seal.sealed(changed)
 
     def _take_down(self, record: SessionRecord, now: float) -> Flow[None]:
         """End a session of which a replaced refresh token came back.

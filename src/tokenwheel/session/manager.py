@@ -154,9 +154,9 @@ class SessionManager(BaseManager):
             StorageUnavailable: the storage failed; the call can be made again with the same refresh
                 token. Or the record of the session is damaged.
         """
-        return drive(
-            self._flow.update(refresh_token, claims, subject, context, access_ttl), self._carry_out
-        )
+        flow = self._flow.update(refresh_token, claims, subject, context, access_ttl)
+        del refresh_token  # No error shows it.
+        return drive(flow, self._carry_out)
 
     def delete_one(self, subject: str, session_id: str) -> bool:
         """End a session and refuse all its access tokens from now on.
@@ -176,7 +176,9 @@ class SessionManager(BaseManager):
                 far to a session that had been looked up are refused in this process meanwhile. Or
                 the session's record is damaged so that it cannot be deleted.
         """
-        return drive(self._flow.delete_one(subject, session_id), self._carry_out)
+        flow = self._flow.delete_one(subject, session_id)
+        del session_id  # It may be a refresh token, which no error shows.
+        return drive(flow, self._carry_out)
 
     def delete_all(self, subject: str) -> int:
         """End every session of a subject and refuse every access token issued before.
@@ -211,7 +213,9 @@ class SessionManager(BaseManager):
                 far to a session that had been looked up are refused in this process meanwhile. Or
                 the session's record is damaged: its tokens are refused, and it cannot be refreshed.
         """
-        drive(self._flow.restrict_one(claims), self._carry_out)
+        flow = self._flow.restrict_one(claims)
+        del claims  # Their 'sid' may be a refresh token, which no error shows.
+        drive(flow, self._carry_out)
 
     def restrict_all(self, subject: str) -> None:
         """Refuse the access tokens issued so far to every session of a subject.
@@ -307,16 +311,18 @@ class AsyncSessionManager(BaseManager):
 
         Arguments and errors are those of :meth:`SessionManager.update`.
         """
-        return await self._run(
-            self._flow.update(refresh_token, claims, subject, context, access_ttl)
-        )
+        flow = self._flow.update(refresh_token, claims, subject, context, access_ttl)
+        del refresh_token  # No error shows it.
+        return await self._run(flow)
 
     async def delete_one(self, subject: str, session_id: str) -> bool:
         """End a session and refuse all its access tokens from now on. Return True where it existed.
 
         Arguments and errors are those of :meth:`SessionManager.delete_one`.
         """
-        return await self._run(self._flow.delete_one(subject, session_id))
+        flow = self._flow.delete_one(subject, session_id)
+        del session_id  # It may be a refresh token, which no error shows.
+        return await self._run(flow)
 
     async def delete_all(self, subject: str) -> int:
         """End every session of a subject. Return how many were ended.
@@ -331,7 +337,9 @@ class AsyncSessionManager(BaseManager):
 
         The session lives on. Arguments and errors are those of :meth:`SessionManager.restrict_one`.
         """
-        await self._run(self._flow.restrict_one(claims))
+        flow = self._flow.restrict_one(claims)
+        del claims  # Their 'sid' may be a refresh token, which no error shows.
+        await self._run(flow)
 
     async def restrict_all(self, subject: str) -> None:
         """Refuse the access tokens issued so far to every session of a subject.

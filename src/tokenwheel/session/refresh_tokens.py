@@ -13,7 +13,6 @@ hash is enough (NIST SP 800-63B, 5.1.2.2). Nothing here reads a storage or a clo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from hmac import compare_digest
 from typing import Literal
 
@@ -22,7 +21,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from .._impl import decode, digest, encode, hmac_sha256, random_bytes
 from ..exact import text_of
-from ..models import SessionRecord
+from ..hidden import Hiding
+from ..models import SessionRecord, SessionTokens
 from .seal import Seal
 
 __all__ = [
@@ -53,16 +53,28 @@ _SHA256_BYTES = 32
 Standing = Literal["current", "retried", "reused"]
 
 
-@dataclass(slots=True)
-class RefreshToken:
-    """A refresh token taken apart.
+class RefreshToken(Hiding):
+    """A refresh token taken apart, and what a client is about to be handed for it.
 
-    Nobody changes it. Frozen, it would cost four times as much to make.
+    All of it is in one object that shows none of it, so that a flow needs no local variable with a
+    secret in it.
+
+    Attributes:
+        session_id: the id of the session, which is public.
+        family: the family secret.
+        secret: the rotating secret.
+        following: the text of the refresh token that follows, once :func:`rotate` has made it.
+        issued: the tokens to hand out, once they are made.
     """
 
-    session_id: str
-    family: bytes
-    secret: bytes
+    __slots__ = ("family", "following", "issued", "secret", "session_id")
+    following: str
+    issued: SessionTokens
+
+    def __init__(self, session_id: str, family: bytes, secret: bytes) -> None:
+        self.session_id = session_id
+        self.family = family
+        self.secret = secret
 
     def __repr__(self) -> str:
         return f"RefreshToken(session_id={self.session_id!r})"
@@ -84,11 +96,16 @@ def new_refresh_token(secret_length: int, id_prefix: bytes = b"") -> RefreshToke
         id_prefix: what the 12 bytes of the id begin with, two bytes at most.
     """
     drawn = random_bytes(_FIXED_BYTES + secret_length)
-    if id_prefix:
-        drawn = id_prefix + drawn[len(id_prefix) :]
-    return RefreshToken(
-        encode(drawn[:SESSION_ID_BYTES]), drawn[SESSION_ID_BYTES:_FIXED_BYTES], drawn[_FIXED_BYTES:]
-    )
+    try:
+        if id_prefix:  # A storage may say anything.
+            drawn = id_prefix + drawn[len(id_prefix) :]
+        return RefreshToken(
+            encode(drawn[:SESSION_ID_BYTES]),
+            drawn[SESSION_ID_BYTES:_FIXED_BYTES],
+            drawn[_FIXED_BYTES:],
+        )
+    finally:
+        del drawn
 
 
 def new_salt() -> bytes:
@@ -135,9 +152,12 @@ def successor(pseudorandom_key: bytes, salt: bytes, length: int) -> bytes:
     the salt as ``info``. One HMAC-SHA256 gives up to 32 bytes, which is the whole of that function
     there. Longer secrets go through ``cryptography``.
     """
-    if length <= _SHA256_BYTES:
-        return hmac_sha256(pseudorandom_key, salt + b"\x01")[:length]
-    return HKDFExpand(SHA256(), length, info=salt).derive(pseudorandom_key)
+    try:
+        if length <= _SHA256_BYTES:
+            return hmac_sha256(pseudorandom_key, salt + b"\x01")[:length]
+        return HKDFExpand(SHA256(), length, info=salt).derive(pseudorandom_key)
+    finally:  # The salt comes from a storage, and may be anything.
+        del pseudorandom_key
 
 
 def standing_of(
@@ -176,10 +196,11 @@ def rotate(
     *,
     seal: Seal,
     renews: bool,
-) -> tuple[str, bytes, bytes | None, bytes | None, float | None] | None:
-    """Return the refresh token that follows a presented one, and what the record keeps of it.
+) -> tuple[bytes, bytes | None, bytes | None, float | None] | None:
+    """Make the refresh token that follows a presented one. Return what the record keeps of it.
 
-    A token that is retried gets the successor that was derived when it was replaced.
+    Its text is in ``following`` of the presented one then. A token that is retried gets the successor
+    that was derived when it was replaced.
 
     Args:
         presented: the refresh token; it is the current one, or is retried.
@@ -190,23 +211,35 @@ def rotate(
         renews: False where the current token stays the current one, as a manager may be told to.
 
     Returns:
-        The refresh token to hand out; then the record's ``secret_hash``, ``previous_hash``,
-        ``salt`` and ``rotated_at``. None where a retried token had its successor derived with a key
-        that is no longer there.
+        The record's ``secret_hash``, ``previous_hash``, ``salt`` and ``rotated_at``. None where a
+        retried token had its successor derived with a key that is no longer there.
     """
-    secret = presented.secret
     if standing == "retried" and record.salt is not None:
-        for extracted in seal.extracted_by_each(secret):
-            following = successor(extracted, record.salt, len(secret))
-            if compare_digest(digest(following), record.secret_hash):
-                text = presented.followed_by(following)
-                break
-        else:
+        if not _derive_again(presented, record.salt, record.secret_hash, seal):
             return None
     elif not renews:
-        text = presented.to_text()
+        presented.following = presented.to_text()
     else:
+        secret = presented.secret
         salt = new_salt()
         following = successor(seal.extracted(secret), salt, len(secret))
-        return presented.followed_by(following), digest(following), record.secret_hash, salt, now
-    return text, record.secret_hash, record.previous_hash, record.salt, record.rotated_at
+        presented.following = presented.followed_by(following)
+        return digest(following), record.secret_hash, salt, now
+    return record.secret_hash, record.previous_hash, record.salt, record.rotated_at
+
+
+def _derive_again(presented: RefreshToken, salt: bytes, secret_hash: bytes, seal: Seal) -> bool:
+    """Make the refresh token that follows a retried one, as it was made when that was replaced.
+
+    Return False where the key with which it was derived is no longer there.
+    """
+    extracted = following = b""
+    try:
+        for extracted in seal.extracted_by_each(presented.secret):
+            following = successor(extracted, salt, len(presented.secret))
+            if compare_digest(digest(following), secret_hash):
+                presented.following = presented.followed_by(following)
+                return True
+        return False
+    finally:
+        del extracted, following

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from .._impl import hmac_sha256
 from ..errors import ConfigurationError
+from ..hidden import Hidden
 from ..models import SessionRecord
 from ..storage.context import pack_context
 
@@ -85,7 +86,9 @@ class Seal:
             ConfigurationError: the record was sealed, and there is no key to seal it with again.
         """
         if self._mac_keys:
-            return record.with_mac(hmac_sha256(self._mac_keys[0], _covered(record))[:_MAC_BYTES])
+            return record.with_mac(
+                hmac_sha256(self._mac_keys[0].content, _covered(record))[:_MAC_BYTES]
+            )
         if record.mac is not None:
             raise ConfigurationError(
                 "the sessions in this storage are sealed with a storage_key: every manager that "
@@ -116,7 +119,8 @@ class Seal:
         with suppress(struct.error, ValueError, TypeError, AttributeError):
             covered = _covered(record)
             for key in self._mac_keys:
-                if compare_digest(record.mac or b"", hmac_sha256(key, covered)[:_MAC_BYTES]):
+                mac = hmac_sha256(key.content, covered)[:_MAC_BYTES]
+                if compare_digest(record.mac or b"", mac):
                     return True
         self.broken += 1
         logger.error(
@@ -133,11 +137,13 @@ class Seal:
         It is HKDF-Extract (RFC 5869, section 2.2) with the key as its salt. Without a key it is the
         rotating secret itself.
         """
-        return hmac_sha256(self._rotation_keys[0], secret) if self._rotation_keys else secret
+        if not self._rotation_keys:
+            return secret
+        return hmac_sha256(self._rotation_keys[0].content, secret)
 
     def extracted_by_each(self, secret: bytes) -> list[bytes]:
         """Return what :meth:`extracted` returned while each of the keys was the first one."""
-        return [hmac_sha256(key, secret) for key in self._rotation_keys] or [secret]
+        return [hmac_sha256(key.content, secret) for key in self._rotation_keys] or [secret]
 
 
 def tell_without_key(storage: object) -> None:
@@ -154,8 +160,8 @@ def tell_without_key(storage: object) -> None:
     )
 
 
-def _derived(secret: bytes, purpose: bytes) -> bytes:
-    return HKDF(SHA256(), _KEY_BYTES, salt=None, info=purpose).derive(secret)
+def _derived(secret: bytes, purpose: bytes) -> Hidden[bytes]:
+    return Hidden(HKDF(SHA256(), _KEY_BYTES, salt=None, info=purpose).derive(secret))
 
 
 def _covered(record: SessionRecord) -> bytes:
