@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-floors test-long test-chaos test-pythons test-sanitize coverage lint bench bench-server bench-profile bench-check wheel lock clean
+.PHONY: help demo test test-floors test-long test-chaos test-pythons test-sanitize fuzz coverage lint bench bench-server bench-profile bench-check wheel lock clean
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -100,13 +100,26 @@ coverage: .venv-coverage/.ready  ## branch coverage of src and ext over both imp
 # allocator steps aside, and what it keeps until exit is no leak. A small quarantine lets the tests
 # that watch memory see what is freed; the report of a sanitizer, which ends the process, must not
 # end in pytest's capture.
-test-sanitize: .venv-sanitize/.ready  ## the suite under AddressSanitizer and UndefinedBehaviorSanitizer
+SANITIZED = LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" PYTHONMALLOC=malloc \
+    TOKENWHEEL_IMPL=native TOKENWHEEL_BUILD=sanitize \
+    ASAN_OPTIONS=detect_leaks=0:halt_on_error=1:quarantine_size_mb=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+    $(abspath .venv-sanitize/bin)/python -m pytest --capture=sys
+test-sanitize: .venv-sanitize/.ready  ## the suite, and millions of operations, under AddressSanitizer and UndefinedBehaviorSanitizer
 	$(call copy_tree,build/sanitize)
 	cd build/sanitize && CC=gcc TOKENWHEEL_IMPL=native TOKENWHEEL_BUILD=sanitize $(abspath .venv-sanitize/bin)/python $(INSTALL) -e .
-	cd build/sanitize && \
-	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" PYTHONMALLOC=malloc TOKENWHEEL_IMPL=native \
-	ASAN_OPTIONS=detect_leaks=0:halt_on_error=1:quarantine_size_mb=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-	$(abspath .venv-sanitize/bin)/python -m pytest --capture=sys
+	cd build/sanitize && $(SANITIZED)
+	cd build/sanitize && $(SANITIZED) -m long -k "not pure" tests/twins/test_million_operations.py
+
+# SECONDS are shared among the targets; TARGET=keys is one of them. Where clang is found, the fuzzer
+# sees into the compiled code, too, and AddressSanitizer watches it. What was found stays in
+# build/fuzz/found; a file of it belongs into tests/fuzz/corpus, which the suite tries again.
+CLANG := $(shell for clang in clang clang-{22..14}; do command -v $$clang && break; done)
+TARGET := all
+fuzz: .venv-fuzz/.ready  ## mutated tokens, keys, records and messages, led by what code they reach
+	$(call copy_tree,build/fuzz/tree)
+	cd build/fuzz/tree && CC=$(CLANG) TOKENWHEEL_IMPL=native TOKENWHEEL_BUILD=$(if $(CLANG),fuzz) $(abspath .venv-fuzz/bin)/python $(INSTALL) -e .
+	cd build/fuzz/tree && TOKENWHEEL_BUILD=$(if $(CLANG),fuzz) $(abspath .venv-fuzz/bin)/python -m tests.fuzz \
+	    --seconds=$(SECONDS) --target=$(TARGET) --grown=$(abspath build/fuzz)
 
 wheel: .venv/.wheel  ## the sdist, and from it a wheel for each CPython found here, each tested in an empty environment
 	PATH="$(abspath .venv/bin):$$PATH" $(NATIVE) -m tools.wheels
@@ -145,6 +158,12 @@ BENCH_PYTHON = $(shell for python in python3.13 ~/.pyenv/versions/3.13.*/bin/pyt
 .venv-bench/bin/python:
 	$(BENCH_PYTHON) -m venv $(@D)/..
 	$@ $(PIP)
+
+.venv-fuzz/.ready: tests/fuzz/requirements.txt
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/python $(PIP)
+	$(@D)/bin/python $(INSTALL) -r $< pytest
+	touch $@
 
 .venv-bench/.server: benchmarks/server/requirements.txt benchmarks/server/peers.txt | .venv-bench/bin/python
 	$(@D)/bin/python -m pip install -q -r benchmarks/server/requirements.txt

@@ -21,6 +21,8 @@ from pathlib import Path
 
 from tools.interpreters import find_interpreters
 
+from tests.packaging.elf import is_elf, weaknesses
+
 ROOT = Path(__file__).resolve().parent.parent
 DIST = ROOT / "dist"
 TESTED = ["pyproject.toml", "README.md", "docs", "examples", "tests"]
@@ -55,6 +57,15 @@ def check_contents(
     missing = [ending for ending in wanted if not any(name.endswith(ending) for name in names)]
     if stray or missing:
         raise SystemExit(f"{archive.name} holds {stray} and lacks {missing}")
+
+
+def check_hardening(wheel: Path, folder: Path) -> None:
+    """Refuse a wheel with an extension that lacks some of its hardening, where those are ELF."""
+    shutil.unpack_archive(wheel, folder, "zip")
+    extensions = [path for path in sorted(folder.rglob("*.so")) if is_elf(path)]
+    weak = {path.name: weaknesses(path) for path in extensions if weaknesses(path)}
+    if weak:
+        raise SystemExit(f"{wheel.name} holds extensions that are not hardened: {weak}")
 
 
 def build_sdist() -> Path:
@@ -100,6 +111,7 @@ def build_wheel(python: Path, sdist: Path, work: Path, *, implementation: str) -
     if implementation == "native" and sys.platform == "linux":
         run(sys.executable, "-m", "auditwheel", "repair", "-w", repaired, wheel)
         wheel = only(repaired.glob("*.whl"))
+    check_hardening(wheel, work / "extracted")
     return Path(shutil.copy(wheel, DIST))
 
 

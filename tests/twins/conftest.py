@@ -6,13 +6,14 @@ A missing extension fails the tests and never skips them.
 from __future__ import annotations
 
 import importlib
-import os
 from collections.abc import Callable
 from types import ModuleType
 
 import pytest
 
-TWINS = ["pure"] if os.environ.get("TOKENWHEEL_IMPL") == "pure" else ["native", "pure"]
+from tests.twins.differential import TWINS
+
+__all__ = ["TWINS"]
 
 
 @pytest.fixture(params=TWINS)

@@ -8,21 +8,25 @@ of error for the others.
 from __future__ import annotations
 
 import base64
-import importlib
 import json
-import warnings
 from collections.abc import Iterator
-from datetime import datetime, tzinfo
 from typing import Any
 
-import jwt
 import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
 from tests.support import secret_of
-from tests.twins.conftest import TWINS
-from tokenwheel import Key, TokenwheelError
+from tests.twins.differential import (
+    LEEWAY,
+    NOW,
+    TWINS,
+    StandingStill,
+    decoded_by_pyjwt,
+    make_verifier,
+    outcome,
+)
+from tokenwheel import Key
 
 KEYS = [
     Key.from_secret(secret_of("k")),
@@ -33,19 +37,6 @@ KEYS = [
     Key.generate("RS256", kid="r"),
     Key.generate("PS256", kid="p"),
 ]
-NOW = 1_700_000_000
-LEEWAY = 5
-
-
-class StandingStill(datetime):
-    """What PyJWT takes for the time, so that every token is judged at the same moment.
-
-    That moment may be the token's very first or last.
-    """
-
-    @classmethod
-    def now(cls, tz: tzinfo | None = None) -> StandingStill:
-        return cls.fromtimestamp(NOW, tz)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -55,22 +46,7 @@ def _pyjwt_stands_still() -> Iterator[None]:
         yield
 
 
-def make(implementation: str) -> Any:
-    module = importlib.import_module(f"tokenwheel._{implementation}.verifier")
-    revocations = importlib.import_module(
-        f"tokenwheel._{implementation}.revocations"
-    ).RevocationTable()
-    options = {
-        "issuer": "i",
-        "audience": ("a", "b"),
-        "leeway": LEEWAY,
-        "largest_leeway": 60,
-        "cache_size": 50,
-    }
-    return module.Verifier(KEYS, clock=lambda: NOW, revocations=revocations, **options)
-
-
-VERIFIERS = [make(name) for name in TWINS]
+VERIFIERS = [make_verifier(name, KEYS) for name in TWINS]
 
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(-5, 5), st.floats(), st.text(max_size=5),
@@ -187,13 +163,6 @@ def damaged(draw: st.DrawFn, text: Any) -> Any:
     return text[:start] + (between or text[start:end] * 2) + text[end:]
 
 
-def outcome(verifier: Any, token: str) -> Any:
-    try:
-        return verifier.verify(token).to_dict()
-    except TokenwheelError as error:
-        return type(error)
-
-
 @given(case=tokens())
 def test_nothing_is_accepted_that_pyjwt_refuses_and_the_twins_agree(case: tuple[str, Key]) -> None:
     token, key = case
@@ -203,22 +172,6 @@ def test_nothing_is_accepted_that_pyjwt_refuses_and_the_twins_agree(case: tuple[
     event("accepted" if isinstance(first[0], dict) else first[0].__name__)
     if isinstance(first[0], dict):
         assert decoded_by_pyjwt(token, key) == first[0]
-
-
-def decoded_by_pyjwt(token: str, key: Key) -> Any:
-    material = key._public if key._secret is None else key._secret
-    required = ["iss", "aud", "sub", "iat", "exp"]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return jwt.decode(
-            token,
-            material,
-            [key.algorithm],
-            audience=["a", "b"],
-            issuer="i",
-            leeway=LEEWAY,
-            options={"require": required},
-        )
 
 
 def test_the_tokens_tried_are_both_good_and_bad() -> None:

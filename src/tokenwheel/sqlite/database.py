@@ -145,7 +145,7 @@ class Database:
             try:
                 answer = self._transact(line, deadline, work)
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+                if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_ERROR:
                     raise
                 # A table is missing: a backup of an older version may have been restored.
                 self._transact(line, deadline, bring_up_to_date)

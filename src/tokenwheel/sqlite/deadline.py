@@ -50,7 +50,9 @@ class Deadline:
             try:
                 return call(*arguments)
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                # Python's own errors have no code, as that of a text which is not UTF-8.
+                code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+                if code & 0xFF != sqlite3.SQLITE_BUSY:
                     raise
                 if not self.sleep():
                     raise self.too_late(error.sqlite_errorname) from error
