@@ -23,6 +23,7 @@ from collections.abc import ItemsView, KeysView, Mapping, MutableMapping, Values
 from types import BuiltinFunctionType, GenericAlias
 
 cimport cython
+from cpython.long cimport PyLong_AsLongLongAndOverflow
 from cpython.object cimport Py_EQ, PyObject_Hash, PyObject_RichCompareBool, PyTypeObject
 from cpython.ref cimport Py_XDECREF, PyObject
 from libc.math cimport INFINITY
@@ -82,6 +83,21 @@ cdef tuple REASONS = (
 cdef uint64_t SALT = <uint64_t>PyObject_Hash("tokenwheel")
 
 
+cdef uint32_t entries_of(object maxsize) except 0:
+    """Return how many entries a cache holds at most, as the ``maxsize`` it was given says."""
+    cdef int beyond = 0
+    cdef long long most = 0
+    if maxsize is None:
+        return LARGEST
+    if PyLong_Check(maxsize) and not PyBool_Check(maxsize):
+        most = PyLong_AsLongLongAndOverflow(maxsize, &beyond)
+    if beyond < 0 or (beyond == 0 and most < 1):
+        raise ConfigurationError(
+            "maxsize must be a whole number greater than 0, or None for no limit"
+        )
+    return LARGEST if beyond or most > LARGEST else <uint32_t>most
+
+
 cdef uint32_t tag_of(const cell *held, const void *context) noexcept nogil:
     return cache_keys_tag(cache_keys_hash(held.first), SALT)
 
@@ -113,22 +129,15 @@ cdef class ExpiringCache:
     cdef cache_contents contents
     cdef double lifetime
     cdef uint32_t maxsize
+    cdef bint is_made           # by __init__; before that there is no clock to ask
     cdef bint plain_clock       # whether the clock can be read without running Python code
 
     def __cinit__(self, *args, **options):
         cache_contents_init(&self.contents, False, tag_of)
-        self.lifetime = INFINITY
-        self.maxsize = LARGEST
-        self.clock = monotonic
 
     def __init__(self, maxsize=None, *, ttl=None, on_remove=None, clock=monotonic):
-        cdef double reading
-        if maxsize is not None and (
-            not PyLong_Check(maxsize) or PyBool_Check(maxsize) or maxsize < 1
-        ):
-            raise ConfigurationError(
-                "maxsize must be a whole number greater than 0, or None for no limit"
-            )
+        cdef uint32_t most = entries_of(maxsize)
+        cdef double lifetime, now
         try:
             lifetime = seconds_lifetime(ttl)
         except InvalidArgument as error:
@@ -137,19 +146,21 @@ cdef class ExpiringCache:
             raise ConfigurationError("on_remove must be callable, or None")
         if not callable(clock):
             raise ConfigurationError("clock must be callable")
-        if self.contents.table.count or self.contents.removed.count:
-            raise ConfigurationError("an ExpiringCache can be constructed only once")
-        cache_contents_free(&self.contents)
-        cache_contents_init(&self.contents, maxsize is not None, tag_of)
-        self.maxsize = LARGEST if maxsize is None or maxsize > LARGEST else maxsize
-        self.lifetime = lifetime
-        self.on_remove = on_remove
-        self.clock = clock
-        self.plain_clock = (
-            clock is monotonic
-            and isinstance(clock, BuiltinFunctionType)
-            and clock_monotonic(&reading) == 0
-        )
+        with cython.critical_section(self):
+            # Whoever is in the midst of a lookup relies on the table that was there.
+            if self.is_made:
+                raise ConfigurationError("an ExpiringCache can be constructed only once")
+            self.is_made = True
+            cache_contents_init(&self.contents, maxsize is not None, tag_of)
+            self.maxsize = most
+            self.lifetime = lifetime
+            self.on_remove = on_remove
+            self.clock = clock
+            self.plain_clock = (
+                clock is monotonic
+                and isinstance(clock, BuiltinFunctionType)
+                and clock_monotonic(&now) == 0
+            )
 
     def __dealloc__(self):
         cache_contents_free(&self.contents)
@@ -404,7 +415,10 @@ cdef class ExpiringCache:
 
     @cython.final
     cdef double ask_clock(self) except? -1.0:
-        return seconds_reading(self.clock())
+        clock = self.clock
+        if clock is None:
+            raise ConfigurationError("an ExpiringCache must be constructed before it is used")
+        return seconds_reading(clock())
 
     @cython.final
     cdef inline bint find(self, object key, Py_hash_t hashed, directory_place *place) except -1:
@@ -584,7 +598,7 @@ cdef class Walk:
     cdef table_walk walk
     cdef int kind               # 0: keys, 1: values, 2: both
 
-    def __cinit__(self, ExpiringCache cache, int kind):
+    def __cinit__(self, ExpiringCache cache not None, int kind):
         self.cache = cache
         self.kind = kind
 
@@ -595,12 +609,17 @@ cdef class Walk:
         return self
 
     def __next__(self):
-        cdef double now = self.cache.now()
-        cdef expiring_table *table = &self.cache.contents.table
+        cdef ExpiringCache cache = self.cache
+        cdef double now
+        cdef expiring_table *table
         cdef directory_place place
         cdef int outcome
         key = value = None
-        with cython.critical_section(self.cache):
+        if cache is None:  # The garbage collector has taken it.
+            raise StopIteration
+        now = cache.now()
+        table = &cache.contents.table
+        with cython.critical_section(self, cache):
             outcome = walk_next(&self.walk, table, &place)
             while outcome > 0 and directory_ends(table, &place) <= now:
                 outcome = walk_next(&self.walk, table, &place)

@@ -14,11 +14,12 @@ from libc.math cimport INFINITY
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from clock cimport clock_monotonic
+from seconds cimport SECONDS_FURTHEST, seconds_number, seconds_reading
 from table.revocation_table cimport (
     EVERY_GENERATION, ID_BYTES, revocation_table, revocation_table_add, revocation_table_bytes,
     revocation_table_check, revocation_table_count, revocation_table_free,
     revocation_table_have_news, revocation_table_init, revocation_table_live,
-    revocation_table_lowest, revocation_table_refuse,
+    revocation_table_lowest, revocation_table_refuse, revocation_table_ring,
 )
 from table.slow_clock cimport slow_clock_observe
 from token.claim_values cimport claim_values_decode_session_id
@@ -35,8 +36,8 @@ LONGEST_LIFETIME = 100 * 31_557_600  # seconds: 100 years of 365.25 days
 LARGEST_GENERATION = 2**32 - 2
 
 cdef double LONGEST = LONGEST_LIFETIME
-cdef double FURTHEST_CLOCK = 1e11  # seconds: where the timer wheel's ticks are still exact
 cdef object LARGEST = LARGEST_GENERATION
+cdef str NO_DOORBELL = "doorbell must be None or a buffer of eight bytes"
 
 cdef extern from "Python.h":
     object PyObject_CallNoArgs(object function)
@@ -51,17 +52,14 @@ cdef int read_id(object session_id, uint8_t* id) except -1:
 
 
 cdef double seconds_of(str name, object seconds, double least, double most) except? -1:
-    if (
-        not isinstance(seconds, (int, float))
-        or isinstance(seconds, bool)
-        or not least <= seconds <= most
-    ):
+    cdef double number = seconds_number(seconds)
+    if not least <= number <= most:
         raise InvalidArgument(f"{name} must be a number of seconds from {least:g} to {most:g}")
-    return seconds
+    return number
 
 
 cdef double end_of(object expires_at) except? -1:
-    return seconds_of("expires_at", expires_at, 0, FURTHEST_CLOCK)
+    return seconds_of("expires_at", expires_at, 0, SECONDS_FURTHEST)
 
 
 cdef uint32_t generation_before(object before) except? 0:
@@ -70,6 +68,12 @@ cdef uint32_t generation_before(object before) except? 0:
     if type(before) is not int or not 0 < before <= LARGEST:
         raise InvalidArgument(f"before must be None or an int from 1 to {LARGEST_GENERATION}")
     return before
+
+
+cdef int check_news(object before_lookup) except -1:
+    if before_lookup is not None and not callable(before_lookup):
+        raise ConfigurationError("before_lookup must be None or a callable without arguments")
+    return 0
 
 
 cdef void release(Py_buffer* seen) noexcept:
@@ -94,7 +98,7 @@ cdef class RevocationTable:
             table knows a clock that was put ahead for a while, and forgets nothing meanwhile.
 
     Raises:
-        ConfigurationError: an argument cannot be called.
+        ConfigurationError: an argument cannot be called, or this table has been made already.
     """
 
     cdef object __weakref__
@@ -104,7 +108,9 @@ cdef class RevocationTable:
     # What is behind the table's doorbell. As a member of the class, the collector would clear it
     # and not release it.
     cdef Py_buffer* watched
+    cdef uint64_t watches  # how often a doorbell was given
     cdef object news  # what is called before each lookup, or None
+    cdef bint is_made  # by __init__; before that there is no clock to ask
 
     def __cinit__(self, *arguments, **options):
         cdef bytes secret = urandom(sizeof(self.table.secret))
@@ -115,20 +121,28 @@ cdef class RevocationTable:
             raise ConfigurationError("clock must be a callable that returns Unix seconds")
         if not callable(timer):
             raise ConfigurationError("timer must be a callable that returns seconds")
-        self.clock = clock
-        self.timer = timer
-        self.before_lookup = before_lookup
+        check_news(before_lookup)
+        with cython.critical_section(self):
+            if self.is_made:
+                raise ConfigurationError("a RevocationTable can be constructed only once")
+            self.is_made = True
+            self.clock = clock
+            self.timer = timer
+            self.news = before_lookup
+            self.table.is_fed = before_lookup is not None
 
     @property
     def before_lookup(self):
+        """What is called before each lookup, so that news can be taken in first, or None."""
         return self.news
 
     @before_lookup.setter
     def before_lookup(self, call):
-        if call is not None and not callable(call):
-            raise ConfigurationError("before_lookup must be None or a callable without arguments")
-        self.news = call
-        self.table.is_fed = call is not None
+        check_news(call)
+        with cython.critical_section(self):
+            before = self.news  # Let go of once all is in its place.
+            self.news = call
+            self.table.is_fed = call is not None
 
     def watch(self, doorbell):
         """Call ``before_lookup`` only when a doorbell has rung, instead of before each lookup.
@@ -150,29 +164,33 @@ cdef class RevocationTable:
                 raise MemoryError("no memory to watch the doorbell")
             try:
                 PyObject_GetBuffer(doorbell, seen, PyBUF_SIMPLE)
-            except (BufferError, TypeError):
+            except BaseException as error:
                 PyMem_RawFree(seen)
-                raise ConfigurationError(
-                    "doorbell must be None or a buffer of eight bytes"
-                ) from None
+                if not isinstance(error, Exception):
+                    raise
+                raise ConfigurationError(NO_DOORBELL) from None
             if seen.len != sizeof(uint64_t):
                 release(seen)
-                raise ConfigurationError("doorbell must be None or a buffer of eight bytes")
+                raise ConfigurationError(NO_DOORBELL)
         with cython.critical_section(self):
             seen, self.watched = self.watched, seen
-            self.table.doorbell = NULL
-            if self.watched != NULL:
-                self.table.doorbell = <const uint64_t*>self.watched.buf
+            self.table.doorbell = NULL if self.watched == NULL else self.watched.buf
             self.table.looked_at = -INFINITY
+            self.watches += 1
         release(seen)
 
     def _take_news(self, double now):
-        cdef const uint64_t* doorbell = self.table.doorbell
-        cdef uint64_t ring = 0 if doorbell == NULL else doorbell[0]
-        self.news()
-        if self.table.doorbell == doorbell:  # Another one has yet to be listened to.
-            self.table.heard = ring
-            self.table.looked_at = now
+        cdef uint64_t ring, watches
+        with cython.critical_section(self):
+            news = self.news
+            watches = self.watches
+            ring = revocation_table_ring(&self.table)
+        if news is not None:
+            news()
+        with cython.critical_section(self):
+            if watches == self.watches:  # Another doorbell has yet to be listened to.
+                self.table.heard = ring
+                self.table.looked_at = now
 
     def __dealloc__(self):
         release(self.watched)
@@ -185,17 +203,19 @@ cdef class RevocationTable:
         return f"<{type(self).__name__} of {revocation_table_count(&self.table)} sessions>"
 
     cdef double now(self) except? -1:
-        return seconds_of(
-            "the clock's reading", PyObject_CallNoArgs(self.clock), -FURTHEST_CLOCK, FURTHEST_CLOCK
-        )
+        clock = self.clock
+        if clock is None:
+            raise ConfigurationError("a RevocationTable must be constructed before it is used")
+        return seconds_reading(PyObject_CallNoArgs(clock))
 
     cdef double steady(self) except? -1:
         cdef double reading = 0.0
         if self.timer is system_timer and clock_monotonic(&reading) == 0:
             return reading
-        return seconds_of(
-            "the timer's reading", PyObject_CallNoArgs(self.timer), -FURTHEST_CLOCK, FURTHEST_CLOCK
-        )
+        timer = self.timer
+        if timer is None:
+            raise ConfigurationError("a RevocationTable must be constructed before it is used")
+        return seconds_reading(PyObject_CallNoArgs(timer))
 
     def _observe(self, double now):
         """Take note of the clock. Return True where it was put back since the last time."""
@@ -290,12 +310,14 @@ cdef class RevocationTable:
         """
         cdef uint8_t[ID_BYTES] id
         cdef double now
-        cdef bint refused
+        cdef bint has_news, refused
         read_id(session_id, id)
         if type(generation) is not int or not 0 <= generation <= LARGEST:
             raise InvalidArgument(f"generation must be an int from 0 to {LARGEST_GENERATION}")
         now = self.now()
-        if revocation_table_have_news(&self.table, now):
+        with cython.critical_section(self):
+            has_news = revocation_table_have_news(&self.table, now)
+        if has_news:
             self._take_news(now)
         with cython.critical_section(self):
             refused = revocation_table_refuse(&self.table, id, generation, now)

@@ -1,16 +1,18 @@
-"""Seconds as a caller gives them, checked: the lifetime of an entry, and what a clock says.
+"""Seconds as a caller gives them and as a clock tells them, checked.
 
-Only these checks belong here.
+The compiled twin of ``src/tokenwheel/seconds.py``, which is the one to read first. Only these
+checks belong here. No Python code runs in them: a subclass of ``float`` or ``int`` has no say in
+what it equals.
 """
 
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check
-from libc.math cimport INFINITY
+from cpython.long cimport PyLong_AsLongLongAndOverflow
+from libc.math cimport INFINITY, NAN
 
 
 cdef extern from "Python.h":
     bint PyBool_Check(object)
     bint PyLong_Check(object)
-    double PyLong_AsDouble(object) except? -1.0
 
 
 cdef extern from *:
@@ -24,6 +26,18 @@ cdef extern from *:
     double SECONDS_FURTHEST
 
 
+cdef inline double seconds_number(object seconds) noexcept:
+    """Return seconds as a double: infinite where far beyond all ends, NaN for what is no number."""
+    cdef int is_out_of_range = 0  # -1 below, 1 above
+    cdef long long whole
+    if PyFloat_Check(seconds):
+        return PyFloat_AS_DOUBLE(seconds)
+    if not PyLong_Check(seconds) or PyBool_Check(seconds):
+        return NAN
+    whole = PyLong_AsLongLongAndOverflow(seconds, &is_out_of_range)
+    return is_out_of_range * INFINITY if is_out_of_range else <double>whole
+
+
 cdef inline double seconds_lifetime(object ttl) except -1.0:
     """Return a lifetime in seconds; infinity for None, which means never.
 
@@ -32,15 +46,7 @@ cdef inline double seconds_lifetime(object ttl) except -1.0:
     cdef double seconds
     if ttl is None:
         return INFINITY
-    if PyFloat_Check(ttl):
-        seconds = PyFloat_AS_DOUBLE(ttl)
-    elif PyLong_Check(ttl) and not PyBool_Check(ttl):
-        try:
-            seconds = PyLong_AsDouble(ttl)
-        except OverflowError:
-            seconds = INFINITY
-    else:
-        seconds = 0.0
+    seconds = seconds_number(ttl)
     if not SECONDS_SHORTEST <= seconds <= SECONDS_LONGEST:
         from tokenwheel.errors import InvalidArgument
         raise InvalidArgument(
@@ -50,20 +56,16 @@ cdef inline double seconds_lifetime(object ttl) except -1.0:
     return seconds
 
 
-cdef inline double seconds_reading(object reading) except? -1.0:
-    """Return what a clock has said, in seconds.
+cdef inline double seconds_reading(object answer) except? -1.0:
+    """Return what a clock has told, in seconds.
 
-    Raise InvalidArgument for anything that is no finite number, or out of range.
+    Raise InvalidArgument for anything that is no finite number of seconds, or too far from zero.
     """
-    cdef double now
-    try:
-        now = float(reading)
-    except (TypeError, ValueError, OverflowError):
-        from tokenwheel.errors import InvalidArgument
-        raise InvalidArgument("clock must return a number of seconds") from None
+    cdef double now = seconds_number(answer)
     if not -SECONDS_FURTHEST <= now <= SECONDS_FURTHEST:
         from tokenwheel.errors import InvalidArgument
         raise InvalidArgument(
-            "clock must return a finite number of seconds, at most 100 billion from zero"
+            "a clock must return a number of seconds: "
+            "an int or a float, finite, and at most 100 billion from zero"
         )
     return now

@@ -19,6 +19,8 @@ from unicode cimport PyUnicode_1BYTE_DATA, PyUnicode_New
 
 import orjson
 
+from tokenwheel.errors import ConfigurationError
+
 __all__ = ["Signer"]
 
 evp_load_from_hashlib()
@@ -32,22 +34,24 @@ cdef class Signer:
         key: a key that can sign. Its algorithm and ``kid`` go into the header of each token.
 
     Raises:
-        AttributeError: this signer has a key already.
+        ConfigurationError: this signer has a key already.
     """
 
     cdef object key
     cdef bytes header  # its base64url text and the dot
-    cdef bytes secret  # None where the key is no shared secret
     cdef evp_hmac hash
 
     def __init__(self, key):
-        if self.key is not None:
-            raise AttributeError("a Signer cannot be given another key")
-        self.header = jose_header_encoded(orjson.dumps, key) + b"."
-        self.secret = key._secret
-        if self.secret is not None:
-            evp_hmac_for(&self.hash, key.algorithm, self.secret)
-        self.key = key
+        cdef bytes header = jose_header_encoded(orjson.dumps, key) + b"."
+        cdef bytes secret = key._secret
+        cdef str algorithm = None if secret is None else key.algorithm
+        with cython.critical_section(self):
+            if self.key is not None:
+                raise ConfigurationError("a Signer cannot be given another key")
+            self.key = key
+            self.header = header
+            if secret is not None:
+                evp_hmac_for(&self.hash, algorithm, secret)
 
     def __dealloc__(self):
         evp_hmac_free(&self.hash)
@@ -66,18 +70,22 @@ cdef class Signer:
 
         Args:
             payload: the claims, as the bytes of a JSON object.
+
+        Raises:
+            ConfigurationError: this signer has no key, or its key returned no bytes.
         """
         cdef uint8_t hashed[EVP_LARGEST_DIGEST]
         cdef const uint8_t* signature = hashed
-        cdef Py_ssize_t header_length = PyBytes_GET_SIZE(self.header)
-        cdef Py_ssize_t signed_length = (
-            header_length + base64url_encoded_length(PyBytes_GET_SIZE(payload))
-        )
-        cdef bytes signed = PyBytes_FromStringAndSize(NULL, signed_length)
-        cdef bytes made
-        cdef object token
-        cdef Py_ssize_t size = 0
-        memcpy(PyBytes_AS_STRING(signed), PyBytes_AS_STRING(self.header), header_length)
+        cdef bytes header = self.header
+        cdef Py_ssize_t header_length, signed_length, size = 0
+        cdef bytes signed
+        cdef object made, token
+        if header is None:
+            raise ConfigurationError("a Signer must be constructed before it is used")
+        header_length = PyBytes_GET_SIZE(header)
+        signed_length = header_length + base64url_encoded_length(PyBytes_GET_SIZE(payload))
+        signed = PyBytes_FromStringAndSize(NULL, signed_length)
+        memcpy(PyBytes_AS_STRING(signed), PyBytes_AS_STRING(header), header_length)
         base64url_encode(
             <const uint8_t*>PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload),
             <uint8_t*>PyBytes_AS_STRING(signed) + header_length,
@@ -86,6 +94,8 @@ cdef class Signer:
             size = evp_hmac_digest(&self.hash, PyBytes_AS_STRING(signed), signed_length, hashed)
         if not size:
             made = self.key.sign(signed)
+            if type(made) is not bytes:
+                raise ConfigurationError("a key's sign must return bytes")
             size = PyBytes_GET_SIZE(made)
             signature = <const uint8_t*>PyBytes_AS_STRING(made)
         token = PyUnicode_New(signed_length + 1 + base64url_encoded_length(size), 127)

@@ -18,12 +18,16 @@ drops the first token that nobody asked for since it last came by.
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.list cimport PyList_GET_ITEM
+from cpython.long cimport PyLong_AsLongLongAndOverflow
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport floor
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy
 
 from clock cimport clock_time
+from seconds cimport (
+    PyBool_Check, PyLong_Check, SECONDS_LONGEST, seconds_number, seconds_reading,
+)
 from table.revocation_table cimport (
     revocation_table, revocation_table_have_news, revocation_table_refuse,
 )
@@ -55,16 +59,19 @@ from types import BuiltinFunctionType
 import orjson
 
 from tokenwheel._native.plain_json import LARGEST_PAYLOAD, MAX_NESTING, copy_plain
+from tokenwheel._native.revocations import RevocationTable
 from tokenwheel.errors import (
-    AccessTokenExpired, AccessTokenNotYetValid, AccessTokenRevoked, InvalidAccessToken,
-    InvalidArgument,
+    AccessTokenExpired, AccessTokenNotYetValid, AccessTokenRevoked, ConfigurationError,
+    InvalidAccessToken, InvalidArgument,
 )
-from tokenwheel.exact import number_of, texts_of
+from tokenwheel.exact import texts_of
 
 __all__ = ["MAX_TOKEN_LENGTH", "Claims", "Verifier"]
 
 MAX_TOKEN_LENGTH = 8192  # bytes, 8 KiB
 CACHE_BYTES = 67_108_864  # 64 MiB
+LARGEST_CACHE = 2**31 - 1  # tokens
+LARGEST_CACHE_BYTES = 2**62
 
 cdef Py_ssize_t LONGEST_TOKEN = MAX_TOKEN_LENGTH
 cdef int DEEPEST = MAX_NESTING
@@ -235,6 +242,7 @@ cdef class KeyInUse:
 
 
 @cython.final
+@cython.no_gc_clear  # The pointers behind its objects must never outlive them.
 cdef class Verifier:
     """Verifies the access tokens of one issuer, and remembers those that verified.
 
@@ -248,6 +256,9 @@ cdef class Verifier:
         cache_bytes: how much memory remembered tokens may take, as estimated from their length.
         clock: returns Unix time in seconds.
         revocations: the table of revoked sessions, which is asked about every token.
+
+    Raises:
+        ConfigurationError: an argument cannot be used, or this verifier has been made already.
     """
 
     cdef object __weakref__
@@ -260,7 +271,7 @@ cdef class Verifier:
     cdef bint is_plain_clock  # whether it can be read without running Python code
     cdef object revocations  # keeps the table behind the pointer alive
     cdef object revocations_clock  # None where it is the same as the verifier's
-    cdef revocation_table* table
+    cdef revocation_table* table  # NULL until the verifier has been made
     cdef list keys
     cdef list remembered_tokens
     cdef list free_places
@@ -275,26 +286,40 @@ cdef class Verifier:
         index_init(&self.places)
 
     def __init__(
-        self, keys, *, str issuer not None, tuple audience not None, double leeway,
-        double largest_leeway, Py_ssize_t cache_size, Py_ssize_t cache_bytes=CACHE_BYTES, clock,
-        revocations,
+        self, keys, *, issuer, audience, leeway, largest_leeway, cache_size,
+        cache_bytes=CACHE_BYTES, clock, revocations,
     ):
-        cdef bytes drawn = os.urandom(sizeof(self.seed))
-        memcpy(self.seed, PyBytes_AS_STRING(drawn), sizeof(self.seed))
-        self.issuer = issuer
-        self.audience = audience
-        self.leeway = leeway
-        self.largest_leeway = largest_leeway
-        self.cache_size = cache_size
-        self.cache_bytes = cache_bytes
-        self.clock = clock
-        self.is_plain_clock = clock is system_time and isinstance(clock, BuiltinFunctionType)
-        self.revocations = revocations
-        self.revocations_clock = None if revocations.clock is clock else revocations.clock
-        self.table = <revocation_table*>PyCapsule_GetPointer(
-            revocations._capsule(), b"tokenwheel._native.revocations.table"
+        cdef str checked_issuer = check_issuer(issuer)
+        cdef tuple accepted = check_accepted(audience)
+        cdef double tolerated = check_tolerance("leeway", leeway)
+        cdef double most_tolerated = check_tolerance("largest_leeway", largest_leeway)
+        cdef Py_ssize_t most = check_size("cache_size", cache_size, LARGEST_CACHE)
+        cdef Py_ssize_t most_bytes = check_size("cache_bytes", cache_bytes, LARGEST_CACHE_BYTES)
+        cdef object revocations_clock = check_table(clock, revocations)
+        cdef revocation_table* table = <revocation_table*>PyCapsule_GetPointer(
+            RevocationTable._capsule(revocations), b"tokenwheel._native.revocations.table"
         )
-        self.set_keys(keys)
+        cdef bytes drawn = os.urandom(sizeof(self.seed))
+        cdef list in_use = [key_in_use(key) for key in keys]
+        # From here on nothing can fail, and no code but this runs.
+        with cython.critical_section(self):
+            if self.table != NULL:
+                raise ConfigurationError("a Verifier can be constructed only once")
+            memcpy(self.seed, PyBytes_AS_STRING(drawn), sizeof(self.seed))
+            self.issuer = checked_issuer
+            self.audience = accepted
+            self.leeway = tolerated
+            self.largest_leeway = most_tolerated
+            self.cache_size = most
+            self.cache_bytes = most_bytes
+            self.clock = clock
+            self.is_plain_clock = clock is system_time and type(clock) is BuiltinFunctionType
+            self.revocations = revocations
+            self.revocations_clock = None if revocations_clock is clock else revocations_clock
+            self.keys = in_use
+            self.remembered_tokens = []
+            self.free_places = []
+            self.table = table
 
     def __dealloc__(self):
         index_free(&self.places)
@@ -303,7 +328,8 @@ cdef class Verifier:
         raise TypeError("a Verifier cannot be copied or pickled")
 
     def __repr__(self):
-        return f"<Verifier with {len(self.keys)} keys, {self.remembered} tokens remembered>"
+        number = 0 if self.keys is None else len(self.keys)
+        return f"<Verifier with {number} keys, {self.remembered} tokens remembered>"
 
     @property
     def remembered(self):
@@ -322,13 +348,23 @@ cdef class Verifier:
             keys: the keys that a token may be signed with, at most one of them without a ``kid``.
         """
         cdef list in_use = [key_in_use(key) for key in keys]
+        cdef list keys_before, tokens_before
+        self.check_made()
         with cython.critical_section(self):
+            # Held until all is in its place again, since what is released then may verify.
+            keys_before = self.keys
+            tokens_before = self.remembered_tokens
             index_free(&self.places)
             self.keys = in_use
             self.remembered_tokens = []
             self.free_places = []
             self.cached_bytes = 0
             self.hand = 0
+
+    cdef int check_made(self) except -1:
+        if self.table == NULL:
+            raise ConfigurationError("a Verifier must be constructed before it is used")
+        return 0
 
     def verify(self, access_token, *, audience=None, leeway=None):
         """Return the claims of an access token that is valid now.
@@ -355,6 +391,7 @@ cdef class Verifier:
         cdef Claims known
         cdef const char* text
         cdef Py_ssize_t length
+        self.check_made()
         if leeway is not None:
             tolerated = check_leeway(leeway, self.largest_leeway)
         if not isinstance(access_token, str):
@@ -370,7 +407,7 @@ cdef class Verifier:
         if not (known.has_accepted_audience if audience is None else is_for(known, audience)):
             raise InvalidAccessToken("the access token is for another audience")
         if not self.is_plain_clock or clock_time(&now) < 0:
-            now = PyObject_CallNoArgs(self.clock)
+            now = seconds_reading(PyObject_CallNoArgs(self.clock))
         if not now - tolerated < known.expires_at:
             raise AccessTokenExpired("the access token has expired")
         if known.starts_at > now + tolerated:
@@ -380,14 +417,21 @@ cdef class Verifier:
         return known
 
     cdef bint is_revoked(self, Claims known, double now) except -1:
+        """Return whether a token, not expired at ``now``, is refused.
+
+        Where the table has a clock of its own, what it refuses must be over by both.
+        """
         cdef object revocations = self.revocations
+        cdef double by_table = now
         cdef bint has_news, refused
         if self.revocations_clock is not None:
-            now = PyObject_CallNoArgs(self.revocations_clock)
+            by_table = seconds_reading(PyObject_CallNoArgs(self.revocations_clock))
         with cython.critical_section(revocations):
-            has_news = revocation_table_have_news(self.table, now)
+            has_news = revocation_table_have_news(self.table, by_table)
         if has_news:
-            revocations._take_news(now)
+            revocations._take_news(by_table)
+        if by_table < now:
+            now = by_table
         with cython.critical_section(revocations):
             refused = revocation_table_refuse(self.table, known.session, known.generation, now)
         return refused
@@ -492,6 +536,7 @@ cdef class Verifier:
         cdef Claims known
         cdef Py_ssize_t bytes_held = 0
         cdef uint32_t count = 0
+        self.check_made()
         with cython.critical_section(self):
             broken = index_check(&self.places)
             if broken != NULL:
@@ -681,7 +726,54 @@ cdef bint is_for(Claims known, object audience) except -1:
 
 
 cdef double check_leeway(object leeway, double largest) except -1:
-    cdef object seconds = number_of(leeway)
-    if seconds is None or not 0 <= seconds <= largest:
+    cdef double seconds = seconds_number(leeway)
+    if not 0 <= seconds <= largest:
         raise InvalidArgument(f"leeway must be a number of seconds from 0 to {largest:g}")
     return seconds
+
+
+# What a verifier is made with.
+
+cdef str check_issuer(object issuer):
+    if not isinstance(issuer, str):
+        raise ConfigurationError("issuer must be a str")
+    return str.__str__(issuer)
+
+
+cdef tuple check_accepted(object audience):
+    if type(audience) is tuple:
+        for name in <tuple>audience:
+            if not isinstance(name, str):
+                break
+        else:
+            return tuple([str.__str__(name) for name in <tuple>audience])
+    raise ConfigurationError("audience must be a tuple of str")
+
+
+cdef double check_tolerance(str name, object leeway) except -1:
+    cdef double seconds = seconds_number(leeway)
+    if not 0 <= seconds <= SECONDS_LONGEST:
+        raise ConfigurationError(f"{name} must be a number of seconds from 0 to 3155760000")
+    return seconds
+
+
+cdef Py_ssize_t check_size(str name, object size, Py_ssize_t largest) except -1:
+    cdef int is_out_of_range = 0
+    cdef long long number = -1
+    if PyLong_Check(size) and not PyBool_Check(size):
+        number = PyLong_AsLongLongAndOverflow(size, &is_out_of_range)
+    if is_out_of_range or not 0 <= number <= largest:
+        raise ConfigurationError(f"{name} must be a whole number from 0 to {largest}")
+    return number
+
+
+cdef object check_table(object clock, object revocations):
+    """Return the clock of a table of revocations that has been made."""
+    if not callable(clock):
+        raise ConfigurationError("clock must be a callable that returns Unix seconds")
+    if not isinstance(revocations, RevocationTable):
+        raise ConfigurationError("revocations must be a RevocationTable")
+    theirs = RevocationTable.clock.__get__(revocations)
+    if theirs is None:
+        raise ConfigurationError("a RevocationTable must be constructed before it is used")
+    return theirs

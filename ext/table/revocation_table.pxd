@@ -48,8 +48,9 @@ cdef struct revocation_table:
     expiring_table entries
     uint64_t[2] secret
     bint is_fed              # whether its owner takes in news before lookups
-    # While this number stays the same there is none. NULL: news is asked for before each lookup.
-    const uint64_t *doorbell
+    # While these eight bytes, on no particular boundary, stay the same there is none. NULL: news is
+    # asked for before each lookup.
+    const void *doorbell
     uint64_t heard           # the number when news was last taken in
     double looked_at         # and the time
     slow_clock clock         # by which entries are forgotten
@@ -100,6 +101,14 @@ cdef inline revocation *_revocation_table_find(
     return <revocation *>held
 
 
+cdef inline uint64_t revocation_table_ring(const revocation_table *self) noexcept nogil:
+    """Return what the doorbell says now, 0 where there is none."""
+    cdef uint64_t ring = 0
+    if self.doorbell != NULL:
+        memcpy(&ring, self.doorbell, sizeof(ring))
+    return ring
+
+
 cdef inline bint revocation_table_have_news(
     const revocation_table *self, double now
 ) noexcept nogil:
@@ -109,7 +118,7 @@ cdef inline bint revocation_table_have_news(
     """
     if not self.is_fed:
         return False
-    if self.doorbell == NULL or self.doorbell[0] != self.heard:
+    if self.doorbell == NULL or revocation_table_ring(self) != self.heard:
         return True
     return not self.looked_at <= now < self.looked_at + LONGEST_TRUST
 

@@ -35,11 +35,14 @@ cdef inline bint slow_clock_observe(slow_clock *self, double now, double steady)
         self.since = steady
         return False
     is_step_back = distance < _slow_clock_least(self) - SLOW_CLOCK_STEP
-    if not 0 <= steady - self.since < SLOW_CLOCK_PERIOD:
+    if steady - self.since >= SLOW_CLOCK_PERIOD:
         self.least_before = self.least
         self.least = distance
         self.since = steady
-    elif distance < self.least:
+        return is_step_back
+    if steady < self.since:
+        self.since = steady
+    if distance < self.least:
         self.least = distance
     return is_step_back
 

@@ -57,9 +57,12 @@ cdef inline int table_insert(
     expiring_table *self, uint32_t tag, double expires, const cell *held
 ) noexcept nogil:
     """Add an entry. Return -1, with no entry changed, when there is no memory."""
-    cdef uint32_t handle = resize_room(self, tag)
-    cdef int slot = -1 if handle == SLAB_NONE else resize_slot(self, handle)
+    cdef uint32_t handle
+    cdef int slot
     cdef bucket *home
+    self.version += 1  # Buckets may be split though the memory for the entry itself is wanting.
+    handle = resize_room(self, tag)
+    slot = -1 if handle == SLAB_NONE else resize_slot(self, handle)
     if slot < 0:
         return -1
     home = directory_bucket(self, handle)
@@ -71,7 +74,6 @@ cdef inline int table_insert(
     home.marks[slot] = bucket_mark(tag)
     home.used += 1
     self.count += 1
-    self.version += 1
     due_lower(self, handle, expires, self.sequence)
     return 0
 
@@ -167,6 +169,7 @@ cdef inline int table_reclaim(
             return 0
         outcome = _table_purge(self, handle, now, &budget, removed)
         due_renew(self, handle)
+        self.version += 1  # Tidying may move entries though none was due.
         resize_tidy(self, handle)
         if outcome < 0:
             return -1
@@ -189,6 +192,7 @@ cdef inline int table_reclaim_all(
             continue
         outcome = _table_purge(self, handle, now, &unbounded, removed)
         due_renew(self, handle)
+        self.version += 1
         resize_tidy(self, handle)
     return outcome
 

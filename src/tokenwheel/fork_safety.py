@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from typing import Protocol
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -107,7 +106,7 @@ def _after() -> None:
 
 def _in_child() -> None:
     for owner, name in _held:
-        setattr(owner, name, threading.Lock())
+        setattr(owner, name, type(getattr(owner, name))())
     _held.clear()
     _resting.clear()
     for part in list(_renewed):

@@ -16,6 +16,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from .seconds import checked_clock
+
 __all__ = ["PERIOD", "SlowClock", "SlowTime"]
 
 PERIOD = 86_400.0  # seconds: one day
@@ -46,9 +48,12 @@ class SlowClock:
             self._since = steady
             return False
         is_step_back = distance < min(least, self._least_before) - _STEP
-        if not 0 <= steady - self._since < PERIOD:
+        if steady - self._since >= PERIOD:
             self._least_before, self._least, self._since = least, distance, steady
-        elif distance < least:
+            return is_step_back
+        # A timer that runs back proves nothing about the wall clock.
+        self._since = min(self._since, steady)
+        if distance < least:
             self._least = distance
         return is_step_back
 
@@ -78,10 +83,14 @@ class SlowTime:
     __slots__ = ("_clock", "_slow", "_timer")
 
     def __init__(self, clock: Callable[[], float], timer: Callable[[], float]) -> None:
-        self._clock = clock
-        self._timer = timer
+        self._clock = checked_clock(clock)
+        self._timer = checked_clock(timer)
         self._slow = SlowClock()
 
     def __call__(self) -> float:
-        """Return the time in Unix seconds; at most that of the wall clock."""
+        """Return the time in Unix seconds; at most that of the wall clock.
+
+        Raises:
+            InvalidArgument: a clock told no time. What was known of them stays as it was.
+        """
         return self._slow.read(self._clock(), self._timer())

@@ -1,6 +1,6 @@
 from collections.abc import Callable, ItemsView, Iterator, KeysView, MutableMapping, ValuesView
 from types import GenericAlias
-from typing import Any, Generic, NoReturn, TypeVar, overload
+from typing import Any, Generic, NoReturn, Self, TypeVar, overload
 
 from typing_extensions import disjoint_base
 
@@ -33,6 +33,7 @@ class ExpiringCache(MutableMapping[_K, _V], Generic[_K, _V]):
         ConfigurationError: an argument cannot be used.
     """
 
+    def __new__(cls, *arguments: object, **options: object) -> Self: ...
     def __init__(
         self,
         maxsize: int | None = None,

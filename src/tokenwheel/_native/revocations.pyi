@@ -1,5 +1,5 @@
 from collections.abc import Callable, Iterable
-from typing import NoReturn
+from typing import NoReturn, Self
 
 from typing_extensions import Buffer, disjoint_base
 
@@ -27,10 +27,15 @@ class RevocationTable:
             table knows a clock that was put ahead for a while, and forgets nothing meanwhile.
 
     Raises:
-        ConfigurationError: an argument cannot be called.
+        ConfigurationError: an argument cannot be called, or this table has been made already.
     """
 
-    before_lookup: Callable[[], object] | None
+    @property
+    def before_lookup(self) -> Callable[[], object] | None:
+        """What is called before each lookup, so that news can be taken in first, or None."""
+
+    @before_lookup.setter
+    def before_lookup(self, call: Callable[[], object] | None) -> None: ...
     def watch(self, doorbell: Buffer | None) -> None:
         """Call ``before_lookup`` only when a doorbell has rung, instead of before each lookup.
 
@@ -47,6 +52,7 @@ class RevocationTable:
 
     def _take_news(self, now: float) -> None: ...
     def _observe(self, now: float) -> bool: ...
+    def __new__(cls, *arguments: object, **options: object) -> Self: ...
     def __init__(
         self,
         clock: Callable[[], float] = ...,

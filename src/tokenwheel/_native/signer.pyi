@@ -1,4 +1,4 @@
-from typing import NoReturn, Protocol, final
+from typing import NoReturn, Protocol, Self, final
 
 __all__ = ["Signer"]
 
@@ -19,9 +19,10 @@ class Signer:
         key: a key that can sign. Its algorithm and ``kid`` go into the header of each token.
 
     Raises:
-        AttributeError: this signer has a key already.
+        ConfigurationError: this signer has a key already.
     """
 
+    def __new__(cls, *arguments: object, **options: object) -> Self: ...
     def __init__(self, key: _SigningKey) -> None: ...
     def sign(self, payload: bytes) -> str:
         """Return ``payload`` as a signed token: a JWS in compact form (RFC 7515, section 7.1).
@@ -31,5 +32,8 @@ class Signer:
 
         Args:
             payload: the claims, as the bytes of a JSON object.
+
+        Raises:
+            ConfigurationError: this signer has no key, or its key returned no bytes.
         """
     def __reduce__(self) -> NoReturn: ...

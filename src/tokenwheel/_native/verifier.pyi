@@ -93,8 +93,12 @@ class Verifier:
         cache_bytes: how much memory remembered tokens may take, as estimated from their length.
         clock: returns Unix time in seconds.
         revocations: the table of revoked sessions, which is asked about every token.
+
+    Raises:
+        ConfigurationError: an argument cannot be used, or this verifier has been made already.
     """
 
+    def __new__(cls, *arguments: object, **options: object) -> Self: ...
     def __init__(
         self,
         keys: Sequence[_VerificationKey],

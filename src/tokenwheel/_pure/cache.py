@@ -22,11 +22,12 @@ from collections.abc import (
     ValuesView,
 )
 from math import inf
-from typing import Any, Generic, NoReturn, TypeVar, cast
+from typing import Any, Generic, NoReturn, Self, TypeVar, cast
 
 from ..errors import ConfigurationError, InvalidArgument
 from ..events import RemovalReason
-from .cache_keys import place_of
+from ..seconds import number_of, reading
+from .cache_keys import Changing, place_of
 from .removed import RemovedQueue
 from .table import ExpiringTable
 
@@ -37,7 +38,6 @@ V = TypeVar("V")
 
 _SHORTEST = 0.001  # seconds: 1 ms, a tick of the wheel
 _LONGEST = 100 * 31_557_600  # seconds: 100 years of 365.25 days
-_FURTHEST_CLOCK = 1e11  # seconds: where the wheel's ticks are still exact
 _WRITE_BUDGET = 12  # steps of maintenance with each change: more than one change can ever cause
 _READ_BUDGET = 4  # with a read, and only when something is due
 _MISSING: Any = object()
@@ -63,7 +63,20 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
         ConfigurationError: an argument cannot be used.
     """
 
-    __slots__ = ("__weakref__", "_clock", "_lifetime", "_lock", "_removed", "_table")
+    __slots__ = ("__weakref__", "_clock", "_is_made", "_lifetime", "_lock", "_removed", "_table")
+
+    def __new__(cls, *arguments: object, **options: object) -> Self:
+        self = super().__new__(cls)
+        self._begin()
+        return self
+
+    def _begin(self) -> None:
+        """Hold nothing, and refuse whatever is asked before ``__init__``."""
+        self._is_made = False
+        self._clock: Callable[[], float] | None = None
+        self._lock = threading.RLock()
+        self._removed: RemovedQueue[K, V] = RemovedQueue(None)
+        self._table = ExpiringTable(None, self._removed, Changing())
 
     def __init__(
         self,
@@ -73,25 +86,23 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
         on_remove: Callable[[K, V, RemovalReason], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if maxsize is not None and (
-            isinstance(maxsize, bool) or not isinstance(maxsize, int) or maxsize < 1
-        ):
-            raise ConfigurationError(
-                "maxsize must be a whole number greater than 0, or None for no limit"
-            )
-        if ttl is not None and not _is_lifetime(ttl):
-            raise ConfigurationError(_LIFETIME_RULE)
+        most = _entries_of(maxsize)
+        try:
+            lifetime = _lifetime(ttl)
+        except InvalidArgument as error:
+            raise ConfigurationError(str(error)) from None
         if on_remove is not None and not callable(on_remove):
             raise ConfigurationError("on_remove must be callable, or None")
         if not callable(clock):
             raise ConfigurationError("clock must be callable")
-        if hasattr(self, "_table"):
+        # Whoever is in the midst of a lookup relies on the table that was there.
+        if self._is_made:
             raise ConfigurationError("an ExpiringCache can be constructed only once")
-        self._lifetime = ttl
+        self._is_made = True
+        self._lifetime = lifetime
         self._clock = clock
-        self._lock = threading.RLock()
         self._removed = RemovedQueue(on_remove)
-        self._table = ExpiringTable(maxsize, self._removed)
+        self._table = ExpiringTable(most, self._removed, self._table.changing)
 
     # Reading
 
@@ -115,10 +126,10 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
         Raises:
             KeyError: there is no live entry under ``key``.
         """
-        place, now = place_of(key), self._now()
+        place, now = self._place(key), self._now()
         table = self._table
         with self._lock:
-            entry = table.entries.get(place)
+            entry = table.find(place)
             expires_at = -inf if entry is None else entry.expires_at
             if now >= table.wheel.next_due:
                 table.reclaim(now, _READ_BUDGET)
@@ -166,8 +177,10 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
         Raises:
             InvalidArgument: ``ttl`` is not such a number.
         """
-        lifetime = _lifetime(self._lifetime if ttl is _MISSING else ttl)
-        place, now = place_of(key), self._now()
+        lifetime = None if ttl is _MISSING else _lifetime(ttl)
+        place, now = self._place(key), self._now()
+        if lifetime is None:
+            lifetime = self._lifetime
         with self._lock:
             self._table.set(place, value, now, now + lifetime)
             self._table.reclaim(now, _WRITE_BUDGET)
@@ -201,9 +214,9 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
             InvalidArgument: ``ttl`` is not such a number.
         """
         lifetime = _lifetime(ttl)
-        place, now = place_of(key), self._now()
+        place, now = self._place(key), self._now()
         with self._lock:
-            entry = self._table.entries.get(place)
+            entry = self._table.find(place)
             is_live = entry is not None and entry.expires_at > now
             if entry is not None and is_live:
                 self._table.touch(entry, now, now + lifetime)
@@ -287,22 +300,19 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
     # What the operations above are made of
 
     def _now(self) -> float:
-        reading = self._clock()
-        try:
-            now = float(reading)
-        except (TypeError, ValueError, OverflowError):
-            raise InvalidArgument("clock must return a number of seconds") from None
-        if not -_FURTHEST_CLOCK <= now <= _FURTHEST_CLOCK:
-            raise InvalidArgument(
-                "clock must return a finite number of seconds, at most 100 billion from zero"
-            )
-        return now
+        clock = self._clock
+        if clock is None:
+            raise ConfigurationError("an ExpiringCache must be constructed before it is used")
+        return reading(clock())
+
+    def _place(self, key: Any) -> Any:
+        return place_of(key, self._table.changing)
 
     def _read(self, key: Any) -> Any:
-        place, now = place_of(key), self._now()
+        place, now = self._place(key), self._now()
         table = self._table
         with self._lock:
-            entry = table.entries.get(place)
+            entry = table.find(place)
             value = _MISSING if entry is None or entry.expires_at <= now else entry.value
             if now >= table.wheel.next_due:
                 table.reclaim(now, _READ_BUDGET)
@@ -311,10 +321,10 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
 
     def _delete(self, key: Any) -> Any:
         """Delete the entry under ``key``. Return its value, or ``_MISSING`` if it was not live."""
-        place, now = place_of(key), self._now()
+        place, now = self._place(key), self._now()
         value = _MISSING
         with self._lock:
-            entry = self._table.entries.get(place)
+            entry = self._table.find(place)
             if entry is not None:
                 if entry.expires_at > now:
                     value = entry.value
@@ -361,15 +371,25 @@ _LIFETIME_RULE = (
 )
 
 
-def _is_lifetime(ttl: object) -> bool:
-    return (
-        isinstance(ttl, int | float) and not isinstance(ttl, bool) and _SHORTEST <= ttl <= _LONGEST
-    )
-
-
 def _lifetime(ttl: object) -> float:
     if ttl is None:
         return inf
-    if not _is_lifetime(ttl):
+    seconds = number_of(ttl)
+    if not _SHORTEST <= seconds <= _LONGEST:
         raise InvalidArgument(_LIFETIME_RULE)
-    return cast(float, ttl)
+    return seconds
+
+
+def _entries_of(maxsize: object) -> int | None:
+    """Return how many entries a cache holds at most, as the ``maxsize`` it was given says."""
+    if maxsize is None:
+        return None
+    kind = type(maxsize)
+    most = 0
+    if issubclass(kind, int) and kind is not bool:
+        most = int.__index__(maxsize)  # type: ignore[arg-type]
+    if most < 1:
+        raise ConfigurationError(
+            "maxsize must be a whole number greater than 0, or None for no limit"
+        )
+    return most

@@ -3,7 +3,8 @@
 Only the wrapping of keys belongs here, and nothing of entries or time. A ``str``, ``bytes`` or
 ``int`` is its own place, since no code of a user's runs in its hash or its comparison. Any other
 key is wrapped, so that an entry can be removed even if its key's hash has changed or its
-comparison raises.
+comparison raises. A lookup compares keys. A change to the dict comes after one, and compares
+nothing but places: no code of a user's runs in the midst of it.
 """
 
 from __future__ import annotations
@@ -11,36 +12,49 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
-__all__ = ["WrappedKey", "place_of"]
+__all__ = ["Changing", "WrappedKey", "place_of"]
 
 _PLAIN = frozenset({str, bytes, int})  # types whose hash and equality run no code of a user's
 
 
+class Changing:
+    """Whether a dict of entries is being changed, for the places in it to know."""
+
+    __slots__ = ("is_on",)
+
+    def __init__(self) -> None:
+        self.is_on = False
+
+
 class WrappedKey:
-    """A key that keeps the hash it had and that, while it is being removed, equals itself alone."""
+    """A key that keeps the hash it had. While the dict is being changed, it equals itself alone."""
 
-    __slots__ = ("hash", "is_leaving", "key")
+    __slots__ = ("changing", "hash", "key")
 
-    def __init__(self, key: Hashable) -> None:
+    def __init__(self, key: Hashable, changing: Changing) -> None:
         self.key = key
         self.hash = hash(key)
-        self.is_leaving = False
+        self.changing = changing
 
     def __hash__(self) -> int:
         return self.hash
 
     def __eq__(self, other: object) -> bool:
-        if self.is_leaving:
+        if self is other or self.changing.is_on:
             return self is other
         if type(other) is not WrappedKey:
             return bool(other == self.key)
-        return not other.is_leaving and (self.key is other.key or bool(self.key == other.key))
+        return self.key is other.key or bool(self.key == other.key)
 
 
-def place_of(key: Any) -> Any:
+def place_of(key: Any, changing: Changing) -> Any:
     """Return the object under which the dict of entries holds ``key``.
+
+    Args:
+        key: any object.
+        changing: whether that dict is being changed.
 
     Raises:
         TypeError: the key is not hashable.
     """
-    return key if type(key) in _PLAIN else WrappedKey(key)
+    return key if type(key) in _PLAIN else WrappedKey(key, changing)

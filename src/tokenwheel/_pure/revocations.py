@@ -16,12 +16,14 @@ from __future__ import annotations
 import re
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from math import inf
-from typing import TYPE_CHECKING, NoReturn, cast
+from typing import TYPE_CHECKING, NoReturn, Self, cast
 
 from ..errors import ConfigurationError, InvalidArgument
 from ..fork_safety import hold_lock_during_fork
+from ..seconds import FURTHEST, number_of, reading
 from ..slow_clock import SlowClock
 from .wheel import Timer, TimerWheel
 
@@ -33,10 +35,10 @@ __all__ = ["LARGEST_GENERATION", "LONGEST_LIFETIME", "RevocationTable"]
 LONGEST_LIFETIME = 100 * 31_557_600  # seconds: 100 years of 365.25 days
 LARGEST_GENERATION = 2**32 - 2
 _EVERY_GENERATION = 2**32 - 1
-_FURTHEST_CLOCK = 1e11  # seconds: where the timer wheel's ticks are still exact
 _REVOKE_BUDGET = 16  # steps of maintenance with each entry, which costs at most 8 in its life
 _ENTRY_BYTES = 320  # of a Python object, its number, its text and its places in two dicts, roughly
 _LONGEST_TRUST = 1  # seconds for which a doorbell that stays the same is taken at its word
+_NO_DOORBELL = "doorbell must be None or a buffer of eight bytes"
 _SESSION_ID = re.compile(r"[A-Za-z0-9_-]{16}")
 
 
@@ -65,7 +67,7 @@ class RevocationTable:
             table knows a clock that was put ahead for a while, and forgets nothing meanwhile.
 
     Raises:
-        ConfigurationError: an argument cannot be called.
+        ConfigurationError: an argument cannot be called, or this table has been made already.
     """
 
     __slots__ = (
@@ -74,14 +76,40 @@ class RevocationTable:
         "_doorbell",
         "_entries",
         "_heard",
+        "_is_changing",
+        "_is_made",
         "_lock",
         "_looked_at",
+        "_news",
         "_over",
         "_slow_clock",
         "_timer",
+        "_waiting",
         "_wheel",
-        "before_lookup",
     )
+
+    def __new__(cls, *arguments: object, **options: object) -> Self:
+        self = super().__new__(cls)
+        self._begin()
+        return self
+
+    def _begin(self) -> None:
+        """Hold nothing, and refuse whatever is asked before ``__init__``."""
+        self._is_made = False
+        self._clock: Callable[[], float] | None = None
+        self._timer: Callable[[], float] | None = None
+        self._slow_clock = SlowClock()
+        self._over = 0  # how many were over and kept when that was last counted
+        self._news: Callable[[], object] | None = None  # what is called before each lookup
+        self._doorbell: memoryview | None = None
+        self._heard = b""
+        self._looked_at = -inf
+        # A finalizer that the garbage collector runs may revoke in the midst of a change.
+        self._lock = threading.RLock()
+        self._is_changing = False
+        self._waiting: deque[tuple[str, int, float, float, float]] = deque()
+        self._entries: dict[str, _Entry] = {}
+        self._wheel = TimerWheel()
 
     def __init__(
         self,
@@ -93,25 +121,29 @@ class RevocationTable:
             raise ConfigurationError("clock must be a callable that returns Unix seconds")
         if not callable(timer):
             raise ConfigurationError("timer must be a callable that returns seconds")
-        if before_lookup is not None and not callable(before_lookup):
-            raise ConfigurationError("before_lookup must be None or a callable without arguments")
+        _check_news(before_lookup)
+        if self._is_made:
+            raise ConfigurationError("a RevocationTable can be constructed only once")
+        self._is_made = True
         self._clock = clock
         self._timer = timer
-        self._slow_clock = SlowClock()
-        self._over = 0  # how many were over and kept when that was last counted
-        self.before_lookup = before_lookup
-        self._doorbell: memoryview | None = None
-        self._heard = 0
-        self._looked_at = -inf
-        self._lock = threading.Lock()
+        self._news = before_lookup
         hold_lock_during_fork(self, "_lock")
-        self._entries: dict[str, _Entry] = {}
-        self._wheel = TimerWheel()
 
     @property
     def clock(self) -> Callable[[], float]:
         """The clock that the table was made with, which returns Unix time in seconds."""
-        return self._clock
+        return cast(Callable[[], float], self._clock)
+
+    @property
+    def before_lookup(self) -> Callable[[], object] | None:
+        """What is called before each lookup, so that news can be taken in first, or None."""
+        return self._news
+
+    @before_lookup.setter
+    def before_lookup(self, call: Callable[[], object] | None) -> None:
+        _check_news(call)
+        self._news = call
 
     def revoke(self, session_id: str, ttl: float, *, before: int | None = None) -> None:
         """Refuse a session's access tokens for ``ttl`` seconds.
@@ -155,7 +187,7 @@ class RevocationTable:
                 dropped to make room.
         """
         now = self._now()
-        self._add(session_id, before, now, _seconds("expires_at", expires_at, 0, _FURTHEST_CLOCK))
+        self._add(session_id, before, now, _seconds("expires_at", expires_at, 0, FURTHEST))
 
     def revoke_each(self, revocations: Iterable[tuple[str, float, int | None]]) -> None:
         """Refuse the access tokens of several sessions, by one reading of the clock.
@@ -172,9 +204,7 @@ class RevocationTable:
         """
         now = self._now()
         for session_id, expires_at, before in revocations:
-            self._add(
-                session_id, before, now, _seconds("expires_at", expires_at, 0, _FURTHEST_CLOCK)
-            )
+            self._add(session_id, before, now, _seconds("expires_at", expires_at, 0, FURTHEST))
 
     def is_revoked(self, session_id: str, generation: int = 0) -> bool:
         """Return True if a session's access tokens of ``generation`` are refused now.
@@ -189,7 +219,7 @@ class RevocationTable:
         session_id = _checked_id(session_id)
         if type(generation) is not int or not 0 <= generation <= LARGEST_GENERATION:
             raise InvalidArgument(f"generation must be an int from 0 to {LARGEST_GENERATION}")
-        return self._refuses(session_id, generation, None)
+        return self._refuses(session_id, generation, self._now(), inf)
 
     def lowest_generation(self, session_id: str) -> int | None:
         """Return the lowest generation of a session whose access tokens are not refused now.
@@ -212,26 +242,29 @@ class RevocationTable:
             return 0
         return None if entry.before == _EVERY_GENERATION else entry.before
 
-    def _refuses(self, session_id: str, generation: int, now: float | None) -> bool:
+    def _refuses(self, session_id: str, generation: int, now: float, by_caller: float) -> bool:
         """Return True if a generation of a session is refused.
 
         Args:
             session_id: the session's id, already checked.
             generation: the generation, already checked.
-            now: what the table's clock has just told, or None if it has yet to be asked.
+            now: what the table's clock has just told.
+            by_caller: the time by the caller's clock. An entry must be over by both.
         """
-        if now is None:
-            now = self._now()
-        if self.before_lookup is not None:
+        if self._news is not None:
             doorbell = self._doorbell
             if (
                 doorbell is None
-                or doorbell[0] != self._heard
+                or doorbell.tobytes() != self._heard
                 or not self._looked_at <= now < self._looked_at + _LONGEST_TRUST
             ):
                 self._take_news(now)
         entry = self._entries.get(session_id)
-        return entry is not None and generation < entry.before and now < entry.expires_at
+        return (
+            entry is not None
+            and generation < entry.before
+            and min(now, by_caller) < entry.expires_at
+        )
 
     def watch(self, doorbell: Buffer | None) -> None:
         """Call ``before_lookup`` only when a doorbell has rung, instead of before each lookup.
@@ -247,19 +280,20 @@ class RevocationTable:
             ConfigurationError: ``doorbell`` is neither None nor a buffer of eight bytes.
         """
         try:
-            counter = None if doorbell is None else memoryview(doorbell).cast("B").cast("Q")
-            if counter is not None and len(counter) != 1:
-                raise TypeError
-        except TypeError:
-            raise ConfigurationError("doorbell must be None or a buffer of eight bytes") from None
-        self._doorbell = counter
+            watched = None if doorbell is None else memoryview(doorbell)
+        except Exception:
+            raise ConfigurationError(_NO_DOORBELL) from None
+        if watched is not None and (watched.nbytes != 8 or not watched.c_contiguous):
+            raise ConfigurationError(_NO_DOORBELL)
+        self._doorbell = watched
         self._looked_at = -inf
 
     def _take_news(self, now: float) -> None:
         doorbell = self._doorbell
-        ring = 0 if doorbell is None else doorbell[0]
-        if self.before_lookup is not None:
-            self.before_lookup()
+        ring = b"" if doorbell is None else doorbell.tobytes()
+        news = self._news
+        if news is not None:
+            news()
         if self._doorbell is doorbell:  # Another doorbell has yet to be listened to.
             self._heard, self._looked_at = ring, now
 
@@ -298,7 +332,10 @@ class RevocationTable:
                 assert entry.slot >= 0, "an entry is not on the wheel"
 
     def _now(self) -> float:
-        return _seconds("the clock's reading", self._clock(), -_FURTHEST_CLOCK, _FURTHEST_CLOCK)
+        clock = self._clock
+        if clock is None:
+            raise ConfigurationError("a RevocationTable must be constructed before it is used")
+        return reading(clock())
 
     def _observe(self, now: float) -> bool:
         """Take note of the clock. Return True where it was put back since the last time."""
@@ -307,7 +344,10 @@ class RevocationTable:
             return self._slow_clock.observe(now, steady)
 
     def _steady(self) -> float:
-        return _seconds("the timer's reading", self._timer(), -_FURTHEST_CLOCK, _FURTHEST_CLOCK)
+        timer = self._timer
+        if timer is None:
+            raise ConfigurationError("a RevocationTable must be constructed before it is used")
+        return reading(timer())
 
     def _slowest(self, now: float, steady: float) -> float:
         """Return the time by which entries are forgotten."""
@@ -316,12 +356,18 @@ class RevocationTable:
     def _live(self, now: float, steady: float) -> int:
         """Forget what no clock can find alive any more. Return how many entries refuse tokens."""
         slow = self._slowest(now, steady)
-        self._reclaim(slow)
-        for timer in self._wheel.due_within_tick(slow):
-            self._forget(timer)
+        if not self._is_changing:
+            self._is_changing = True
+            try:
+                self._reclaim(slow)
+                for timer in self._wheel.due_within_tick(slow):
+                    self._forget(timer)
+            finally:
+                self._is_changing = False
+            self._merge_waiting()
         self._over = 0
         if slow < now:
-            self._over = sum(entry.expires_at <= now for entry in self._entries.values())
+            self._over = sum(entry.expires_at <= now for entry in list(self._entries.values()))
         return len(self._entries) - self._over
 
     def _add(self, session_id: str, before: int | None, now: float, expires_at: float) -> None:
@@ -329,26 +375,43 @@ class RevocationTable:
         session_id = _checked_id(session_id)
         steady = self._steady()
         with self._lock:
-            slow = self._slowest(now, steady)
-            if expires_at <= slow:
-                return
-            entry = self._entries.get(session_id)
-            if entry is not None and (
-                entry.expires_at <= slow or entry.expires_at <= now < expires_at
-            ):  # It is over, so that what it refused must not be merged with what is refused now.
+            self._waiting.append((session_id, lowest, now, steady, expires_at))
+            self._merge_waiting()
+
+    def _merge_waiting(self) -> None:
+        """Take in what waits. Within another change nothing is done: that one gets to it."""
+        if self._is_changing:
+            return
+        self._is_changing = True
+        try:
+            while self._waiting:
+                self._merge(*self._waiting.popleft())
+        finally:
+            self._is_changing = False
+
+    def _merge(
+        self, session_id: str, lowest: int, now: float, steady: float, expires_at: float
+    ) -> None:
+        slow = self._slowest(now, steady)
+        if expires_at <= slow:
+            return
+        entry = self._entries.get(session_id)
+        if entry is not None and (
+            entry.expires_at <= slow or entry.expires_at <= now < expires_at
+        ):  # It is over, so that what it refused must not be merged with what is refused now.
+            self._wheel.cancel(entry)
+            entry = None
+        if entry is None:
+            entry = self._entries[session_id] = _Entry(session_id, lowest, expires_at)
+            self._wheel.observe(slow)
+            self._wheel.schedule(entry)
+        else:
+            entry.before = max(entry.before, lowest)
+            if expires_at > entry.expires_at:
                 self._wheel.cancel(entry)
-                entry = None
-            if entry is None:
-                entry = self._entries[session_id] = _Entry(session_id, lowest, expires_at)
-                self._wheel.observe(slow)
+                entry.expires_at = expires_at
                 self._wheel.schedule(entry)
-            else:
-                entry.before = max(entry.before, lowest)
-                if expires_at > entry.expires_at:
-                    self._wheel.cancel(entry)
-                    entry.expires_at = expires_at
-                    self._wheel.schedule(entry)
-            self._reclaim(slow, _REVOKE_BUDGET)
+        self._reclaim(slow, _REVOKE_BUDGET)
 
     def _reclaim(self, now: float, budget: float = inf) -> None:
         """Forget what is over, in at most ``budget`` steps."""
@@ -377,11 +440,13 @@ def _generation_before(before: object) -> int:
     return before
 
 
+def _check_news(before_lookup: object) -> None:
+    if before_lookup is not None and not callable(before_lookup):
+        raise ConfigurationError("before_lookup must be None or a callable without arguments")
+
+
 def _seconds(name: str, seconds: object, least: float, most: float) -> float:
-    if (
-        isinstance(seconds, bool)
-        or not isinstance(seconds, int | float)
-        or not least <= seconds <= most
-    ):
+    number = number_of(seconds)
+    if not least <= number <= most:
         raise InvalidArgument(f"{name} must be a number of seconds from {least:g} to {most:g}")
-    return float(seconds)
+    return number

@@ -5,10 +5,11 @@ Only the header and the signature belong here. The payload is made by whoever is
 
 from __future__ import annotations
 
-from typing import NoReturn, Protocol
+from typing import NoReturn, Protocol, Self
 
 import orjson
 
+from ..errors import ConfigurationError
 from .tokens import encode
 
 __all__ = ["Signer"]
@@ -33,18 +34,28 @@ class Signer:
         key: a key that can sign. Its algorithm and ``kid`` go into the header of each token.
 
     Raises:
-        AttributeError: this signer has a key already.
+        ConfigurationError: this signer has a key already.
     """
 
     __slots__ = ("_header", "_key")
 
+    def __new__(cls, *arguments: object, **options: object) -> Self:
+        self = super().__new__(cls)
+        self._begin()
+        return self
+
+    def _begin(self) -> None:
+        """Hold nothing, and refuse whatever is asked before ``__init__``."""
+        self._key: _SigningKey | None = None
+
     def __init__(self, key: _SigningKey) -> None:
-        if hasattr(self, "_key"):
-            raise AttributeError("a Signer cannot be given another key")
         header = {"alg": key.algorithm, "typ": "at+jwt"}
         if key.kid is not None:
             header["kid"] = key.kid
-        self._header = encode(orjson.dumps(header)) + "."
+        encoded = encode(orjson.dumps(header)) + "."
+        if self._key is not None:
+            raise ConfigurationError("a Signer cannot be given another key")
+        self._header = encoded
         self._key = key
 
     def __repr__(self) -> str:
@@ -61,9 +72,17 @@ class Signer:
 
         Args:
             payload: the claims, as the bytes of a JSON object.
+
+        Raises:
+            ConfigurationError: this signer has no key, or its key returned no bytes.
         """
+        if self._key is None:
+            raise ConfigurationError("a Signer must be constructed before it is used")
         signed = self._header + encode(payload)
         try:
-            return f"{signed}.{encode(self._key.sign(signed.encode('ascii')))}"
+            made = self._key.sign(signed.encode("ascii"))
+            if type(made) is not bytes:
+                raise ConfigurationError("a key's sign must return bytes")
+            return f"{signed}.{encode(made)}"
         finally:
             del signed

@@ -4,7 +4,8 @@ Keeping the dict, the timer wheel and the heap in step belongs here. No clock is
 taken: the cache owns both, and says what time it is. The readable twin of ``table.pxd``.
 
 A removed entry goes to the queue (``removed.py``) in the same step in which the dict, the wheel and
-the heap lose it. Nothing of a user's runs in between, save the comparison of keys.
+the heap lose it. A key's comparison may use the cache that the table belongs to. So a lookup that
+finds the table changed after one starts again, and a change compares no keys.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from math import inf
 from typing import Any, cast
 
 from ..events import RemovalReason
-from .cache_keys import WrappedKey
+from .cache_keys import Changing, WrappedKey
 from .heap import ExpiryHeap, RankedTimer
 from .removed import RemovedQueue
 from .wheel import TimerWheel
@@ -42,24 +43,49 @@ class ExpiringTable:
     Args:
         maxsize: how many entries the table holds at most, or None for no limit.
         removed: the queue that takes what is removed.
+        changing: what the places know the table's changes by.
     """
 
-    __slots__ = ("_heap", "_maxsize", "_removed", "_sequence", "entries", "wheel")
+    __slots__ = (
+        "_heap",
+        "_maxsize",
+        "_removed",
+        "_sequence",
+        "_version",
+        "changing",
+        "entries",
+        "wheel",
+    )
 
-    def __init__(self, maxsize: int | None, removed: RemovedQueue[Any, Any]) -> None:
+    def __init__(
+        self, maxsize: int | None, removed: RemovedQueue[Any, Any], changing: Changing
+    ) -> None:
         self.entries: dict[Any, Entry] = {}
         self.wheel = TimerWheel()
         self._heap: ExpiryHeap[Entry] | None = None if maxsize is None else ExpiryHeap()
         self._maxsize = inf if maxsize is None else maxsize
         self._removed = removed
         self._sequence = 0
+        self._version = 0  # grows with every entry that comes or goes
+        self.changing = changing
+
+    def find(self, place: Any) -> Entry | None:
+        """Return the entry under a place that equals ``place``, expired or not; None without one.
+
+        Nothing of a user's runs between the lookup that counts and the return.
+        """
+        while True:
+            version = self._version
+            entry = self.entries.get(place)
+            if version == self._version:
+                return entry
 
     def set(self, place: Any, value: Any, now: float, expires_at: float) -> None:
         """Put a value at ``place``, instead of what is there.
 
         A full table loses the entry that expires soonest if another place is to be filled.
         """
-        entry = self.entries.get(place)
+        entry = self.find(place)
         self.wheel.observe(now)
         if entry is not None and entry.expires_at > now:
             self._removed.append(entry.key, entry.value, RemovalReason.REPLACED)
@@ -73,7 +99,11 @@ class ExpiringTable:
         if entry is not None:
             self.remove(entry, now, RemovalReason.EVICTED)
         self._sequence += 1
-        entry = self.entries[place] = Entry(place, value, expires_at, self._sequence)
+        self._version += 1
+        entry = Entry(place, value, expires_at, self._sequence)
+        self.changing.is_on = True
+        self.entries[place] = entry
+        self.changing.is_on = False
         self.wheel.schedule(entry)
         if self._heap is not None:
             self._heap.push(entry, len(self.entries))
@@ -85,10 +115,10 @@ class ExpiringTable:
 
     def remove(self, entry: Entry, now: float, reason: RemovalReason) -> None:
         """Remove an entry, for ``reason`` or, if its time is over, because it has expired."""
-        place = entry.place
-        if type(place) is WrappedKey:
-            place.is_leaving = True
-        del self.entries[place]
+        self._version += 1
+        self.changing.is_on = True
+        del self.entries[entry.place]
+        self.changing.is_on = False
         self.wheel.cancel(entry)
         self._let_go(entry, now, reason)
 
@@ -97,6 +127,7 @@ class ExpiringTable:
 
         Expired entries that are met on the way are removed too.
         """
+        self._version += 1
         while self.entries:
             _, entry = self.entries.popitem()
             self.wheel.cancel(entry)
@@ -110,7 +141,8 @@ class ExpiringTable:
     def clear(self, now: float) -> None:
         """Remove every entry."""
         entries = list(self.entries.values())
-        self.entries.clear()
+        self._version += 1
+        self.entries = {}
         self.wheel = TimerWheel()
         if self._heap is not None:
             self._heap.clear()

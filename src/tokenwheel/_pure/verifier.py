@@ -18,7 +18,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from traceback import clear_frames
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol, Self
 
 import jwt
 from jwt.algorithms import Algorithm
@@ -27,11 +27,13 @@ from ..errors import (
     AccessTokenExpired,
     AccessTokenNotYetValid,
     AccessTokenRevoked,
+    ConfigurationError,
     InvalidAccessToken,
     InvalidArgument,
 )
-from ..exact import number_of, text_of, texts_of
+from ..exact import text_of, texts_of
 from ..fork_safety import hold_lock_during_fork
+from ..seconds import number_of, reading
 from .claim_values import (
     audiences_in,
     check_subject,
@@ -49,6 +51,9 @@ __all__ = ["MAX_TOKEN_LENGTH", "Claims", "Verifier"]
 
 MAX_TOKEN_LENGTH = 8192  # bytes, 8 KiB
 CACHE_BYTES = 67_108_864  # 64 MiB
+LARGEST_CACHE = 2**31 - 1  # tokens
+LARGEST_CACHE_BYTES = 2**62
+_LONGEST_LEEWAY = 3_155_760_000  # seconds: 100 years of 365.25 days
 _TOKEN_TYPE = "at+jwt"
 _REMEMBERED_OVERHEAD = 576  # bytes: the claims' objects beside their text, which counts twice
 
@@ -127,6 +132,35 @@ class _KeyAlgorithm(Algorithm):
         raise NotImplementedError("a verifier takes in no keys")
 
 
+class _Memory:
+    """Some keys, and the tokens that were verified by them. Other keys come with another memory."""
+
+    __slots__ = ("bytes_held", "is_changing", "jws", "keys", "tokens")
+
+    def __init__(self, keys: Sequence[_VerificationKey]) -> None:
+        self.keys = {key.kid: key for key in keys}
+        self.jws = jwt.PyJWS(algorithms=[])
+        for algorithm in {key.algorithm for key in self.keys.values()}:
+            self.jws.register_algorithm(algorithm, _KeyAlgorithm())
+        # A queue that gives each token a second chance, as the compiled twin's does.
+        self.tokens: OrderedDict[str, _VerifiedToken] = OrderedDict()
+        self.bytes_held = 0
+        self.is_changing = False
+
+    def make_room(self) -> None:
+        """Drop the first token that nobody asked for since it last came to the front.
+
+        Tokens before it that were asked for go to the end of the queue.
+        """
+        while True:
+            token, verified = self.tokens.popitem(last=False)
+            if not verified.asked_for:
+                self.bytes_held -= verified.cost
+                return
+            verified.asked_for = False
+            self.tokens[token] = verified
+
+
 class Verifier:
     """Verifies the access tokens of one issuer, and remembers those that verified.
 
@@ -140,6 +174,9 @@ class Verifier:
         cache_bytes: how much memory remembered tokens may take, as estimated from their length.
         clock: returns Unix time in seconds.
         revocations: the table of revoked sessions, which is asked about every token.
+
+    Raises:
+        ConfigurationError: an argument cannot be used, or this verifier has been made already.
     """
 
     __slots__ = (
@@ -147,18 +184,28 @@ class Verifier:
         "_audience",
         "_cache_bytes",
         "_cache_size",
-        "_cached_bytes",
         "_clock",
+        "_is_made",
         "_issuer",
-        "_jws",
-        "_keys",
         "_largest_leeway",
         "_leeway",
         "_lock",
-        "_remembered",
+        "_memory",
         "_revocations",
         "_shares_clock",
     )
+
+    def __new__(cls, *arguments: object, **options: object) -> Self:
+        self = super().__new__(cls)
+        self._begin()
+        return self
+
+    def _begin(self) -> None:
+        """Hold nothing, and refuse whatever is asked before ``__init__``."""
+        self._is_made = False
+        self._memory = _Memory([])
+        # A finalizer that the garbage collector runs may verify in the midst of a change.
+        self._lock = threading.RLock()
 
     def __init__(
         self,
@@ -173,24 +220,32 @@ class Verifier:
         clock: Callable[[], float],
         revocations: RevocationTable,
     ) -> None:
-        self._issuer = issuer
-        self._audience = audience
-        self._leeway = leeway
-        self._largest_leeway = largest_leeway
+        checked_issuer = _check_issuer(issuer)
+        accepted = _check_accepted(audience)
+        tolerated = _check_tolerance("leeway", leeway)
+        most_tolerated = _check_tolerance("largest_leeway", largest_leeway)
+        most = _check_size("cache_size", cache_size, LARGEST_CACHE)
+        most_bytes = _check_size("cache_bytes", cache_bytes, LARGEST_CACHE_BYTES)
+        their_clock = _check_table(clock, revocations)
+        memory = _Memory(keys)
+        if self._is_made:
+            raise ConfigurationError("a Verifier can be constructed only once")
+        self._is_made = True
+        self._issuer = checked_issuer
+        self._audience = accepted
+        self._leeway = tolerated
+        self._largest_leeway = most_tolerated
+        self._cache_size = most
+        self._cache_bytes = most_bytes
         self._clock = clock
         self._revocations = revocations
-        self._shares_clock = revocations.clock is clock
-        # A queue that gives each token a second chance, as the compiled twin's does.
-        self._remembered: OrderedDict[str, _VerifiedToken] = OrderedDict()
-        self._cache_size = cache_size
-        self._cache_bytes = cache_bytes
-        self._cached_bytes = 0
-        self._lock = threading.Lock()
+        self._shares_clock = their_clock is clock
+        self._memory = memory
         hold_lock_during_fork(self, "_lock")
-        self.set_keys(keys)
 
     def __repr__(self) -> str:
-        return f"<Verifier with {len(self._keys)} keys, {len(self._remembered)} tokens remembered>"
+        memory = self._memory
+        return f"<Verifier with {len(memory.keys)} keys, {len(memory.tokens)} tokens remembered>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Verifier cannot be copied or pickled")
@@ -198,12 +253,12 @@ class Verifier:
     @property
     def remembered(self) -> int:
         """The number of tokens that are remembered."""
-        return len(self._remembered)
+        return len(self._memory.tokens)
 
     @property
     def remembered_bytes(self) -> int:
         """The memory that remembered tokens are estimated to take, in bytes."""
-        return self._cached_bytes
+        return self._memory.bytes_held
 
     def set_keys(self, keys: Sequence[_VerificationKey]) -> None:
         """Verify by these keys from now on, and forget every remembered token.
@@ -211,14 +266,13 @@ class Verifier:
         Args:
             keys: the keys that a token may be signed with, at most one of them without a ``kid``.
         """
-        jws = jwt.PyJWS(algorithms=[])
-        for algorithm in {key.algorithm for key in keys}:
-            jws.register_algorithm(algorithm, _KeyAlgorithm())
-        with self._lock:
-            self._jws = jws
-            self._keys = {key.kid: key for key in keys}
-            self._remembered.clear()
-            self._cached_bytes = 0
+        memory = _Memory(keys)
+        self._check_made()
+        self._memory = memory
+
+    def _check_made(self) -> None:
+        if not self._is_made:
+            raise ConfigurationError("a Verifier must be constructed before it is used")
 
     def verify(
         self,
@@ -247,14 +301,17 @@ class Verifier:
             InvalidArgument: ``audience`` or ``leeway`` cannot be used.
         """
         try:
+            if not self._is_made:
+                self._check_made()
             leeway = self._leeway if leeway is None else _check_leeway(leeway, self._largest_leeway)
             token = text_of(access_token)
             if token is None:
                 raise InvalidAccessToken("an access token is a str")
-            verified = self._remembered.get(token)
+            memory = self._memory
+            verified = memory.tokens.get(token)
             if verified is None:
                 try:
-                    verified = self._verify_unseen(token)
+                    verified = self._verify_unseen(token, memory)
                 except BaseException as error:
                     clear_frames(error.__traceback__)  # They have the token in their locals.
                     raise
@@ -266,51 +323,39 @@ class Verifier:
                 accepted = not set(_check_audience(audience)).isdisjoint(verified.audience)
             if not accepted:
                 raise InvalidAccessToken("the access token is for another audience")
-            now = self._clock()
+            now = reading(self._clock())
             if not now - leeway < verified.expires_at:
                 raise AccessTokenExpired("the access token has expired")
             if verified.starts_at > now + leeway:
                 raise AccessTokenNotYetValid("the access token is not valid yet")
-            if self._revocations._refuses(
-                verified.session_id, verified.generation, now if self._shares_clock else None
-            ):
+            by_table = now if self._shares_clock else self._revocations._now()
+            if self._revocations._refuses(verified.session_id, verified.generation, by_table, now):
                 raise AccessTokenRevoked("the access token has been revoked")
             return verified.claims
         finally:
             token = access_token = None  # type: ignore[assignment] # No error shows it.
 
-    def _remember(
-        self, token: str, verified: _VerifiedToken, keys: dict[str | None, _VerificationKey]
-    ) -> None:
-        """Remember a token, unless the keys have changed since it was verified by ``keys``."""
+    def _remember(self, token: str, verified: _VerifiedToken, memory: _Memory) -> None:
+        """Remember a token beside the keys that verified it. It is lost once those have changed."""
         with self._lock:
             if (
-                self._keys is not keys
-                or token in self._remembered
+                memory.is_changing
+                or token in memory.tokens
                 or not self._cache_size
                 or verified.cost > self._cache_bytes
             ):
                 return
-            while (
-                len(self._remembered) >= self._cache_size
-                or self._cached_bytes + verified.cost > self._cache_bytes
-            ):
-                self._make_room()
-            self._remembered[token] = verified
-            self._cached_bytes += verified.cost
-
-    def _make_room(self) -> None:
-        """Drop the first token that nobody asked for since it last came to the front.
-
-        Tokens before it that were asked for go to the end of the queue.
-        """
-        while True:
-            token, verified = self._remembered.popitem(last=False)
-            if not verified.asked_for:
-                self._cached_bytes -= verified.cost
-                return
-            verified.asked_for = False
-            self._remembered[token] = verified
+            memory.is_changing = True
+            try:
+                while (
+                    len(memory.tokens) >= self._cache_size
+                    or memory.bytes_held + verified.cost > self._cache_bytes
+                ):
+                    memory.make_room()
+                memory.tokens[token] = verified
+                memory.bytes_held += verified.cost
+            finally:
+                memory.is_changing = False
 
     def _check(self) -> None:
         """Verify every invariant of the memory of verified tokens, for tests.
@@ -318,30 +363,29 @@ class Verifier:
         Raises:
             AssertionError: with a sentence that says what is broken.
         """
+        self._check_made()
         with self._lock:
-            bytes_held = sum(verified.cost for verified in self._remembered.values())
-            assert bytes_held == self._cached_bytes, "the memory has miscounted its bytes"
-            assert len(self._remembered) <= self._cache_size, (
-                "more tokens are remembered than allowed"
-            )
+            tokens = self._memory.tokens
+            bytes_held = sum(verified.cost for verified in tokens.values())
+            assert bytes_held == self._memory.bytes_held, "the memory has miscounted its bytes"
+            assert len(tokens) <= self._cache_size, "more tokens are remembered than allowed"
             assert bytes_held <= self._cache_bytes, (
                 "the tokens remembered take more bytes than allowed"
             )
 
-    def _verify_unseen(self, token: str) -> _VerifiedToken:
+    def _verify_unseen(self, token: str, memory: _Memory) -> _VerifiedToken:
         if len(token) > MAX_TOKEN_LENGTH:
             raise InvalidAccessToken(f"an access token has at most {MAX_TOKEN_LENGTH} bytes")
-        keys, jws = self._keys, self._jws
-        key = _key_for(token, keys)
+        key = _key_for(token, memory.keys)
         payload = None
         try:
-            payload = jws.decode(token, key, algorithms=[key.algorithm])  # type: ignore[arg-type]
+            payload = memory.jws.decode(token, key, algorithms=[key.algorithm])  # type: ignore[arg-type]
         except jwt.PyJWTError:
             pass  # Raised below, so that the error carries nothing of the token as its context.
         if payload is None:
             raise InvalidAccessToken("the access token's signature is not by a key of this service")
         verified = self._check_claims(payload, len(token))
-        self._remember(token, verified, keys)
+        self._remember(token, verified, memory)
         return verified
 
     def _check_claims(self, payload: bytes, length: int) -> _VerifiedToken:
@@ -399,7 +443,7 @@ def _key_for(token: str, keys: Mapping[str | None, _VerificationKey]) -> _Verifi
 
 def _check_leeway(leeway: object, largest: float) -> float:
     seconds = number_of(leeway)
-    if seconds is None or not 0 <= seconds <= largest:
+    if not 0 <= seconds <= largest:
         raise InvalidArgument(f"leeway must be a number of seconds from 0 to {largest:g}")
     return seconds
 
@@ -409,3 +453,46 @@ def _check_audience(audience: object) -> tuple[str, ...]:
     if accepted is None:
         raise InvalidArgument("audience must be a non-empty str or a non-empty sequence of such")
     return accepted
+
+
+# What a verifier is made with.
+
+
+def _check_issuer(issuer: object) -> str:
+    if not isinstance(issuer, str):
+        raise ConfigurationError("issuer must be a str")
+    return str.__str__(issuer)
+
+
+def _check_accepted(audience: object) -> tuple[str, ...]:
+    if type(audience) is not tuple or not all(isinstance(name, str) for name in audience):
+        raise ConfigurationError("audience must be a tuple of str")
+    return tuple(str.__str__(name) for name in audience)
+
+
+def _check_tolerance(name: str, leeway: object) -> float:
+    seconds = number_of(leeway)
+    if not 0 <= seconds <= _LONGEST_LEEWAY:
+        raise ConfigurationError(f"{name} must be a number of seconds from 0 to {_LONGEST_LEEWAY}")
+    return seconds
+
+
+def _check_size(name: str, size: object, largest: int) -> int:
+    kind = type(size)
+    number = -1
+    if issubclass(kind, int) and kind is not bool:
+        number = int.__index__(size)  # type: ignore[arg-type]
+    if not 0 <= number <= largest:
+        raise ConfigurationError(f"{name} must be a whole number from 0 to {largest}")
+    return number
+
+
+def _check_table(clock: object, revocations: object) -> object:
+    """Return the clock of a table of revocations that has been made."""
+    if not callable(clock):
+        raise ConfigurationError("clock must be a callable that returns Unix seconds")
+    if not isinstance(revocations, RevocationTable):
+        raise ConfigurationError("revocations must be a RevocationTable")
+    if not revocations._is_made:
+        raise ConfigurationError("a RevocationTable must be constructed before it is used")
+    return revocations._clock

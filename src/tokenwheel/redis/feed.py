@@ -27,6 +27,7 @@ from ..errors import ConfigurationError, StorageUnavailable
 from ..fork_safety import pause_during_fork, renew_after_fork
 from ..hidden import clears_locals
 from ..revocation.protocol import Apply, Revocation
+from ..seconds import checked_clock
 from ..slow_clock import SlowTime
 from .client import Client, Conversation, RedisClient, call
 from .deadline import TIMEOUT
@@ -87,6 +88,7 @@ class RedisFeed:
         for name, function in (("clock", clock), ("timer", timer)):
             if not callable(function):
                 raise ConfigurationError(f"{name} must be a callable that returns seconds")
+        timer = checked_clock(timer)
         self.client = RedisClient(client, timeout)
         self._names = KeyNames(prefix)
         self._time = SlowTime(clock, timer)

@@ -19,6 +19,7 @@ from ..conformance import check_conforms, conforms, is_coroutine_function
 from ..errors import ConfigurationError, StorageUnavailable, TokenwheelError
 from ..exact import plain_of
 from ..hidden import clears_locals
+from ..seconds import number_of, reading
 from .protocol import DoorbellFeed, ReplayingFeed, Revocation, RevocationFeed, RewindingFeed
 
 __all__ = ["RevocationList", "RevocationStats"]
@@ -99,7 +100,8 @@ class RevocationList(RevocationTable):
         session_id, ttl, before = plain_of(session_id), plain_of(ttl), plain_of(before)
         super().revoke(session_id, ttl, before=before)
         if self._feed is not None:
-            _call(self._feed, "publish", [Revocation(session_id, self.clock() + ttl, before)])
+            expires_at = reading(self.clock()) + number_of(ttl)
+            _call(self._feed, "publish", [Revocation(session_id, expires_at, before)])
 
     def publish(self, revocations: Sequence[Revocation], now: float) -> Any:
         """Refuse access tokens in this process, then tell the feed.
@@ -120,8 +122,11 @@ class RevocationList(RevocationTable):
         """Refuse access tokens in this process, and tell no feed.
 
         The caller tells the feed, or has a storage do so. Arguments are those of :meth:`publish`.
+
+        Raises:
+            InvalidArgument: ``now``, or what this list's clock tells, is no time.
         """
-        ahead = max(self.clock() - now, 0)
+        ahead = max(reading(self.clock()) - reading(now), 0)
         self.revoke_each(
             revocation._replace(expires_at=revocation.expires_at + ahead)
             for revocation in revocations

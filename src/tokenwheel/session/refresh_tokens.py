@@ -199,7 +199,7 @@ def rotate(
 ) -> tuple[bytes, bytes | None, bytes | None, float | None] | None:
     """Make the refresh token that follows a presented one. Return what the record keeps of it.
 
-    Its text is in ``following`` of the presented one then. A token that is retried gets the successor
+    Its text is then in ``following`` of the presented one. A token that is retried gets the one
     that was derived when it was replaced.
 
     Args:

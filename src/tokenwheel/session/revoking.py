@@ -20,6 +20,7 @@ from ..errors import StorageUnavailable
 from ..models import SessionRecord
 from ..revocation.heard import CLOCK_MARGIN
 from ..revocation.protocol import Revocation
+from ..seconds import checked_clock
 from .arguments import LONGEST_LIFETIME, ShownToken
 from .options import Lifecycle
 from .steps import KeepAccessLifetime, Revoke, Step
@@ -58,7 +59,7 @@ class RevokingFlow:
         keeps_access_lifetime: bool,
     ) -> None:
         self._options = lifecycle
-        self._clock = clock
+        self._clock = checked_clock(clock)
         self._lowest_generation = lowest_generation
         self._issuer = issuer
         self._keeps_access_lifetime = keeps_access_lifetime

@@ -33,6 +33,7 @@ from ..fork_safety import renew_after_fork
 from ..revocation.message import pack
 from ..revocation.protocol import Apply, Revocation
 from ..revocation.stats import FeedStats
+from ..seconds import checked_clock
 from .database import Database, Synchronous
 from .doorbell_keeper import DoorbellKeeper
 from .kept_clock import boot_id, least_distance
@@ -92,6 +93,7 @@ class SqliteFeed:
         for name, function in (("clock", clock), ("timer", timer)):
             if not callable(function):
                 raise ConfigurationError(f"{name} must be a callable that returns seconds")
+        clock, timer = checked_clock(clock), checked_clock(timer)
         self._database = Database(path, timeout=timeout, synchronous=synchronous)
         self._clock = clock
         self._timer = timer

@@ -1,0 +1,63 @@
+"""Seconds as a caller gives them and as a clock tells them, checked. Twin: ``ext/seconds.pxd``.
+
+Every comparison of a time stands behind these checks. What is not a number, or lies beyond all
+ends, makes each comparison come out false, and whoever asked "is it over?" would go on. No code of
+the caller's runs here: a subclass of ``float`` or ``int`` has no say in what it equals.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from math import inf, nan
+
+from .errors import InvalidArgument
+
+__all__ = ["FURTHEST", "checked_clock", "number_of", "reading"]
+
+FURTHEST = 1e11
+"""Seconds either side of zero, 3,170 years: where the timer wheel's ticks are still exact."""
+
+_SYSTEM_CLOCKS = (time.time, time.monotonic)
+
+
+def number_of(seconds: object) -> float:
+    """Return seconds as a plain float: infinite beyond its range, NaN for what is no number.
+
+    A number is an int or a float, and no bool.
+    """
+    kind = type(seconds)
+    if issubclass(kind, float):
+        return float.__float__(seconds)  # type: ignore[arg-type]
+    if not issubclass(kind, int) or kind is bool:
+        return nan
+    try:
+        return int.__float__(seconds)  # type: ignore[arg-type]
+    except OverflowError:
+        return inf
+
+
+def reading(answer: object) -> float:
+    """Return what a clock has told, in seconds.
+
+    Raises:
+        InvalidArgument: the answer is no finite number of seconds, or beyond ``FURTHEST``.
+    """
+    now = answer if type(answer) is float else number_of(answer)
+    if not -FURTHEST <= now <= FURTHEST:
+        raise InvalidArgument(
+            "a clock must return a number of seconds: "
+            "an int or a float, finite, and at most 100 billion from zero"
+        )
+    return now
+
+
+def checked_clock(clock: Callable[[], float]) -> Callable[[], float]:
+    """Return a clock that tells what ``clock`` does, and raises where that is no time.
+
+    What it raises is the InvalidArgument of :func:`reading`. The system's own clocks are returned
+    as they are.
+    """
+    if any(clock is system_clock for system_clock in _SYSTEM_CLOCKS):
+        return clock
+    return lambda: reading(clock())
