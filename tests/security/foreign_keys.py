@@ -22,7 +22,7 @@ PEM = serialization.Encoding.PEM
 SPKI = serialization.PublicFormat.SubjectPublicKeyInfo
 PLAIN = serialization.NoEncryption()
 ANOTHER_KEY = "is a PEM, SSH, DER or JWK key, or one in another spelling"
-GUESSABLE = "is a pattern or words, which anybody can guess"
+GUESSABLE = "is a pattern, which anybody can guess"
 EXAMPLE = "is an example from a standard"
 
 

@@ -13,13 +13,14 @@ with the key of another, no weak keys).
 from __future__ import annotations
 
 import contextlib
+import logging
 from typing import Any, Final
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
 from ..errors import ConfigurationError
-from .guessable import is_guessable
+from .guessable import is_guessable, is_made_of_words
 from .other_keys import is_other_key
 from .public_flaws import curve_flaw, edwards_flaw, rsa_flaw
 from .published import is_published
@@ -35,6 +36,8 @@ __all__ = [
     "check_random_bytes",
     "check_secret",
 ]
+
+logger = logging.getLogger("tokenwheel")
 
 HASH_BYTES: Final = {"HS256": 32, "HS384": 48, "HS512": 64}
 CURVES: Final[dict[str, ec.EllipticCurve]] = {
@@ -110,7 +113,7 @@ def check_random_bytes(secret: object, name: str, shortest: int, too_short: str)
 
     Raises:
         ConfigurationError: the secret is no text or bytes, too short, a key of another kind in
-            whatever spelling, a pattern or words, or printed where anybody can read it.
+            whatever spelling, a pattern, or printed where anybody can read it.
     """
     encoded: object = secret
     if isinstance(secret, str):
@@ -132,8 +135,11 @@ def check_random_bytes(secret: object, name: str, shortest: int, too_short: str)
         )
     if any(map(is_guessable, spellings)):
         raise ConfigurationError(
-            f"{name} is a pattern or words, which anybody can guess; it must be {_RANDOM}"
+            f"{name} is a pattern, which anybody can guess; it must be {_RANDOM}"
         )
+    # A passphrase may be a good one, so this is said and not refused.
+    if any(map(is_made_of_words, spellings)):
+        logger.warning("%s is made of words that many use; it should be %s", name, _RANDOM)
     return encoded
 
 

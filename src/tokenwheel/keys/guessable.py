@@ -1,8 +1,8 @@
 """Whether a secret can be guessed: it follows a pattern, or is the words that stand for a secret.
 
 Bits of randomness can't be counted in one secret. What can be seen is what no source of random
-bytes gives, but people do: one letter again and again, an alphabet, "your-256-bit-secret". All that
-is told of here happens to a random secret less often than once in a billion times.
+bytes gives, but people do: one letter again and again, an alphabet, "change-me-in-production". All
+that is told of here happens to a random secret less often than once in a billion times.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from math import log2
 
-__all__ = ["is_guessable"]
+__all__ = ["is_guessable", "is_made_of_words"]
 
 _SHORTEST = 16  # bytes; what a shorter secret is made of says too little
 _SHORTEST_PATTERN = 16  # bytes that may be random, though they come twice
@@ -39,7 +39,7 @@ _NO_LETTER = re.compile("[^a-z]+")
 
 
 def is_guessable(secret: bytes) -> bool:
-    """Return True where a secret is a pattern or words, and so cannot be random bytes."""
+    """Return True where a secret is a pattern, and so cannot be random bytes."""
     if len(secret) < _SHORTEST:
         return False
     looked_at = secret[:_LONGEST_LOOK]
@@ -48,7 +48,6 @@ def is_guessable(secret: bytes) -> bool:
         _is_poor(looked_at)
         or _is_poor(steps)  # an alphabet, numbers that count
         or _is_repeated(looked_at)
-        or _is_made_of_words(looked_at)
     )
 
 
@@ -68,9 +67,9 @@ def _is_repeated(secret: bytes) -> bool:
     )
 
 
-def _is_made_of_words(secret: bytes) -> bool:
+def is_made_of_words(secret: bytes) -> bool:
     """Return True where most letters belong to words that people put where a secret should be."""
-    text = secret.decode("latin-1").lower()
+    text = secret[:_LONGEST_LOOK].decode("latin-1").lower()
     letters = len(_NO_LETTER.sub("", text))
     if letters < max(_FEWEST_LETTERS, len(secret) / 3):
         return False

@@ -2,7 +2,7 @@
 
 Only their digests are here. A shared secret is known by the SHA-256 of its bytes, a key pair by
 that of its SubjectPublicKeyInfo in DER. Those whose bytes follow a pattern, as the keys of RFC 2202
-and RFC 4231 do, or that are words, as jwt.io's are, need no entry: ``guessable`` finds them.
+and RFC 4231 do, need no entry: ``guessable`` finds them.
 
 Sources: RFC 7515, appendices A.1 to A.4; RFC 7516, appendices A.1 and A.2; RFC 7517, appendices A
 and C; RFC 7520, sections 3 to 5; RFC 8032, section 7.1; RFC 8037, appendix A; jwt.io.
@@ -42,6 +42,9 @@ _DIGESTS: Final = frozenset(
         "8d39ba50abe50f77b6bb8ae7b6927aff",  # RFC 8032, test 3: Ed25519
         "e4f982b51ad0bdd87be820b259fe8033",  # RFC 8032, test 1024: Ed25519
         "e77db4a9572e9f6552c22bc751d5499a",  # RFC 8032, test SHA(abc): Ed25519
+        "465d9ad5d5528ebe287b5dce4fb51620",  # jwt.io: HMAC
+        "730d21a80e61a8de82d12cb4c0b8057c",  # jwt.io: HMAC
+        "db6833593279d7373592ef70e51f3daf",  # jwt.io: HMAC
         "f56c8b01227f62ddbc16eb29a6ac0b31",  # jwt.io: RSA
         "a40f0f2e2974dc76a82df6ffe08ed0d7",  # jwt.io: P-256
         "302e26c098cfde2db131e9a3b12ce4c4",  # jwt.io: P-384
