@@ -132,13 +132,15 @@ def answers(server: subprocess.Popen[bytes], port: int, log: Path) -> bool:
 
 
 def prepare(program: str, text: str, folder: Path) -> str:
-    """Write the application and its key into a folder. Return the command that serves it."""
+    """Write the application and its keys into a folder. Return the command that serves it."""
     for name in (program, "fastapi"):
         if importlib.util.find_spec(name) is None:
             pytest.skip(f"{name} is not installed")
     (folder / "app.py").write_text(text, encoding="utf-8")
-    key = shlex.split(shown("sh", "keys new").splitlines()[-1])
-    subprocess.run([sys.executable, "-m", *key], cwd=folder, check=True, capture_output=True)
+    for line in shown("sh", "keys new").splitlines():
+        if "keys new" in line:
+            command = [sys.executable, "-m", *shlex.split(line)]
+            subprocess.run(command, cwd=folder, check=True, capture_output=True)
     return shown("sh", f"{program} app:app")
 
 

@@ -23,7 +23,7 @@ import redis
 import redis.asyncio
 
 from tests.servers import Node, needs_server
-from tests.support import SECRET
+from tests.support import SECRET, secret_of
 from tokenwheel import (
     AccessTokenRevoked,
     AsyncSessionManager,
@@ -148,5 +148,6 @@ def parts(storage: str, feed: str, path: Path, clients: dict[str, Any]) -> dict[
     }
     return {
         "storage": storages.get(storage, lambda: RedisStorage(clients[storage]))(),
+        "storage_key": secret_of("storage"),
         "revocations": RevocationList(feeds.get(feed, lambda: RedisFeed(clients[feed]))()),
     }
