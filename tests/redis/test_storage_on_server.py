@@ -390,3 +390,4 @@ def test_a_session_of_the_layout_before_is_read_and_goes_on(client: redis.Redis)
     assert isinstance(packed, bytes)
     assert packed[0] == 2
     assert packed[ISSUER_PLACE:].startswith(issuer)
+    manager.close()

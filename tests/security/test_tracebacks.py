@@ -118,7 +118,12 @@ class World:
         self.secrets = Secrets(SIGNING_SECRET, STORAGE_KEY)
         self.clock = FakeClock(1_700_000_000.25)
         self.storage = WatchedStorage(self.secrets, waits=colour == "threads")
+        self.managers: list[Any] = []
         self._learn_what_is_made(monkeypatch)
+
+    def close(self) -> None:
+        for manager in self.managers:
+            self.call(manager.close)
 
     def _learn_what_is_made(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Take in what is never handed out as well, since the call failed."""
@@ -147,13 +152,15 @@ class World:
 
     def manager(self, **options: Any) -> Any:
         kind = SessionManager if self.colour == "blocking" else AsyncSessionManager
-        return kind(
+        manager = kind(
             options.pop("keys", SIGNING_SECRET),
             **{
                 "issuer": "i", "audience": "a", "clock": self.clock, "storage": self.storage,
                 "storage_key": STORAGE_KEY, **options,
             },
         )  # fmt: skip
+        self.managers.append(manager)
+        return manager
 
     def call(self, method: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         return _run(self.loop, method, *arguments, **options)
@@ -178,7 +185,9 @@ def _run(
 @pytest.fixture(params=["blocking", "async", "threads"])
 def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     loop = asyncio.new_event_loop()
-    yield World(request.param, loop, monkeypatch)
+    world = World(request.param, loop, monkeypatch)
+    yield world
+    world.close()
     loop.close()
 
 
