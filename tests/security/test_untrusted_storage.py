@@ -386,3 +386,17 @@ def test_a_storage_key_may_be_what_is_in_a_key_file(make: Callable[..., SessionM
     for same in (key, text, text.encode() + b"\n", [OTHER_KEY, key]):
         tokens = make(storage_key=same).update(tokens.refresh_token)
         tokens = make(storage_key=[STORAGE_KEY, OTHER_KEY]).update(tokens.refresh_token)
+
+
+def test_a_session_of_before_1970_is_sealed_like_any_other(
+    make: Callable[..., SessionManager], clock: FakeClock
+) -> None:
+    clock.now = -5e9
+    tokens = make().create(subject="ann")
+    assert make().update(tokens.refresh_token).session_id == tokens.session_id
+
+
+@pytest.mark.parametrize("issuer", ["", "i" * 1025, "bank\ud800"], ids=["none", "long", "half"])
+def test_an_issuer_that_no_record_has_room_for_refuses_to_start(issuer: str) -> None:
+    with pytest.raises(ConfigurationError, match="issuer must be a non-empty str of at most 1024"):
+        SessionManager(SECRET, issuer=issuer, audience="a", storage_key=STORAGE_KEY)

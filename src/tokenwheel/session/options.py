@@ -28,6 +28,7 @@ __all__ = [
 
 LARGEST_CALL_LEEWAY = 60  # seconds a single read may ask for, whatever the manager's own leeway
 _LARGEST_LEEWAY = 86_400  # seconds: one day
+_LONGEST_ISSUER = 1024  # characters: it is in each token and in each record
 _LARGEST_CACHE = 2**24  # tokens
 _SHARED_SECRET_ALGORITHMS = ("HS256", "HS384", "HS512")
 
@@ -73,8 +74,15 @@ def check_tokens(
         The key set, the audience put into tokens, and the audiences of which one must be in a
         token.
     """
-    if not isinstance(issuer, str) or not issuer:
-        raise ConfigurationError("issuer must be a non-empty str")
+    if (
+        not isinstance(issuer, str)
+        or not 0 < len(issuer) <= _LONGEST_ISSUER
+        or any("\ud800" <= character <= "\udfff" for character in issuer)
+    ):
+        raise ConfigurationError(
+            f"issuer must be a non-empty str of at most {_LONGEST_ISSUER} characters, "
+            "without a lone surrogate"
+        )
     _check_number("leeway", leeway, _LARGEST_LEEWAY)
     _check_integer("verified_cache_size", verified_cache_size, 0, _LARGEST_CACHE)
     if not callable(clock):

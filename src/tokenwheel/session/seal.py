@@ -39,11 +39,11 @@ _MAC_BYTES = 16  # half of the hash (RFC 2104, section 5), as IPsec has it (RFC 
 _FIELDS = struct.Struct(
     ">"
     "B"  # the number of this layout
-    "Q"  # version
-    "Q"  # expires_at
-    "Q"  # ends_at
-    "Q"  # access_expires_at
-    "Q"  # generation
+    "q"  # version
+    "q"  # expires_at
+    "q"  # ends_at
+    "q"  # access_expires_at
+    "q"  # generation
     "d"  # created_at
     "d"  # last_used_at
     "?"  # whether there is a rotated_at
