@@ -2,8 +2,8 @@
 
 The twins decode every text alike. What can be a refresh token reads as the parts that it was made
 of. The current one refreshes its session, and the one before it is retried within its grace. An
-older one ends the session, as does what nobody can make who has not seen one: a text with its id
-and its family secret. Any other text finds no session and ends none.
+older one ends the session, as does what nobody can make who has not seen one: a text of the same
+length with its id and its family secret. Any other text finds no session and ends none.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ def check_session(draw: Draw) -> None:
         except RefreshTokenReused:
             assert presented not in handed_out[-1:]
             assert presented[:36] == tokens.refresh_token[:36]
+            assert len(presented) == len(tokens.refresh_token)
             assert not manager.read_all("u")
             return
         except SessionNotFound:

@@ -11,7 +11,6 @@ thing last. How a session ends before its time is told in ``ending.py``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from hmac import compare_digest
 from math import floor
 from typing import Any
 
@@ -34,6 +33,7 @@ from .reading import DamagedRecords, damaged
 from .refresh_tokens import (
     RefreshToken,
     Standing,
+    is_of_family,
     new_refresh_token,
     parse_refresh_token,
     rotate,
@@ -131,7 +131,7 @@ class SessionFlow(EndingFlow):
             last_used_at=now,
             generation=0,
             access_expires_at=access_expires_at,
-            family_hash=digest(refresh_token.family),
+            family_hash=refresh_token.family_hash(),
             secret_hash=digest(refresh_token.secret),
             previous_hash=None,
             salt=None,
@@ -287,8 +287,9 @@ class SessionFlow(EndingFlow):
         if not self._seal.is_own(record):
             return False
         self._reader.check(record, presented.session_id)
-        is_family = compare_digest(digest(presented.family), record.family_hash)
-        return is_family and record.ends_at > now and (subject is None or record.subject == subject)
+        if not is_of_family(presented, record) or record.ends_at <= now:
+            return False
+        return subject is None or record.subject == subject
 
     def _refreshed(
         self,
@@ -330,7 +331,7 @@ class SessionFlow(EndingFlow):
             last_used_at=max(now, record.last_used_at),
             generation=generation,
             access_expires_at=max(access_expires_at, record.access_expires_at),
-            family_hash=record.family_hash,
+            family_hash=presented.family_hash(),
             secret_hash=secret_hash,
             previous_hash=previous_hash,
             salt=salt,

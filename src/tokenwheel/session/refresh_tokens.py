@@ -8,7 +8,13 @@ secret is derived from the one before and a fresh salt, so that whoever holds th
 given the very same successor again, though no storage holds either. Where the manager has a
 ``storage_key``, that takes part as well (``seal.py``): the salt lies in the storage, and in backups
 of it. Storages see SHA-256 hashes of the secrets; these have 120 random bits or more, so a plain
-hash is enough (NIST SP 800-63B, 5.1.2.2). Nothing here reads a storage or a clock.
+hash is enough (NIST SP 800-63B, 5.1.2.2).
+
+The hash of the family secret is also over the length of the rotating one, which no rotation
+changes. So a refresh token that was cut or lengthened on its way, by a column too short or a mail
+client, is of no family: it was never issued, and must not pass for one that comes back too late.
+
+Nothing here reads a storage or a clock.
 """
 
 from __future__ import annotations
@@ -31,6 +37,7 @@ __all__ = [
     "SHORTEST_SECRET",
     "RefreshToken",
     "Standing",
+    "is_of_family",
     "new_refresh_token",
     "new_salt",
     "parse_refresh_token",
@@ -45,6 +52,7 @@ SESSION_ID_LENGTH = 16  # characters: 12 bytes in base64url
 FAMILY_BYTES = 15  # 120 bits
 SHORTEST_SECRET = 15  # bytes, 120 bits
 LONGEST_SECRET = 1024  # bytes
+_LENGTH_BYTES = 2  # of the rotating secret's length, where it is hashed
 _SALT_BYTES = 16  # 128 bits
 _FIXED_BYTES = SESSION_ID_BYTES + FAMILY_BYTES
 _LONGEST_TEXT = -(-(_FIXED_BYTES + LONGEST_SECRET) * 4 // 3)  # characters
@@ -78,6 +86,10 @@ class RefreshToken(Hiding):
 
     def __repr__(self) -> str:
         return f"RefreshToken(session_id={self.session_id!r})"
+
+    def family_hash(self) -> bytes:
+        """Return what a storage keeps of the family secret and of the rotating one's length."""
+        return digest(self.family + len(self.secret).to_bytes(_LENGTH_BYTES))
 
     def to_text(self) -> str:
         """Return the text that a client holds."""
@@ -158,6 +170,17 @@ def successor(pseudorandom_key: bytes, salt: bytes, length: int) -> bytes:
         return HKDFExpand(SHA256(), length, info=salt).derive(pseudorandom_key)
     finally:  # The salt comes from a storage, and may be anything.
         del pseudorandom_key
+
+
+def is_of_family(presented: RefreshToken, record: SessionRecord) -> bool:
+    """Return True where a refresh token may once have been issued to the session.
+
+    Its family secret is that of the session, and its rotating secret is as long as all of the
+    session's. A record that was written before lengths were hashed tells the family alone.
+    """
+    if compare_digest(presented.family_hash(), record.family_hash):
+        return True
+    return compare_digest(digest(presented.family), record.family_hash)
 
 
 def standing_of(
