@@ -71,22 +71,36 @@ def test_within_the_grace_a_node_whose_clock_is_behind_allows_the_retry(
     assert slow.update(opened.refresh_token).refresh_token == successor
 
 
-def test_the_leeway_lengthens_the_grace_and_makes_none_where_there_is_none(
-    make: Make, clock: FakeClock
+@pytest.mark.parametrize("options, grace", [({}, 10), ({"leeway": 0}, 10), ({"leeway": 65}, 70)])
+def test_a_leeway_beyond_the_usual_lengthens_the_grace(
+    make: Make, clock: FakeClock, options: dict[str, Any], grace: int
 ) -> None:
-    manager = make(reuse_grace=10, leeway=5)
+    manager = make(**options)
     opened = manager.create(subject="uid1")
     successor = manager.update(opened.refresh_token).refresh_token
-    clock.advance(14.5)
+    clock.advance(grace - 0.5)
     assert manager.update(opened.refresh_token).refresh_token == successor
     clock.advance(0.5)
     with pytest.raises(RefreshTokenReused):
         manager.update(opened.refresh_token)
-    strict = make(reuse_grace=0, leeway=5)
+
+
+def test_no_leeway_makes_a_grace_where_there_is_none(make: Make) -> None:
+    strict = make(reuse_grace=0, leeway=65)
     opened = strict.create(subject="uid1")
     strict.update(opened.refresh_token)
     with pytest.raises(RefreshTokenReused):
         strict.update(opened.refresh_token)
+
+
+def test_nodes_whose_clocks_differ_by_less_than_the_leeway_accept_each_others_fresh_tokens(
+    make: Make, clock: FakeClock
+) -> None:
+    ahead = make(clock=lambda: clock.now + 4.9)
+    here = make()
+    for _ in range(50):
+        clock.advance(0.02)
+        here.read(ahead.create(subject="uid1").access_token)
 
 
 def test_an_idle_time_lengthens_no_session_beyond_its_absolute_lifetime(

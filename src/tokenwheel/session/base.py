@@ -22,7 +22,7 @@ from ..storage.protocol import AsyncSessionStorage, SessionStorage
 from .abilities import abilities_of
 from .flow import SessionFlow
 from .hooks import RefreshHook, same_device
-from .options import check_hook, check_lifecycle, check_storage_key, check_tokens
+from .options import DEFAULT_LEEWAY, check_hook, check_lifecycle, check_storage_key, check_tokens
 from .ownership import Part, Usage
 from .seal import Seal, tell_without_key
 from .steps import Collaborators, Step
@@ -56,7 +56,7 @@ class BaseManager:
         reuse_grace: float = 10,
         max_sessions: int | None = None,
         when_full: Literal["reject", "evict_oldest"] = "reject",
-        leeway: float = 0,
+        leeway: float = DEFAULT_LEEWAY,
         storage: SessionStorage | AsyncSessionStorage | None = None,
         storage_key: str | bytes | Key | Sequence[str | bytes | Key] | None = None,
         revocations: RevocationList | None = None,

@@ -49,12 +49,12 @@ class SessionManager(BaseManager):
         rotate_refresh_tokens: whether ``update`` replaces the refresh token (RFC 9700, section
             4.14.2).
         reuse_grace: seconds during which the refresh token before the current one may be retried.
-            The leeway is added, unless it is 0.
+            Where the leeway is more than 5 seconds, the rest of it is added; to no grace, nothing.
         max_sessions: sessions a subject may have at once.
         when_full: ``"reject"`` raises :class:`~tokenwheel.TooManySessions`, ``"evict_oldest"`` ends
             the oldest session.
         leeway: seconds of clock difference between nodes, tolerated on ``exp``, ``nbf`` and
-            ``iat``, and in ``reuse_grace``.
+            ``iat``. An access token is accepted that much longer.
         storage: where sessions are kept; by default in memory.
         storage_key: a secret of at least 32 random bytes that is kept out of the storage, the same
             for all who share it. Or several: the first one seals records, and all open them. Or

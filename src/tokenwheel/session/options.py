@@ -18,6 +18,7 @@ from .hooks import RefreshHook, same_device
 from .refresh_tokens import LONGEST_SECRET, SHORTEST_SECRET
 
 __all__ = [
+    "DEFAULT_LEEWAY",
     "LARGEST_CALL_LEEWAY",
     "Lifecycle",
     "check_hook",
@@ -26,6 +27,7 @@ __all__ = [
     "check_tokens",
 ]
 
+DEFAULT_LEEWAY = 5  # seconds: nodes that differ by 0.4 refused half of each other's fresh tokens
 LARGEST_CALL_LEEWAY = 60  # seconds a single read may ask for, whatever the manager's own leeway
 _LARGEST_LEEWAY = 86_400  # seconds: one day
 _LONGEST_ISSUER = 1024  # characters: it is in each token and in each record
@@ -43,10 +45,10 @@ class Lifecycle:
     secret_length: int
     rotate: bool
     reuse_grace: float
-    """Seconds for which a replaced refresh token may be retried: the option, and the leeway.
+    """Seconds for which a replaced refresh token may be retried.
 
-    The leeway is added since a retry may reach another node, whose clock differs from that of the
-    node that replaced the token.
+    A retry may reach another node, whose clock differs from that of the node that replaced the
+    token. A grace has room for a usual difference. What the leeway allows for beyond that is added.
     """
     max_sessions: int | None
     when_full: Literal["reject", "evict_oldest"]
@@ -130,7 +132,7 @@ def check_lifecycle(
         idle_ttl=idle_ttl,
         secret_length=refresh_token_length,
         rotate=rotate_refresh_tokens,
-        reuse_grace=reuse_grace + leeway if reuse_grace else 0,
+        reuse_grace=reuse_grace + max(leeway - DEFAULT_LEEWAY, 0) if reuse_grace else 0,
         max_sessions=max_sessions,
         when_full=when_full,
         revocation_margin=max(leeway, LARGEST_CALL_LEEWAY),
