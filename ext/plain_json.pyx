@@ -15,6 +15,7 @@ from unicode cimport PyUnicode_GET_LENGTH, PyUnicode_IS_ASCII, PyUnicode_READY
 
 from tokenwheel.errors import InvalidArgument
 from tokenwheel.exact import NotPlain, TooLarge, members_of, type_name_of
+from tokenwheel.large_integers import digits_of
 
 __all__ = ["LARGEST_PAYLOAD", "MAX_NESTING", "copy_plain"]
 
@@ -98,7 +99,7 @@ cdef inline bint is_single(object value, Py_ssize_t* room) except -1:
     if type(value) is int:
         PyLong_AsLongLongAndOverflow(value, &is_out_of_range)
         if is_out_of_range and not 0 <= value < 2**64:
-            raise NotPlain("has an integer of more than 64 bits")
+            take(room, digits_of(value, room[0]) - 1)
         return True
     if type(value) is float:
         if not isfinite(PyFloat_AS_DOUBLE(value)):

@@ -19,6 +19,7 @@ cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.list cimport PyList_GET_ITEM
 from cpython.long cimport PyLong_AsLongLongAndOverflow
+from cpython.object cimport Py_TPFLAGS_BASETYPE, PyTypeObject
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport floor
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
@@ -65,6 +66,9 @@ from tokenwheel.errors import (
     InvalidAccessToken, InvalidArgument,
 )
 from tokenwheel.exact import texts_of
+from tokenwheel.json_refusal import shown_class
+from tokenwheel.large_integers import loads_exactly
+from tokenwheel.pydantic_hooks import claims_json_schema, claims_schema, claims_serializer
 
 __all__ = ["MAX_TOKEN_LENGTH", "Claims", "Verifier"]
 
@@ -76,6 +80,7 @@ LARGEST_CACHE_BYTES = 2**62
 cdef Py_ssize_t LONGEST_TOKEN = MAX_TOKEN_LENGTH
 cdef int DEEPEST = MAX_NESTING
 cdef object json_loads = orjson.loads
+cdef object json_loads_exactly = loads_exactly
 cdef object system_time = time.time
 # Bytes: the claims' objects, beside their text, which counts twice.
 cdef Py_ssize_t REMEMBERED_OVERHEAD = 576
@@ -222,8 +227,37 @@ cdef class Claims:
     def __reduce__(self):
         raise TypeError("Claims cannot be pickled; to_dict() gives a dict that can")
 
+    @property
+    def __class__(self):
+        return SHOWN
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source, handler):
+        return claims_schema(Claims)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema, handler):
+        return claims_json_schema()
+
+    @property
+    def __pydantic_serializer__(self):
+        return claims_serializer(Claims)
+
 
 Mapping.register(Claims)
+
+
+cdef object shown_once():
+    """Return the one subclass of Claims, which no other code is let make."""
+    cdef PyTypeObject* final = <PyTypeObject*>Claims
+    final.tp_flags |= Py_TPFLAGS_BASETYPE
+    try:
+        return shown_class(Claims)
+    finally:
+        final.tp_flags &= ~Py_TPFLAGS_BASETYPE
+
+
+cdef object SHOWN = shown_once()
 
 
 @cython.final
@@ -597,7 +631,7 @@ cdef class Verifier:
         return known
 
     cdef Claims check_claims(self, bytes payload, Py_ssize_t length):
-        cdef dict claims = json_object_parse(json_loads, payload, DEEPEST)
+        cdef dict claims = json_object_parse(json_loads, json_loads_exactly, payload, DEEPEST)
         cdef Claims known = Claims.__new__(Claims)
         cdef double issued_at = 0
         cdef object value
@@ -672,7 +706,7 @@ cdef KeyInUse key_by_header(const char* text, Py_ssize_t length, list keys):
     cdef KeyInUse key
     if raw is None:
         raise InvalidAccessToken("the access token is not canonical base64url")
-    header = json_object_parse(json_loads, raw, DEEPEST)
+    header = json_object_parse(json_loads, None, raw, DEEPEST)
     if header is None:
         raise InvalidAccessToken("the access token's header is not one well-formed JSON object")
     kid = header.get("kid")

@@ -11,11 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import orjson
-
 from ._impl import MAX_TOKEN_LENGTH, RevocationTable, Signer, Verifier
 from .errors import ConfigurationError, InvalidArgument
 from .keys import KeySet
+from .large_integers import dumps
 
 __all__ = ["AccessTokens"]
 
@@ -125,7 +124,7 @@ class AccessTokens:
         payload["iat"] = issued_at
         payload["exp"] = expires_at
         payload.update(claims)
-        token = signer.sign(orjson.dumps(payload))
+        token = signer.sign(dumps(payload))
         length = len(token)
         if length > MAX_TOKEN_LENGTH:
             del token

@@ -11,6 +11,8 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from .pydantic_hooks import secret_schema
+
 __all__ = [
     "Device",
     "Session",
@@ -71,6 +73,10 @@ class SessionTokens:
     session_id: str
     access_expires_at: int
     refresh_expires_at: int
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        return secret_schema(source, handler)
 
 
 class SessionRecord(NamedTuple):

@@ -16,7 +16,10 @@ import tokenwheel
 
 PACKAGE = Path(tokenwheel.__file__).parent
 MODULES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
-OPTIONAL = ["django", "fastapi", "flask", "prometheus_client", "redis", "starlette", "valkey"]
+OPTIONAL = [
+    *("django", "fastapi", "flask", "prometheus_client", "pydantic", "pydantic_core"),
+    *("redis", "rest_framework", "starlette", "valkey"),
+]
 
 
 def imported_names(path: Path) -> set[str]:

@@ -50,7 +50,8 @@ VERIFIERS = [make_verifier(name, KEYS) for name in TWINS]
 
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(-5, 5), st.floats(), st.text(max_size=5),
-    st.sampled_from([2**53, 2**53 + 1, 2**63, 2**64, 1e300, NOW, NOW + 900, NOW - 900, NOW + 0.5]),
+    st.sampled_from([2**53, 2**53 + 1, 2**63, 2**64, -(2**70), 10**400, 1e300]),
+    st.sampled_from([NOW, NOW + 900, NOW - 900, NOW + 0.5]),
     st.sampled_from(["i", "a", "b", "A" * 16, "at+jwt", "HS256", "\0", "x" * 256]),
 )  # fmt: skip
 DATES = st.one_of(
@@ -190,32 +191,3 @@ def test_the_tokens_tried_are_both_good_and_bad() -> None:
         token = f"{signed}.{b64(key.sign(signed.encode()))}"
         assert [outcome(verifier, token) for verifier in VERIFIERS] == [claims] * len(VERIFIERS)
         assert decoded_by_pyjwt(token, key) == claims
-
-
-def test_an_integer_beyond_64_bits_arrives_as_the_nearest_double() -> None:
-    """The JSON readers part here.
-
-    RFC 8259, section 6, promises no more, and no token issued here can hold such a number.
-    """
-    claims = {
-        "iss": "i",
-        "aud": "a",
-        "sub": "uid1",
-        "sid": "A" * 16,
-        "iat": NOW,
-        "exp": NOW + 900,
-        "n": [2**64 + 1, 2**64 - 1, -(2**63)],
-    }
-    signed = ".".join(
-        b64(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "at+jwt"}, claims)
-    )
-    token = f"{signed}.{b64(KEYS[0].sign(signed.encode()))}"
-    for verifier in VERIFIERS:
-        assert [
-            f"{number:.1f}" if isinstance(number, float) else str(number)
-            for number in verifier.verify(token)["n"]
-        ] == [
-            "18446744073709551616.0",
-            "18446744073709551615",
-            "-9223372036854775808",
-        ]

@@ -113,6 +113,30 @@ def blocking(secret: str | bytes, storage: SessionStorage, revocations: Revocati
         assert_type(manager.revocations.feed, RevocationFeed | None)
 
 
+class ShopManager(SessionManager):
+    def greet(self) -> str:
+        return "hello"
+
+
+class AsyncShopManager(AsyncSessionManager):
+    def greet(self) -> str:
+        return "hello"
+
+
+async def subclassed(secret: str) -> None:
+    with ShopManager(secret, issuer="i", audience="a") as manager:
+        assert_type(manager, ShopManager)
+        assert_type(manager.greet(), str)
+    async with AsyncShopManager(secret, issuer="i", audience="a") as async_manager:
+        assert_type(async_manager, AsyncShopManager)
+        assert_type(async_manager.greet(), str)
+
+
+def shown(claims: Claims) -> None:
+    assert_type(claims.__class__, type[Claims])
+    assert_type(dict(claims), dict[str, Any])
+
+
 async def awaiting(storage: AsyncSessionStorage) -> None:
     async with AsyncSessionManager(
         "s" * 32, issuer="i", audience="a", storage=storage, refresh_hook=ask_elsewhere

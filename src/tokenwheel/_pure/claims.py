@@ -10,6 +10,8 @@ from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
 from typing import Any, NoReturn, Self, final
 
 from ..errors import InvalidArgument
+from ..json_refusal import shown_class
+from ..pydantic_hooks import claims_json_schema, claims_schema, claims_serializer
 from .claim_values import copy_of
 from .plain_json import LARGEST_PAYLOAD, copy_plain
 
@@ -153,3 +155,22 @@ class Claims(Mapping[str, Any]):
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("Claims cannot be pickled; to_dict() gives a dict that can")
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type[Claims]:
+        return _SHOWN
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: object) -> Any:
+        return claims_schema(Claims)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: object, handler: object) -> dict[str, Any]:
+        return claims_json_schema()
+
+    @property
+    def __pydantic_serializer__(self) -> Any:
+        return claims_serializer(Claims)
+
+
+_SHOWN = shown_class(Claims)

@@ -16,13 +16,12 @@ from typing import Any
 
 from ..errors import InvalidArgument
 from ..exact import NotPlain, TooLarge, members_of, type_name_of
+from ..large_integers import digits_of
 from .json_object import MAX_NESTING
 
 __all__ = ["LARGEST_PAYLOAD", "MAX_NESTING", "copy_plain"]
 
 LARGEST_PAYLOAD = 6144  # bytes of JSON: 8 KiB as base64url
-_SMALLEST_INTEGER = -(2**63)
-_LARGEST_INTEGER = 2**64 - 1
 
 
 class _Room:
@@ -84,8 +83,8 @@ def _copy(value: Any, depth: int, room: _Room) -> Any:
     if value is None or kind is bool:
         return value
     if kind is int:
-        if not _SMALLEST_INTEGER <= value <= _LARGEST_INTEGER:
-            raise NotPlain("has an integer of more than 64 bits")
+        if not -(2**63) <= value < 2**64:
+            room.take(digits_of(value, room.left) - 1)
         return value
     if kind is float:
         if not isfinite(value):

@@ -33,6 +33,7 @@ from ..errors import (
 )
 from ..exact import text_of, texts_of
 from ..fork_safety import hold_lock_during_fork
+from ..large_integers import loads_exactly
 from ..seconds import number_of, reading
 from .claim_values import (
     audiences_in,
@@ -389,7 +390,7 @@ class Verifier:
         return verified
 
     def _check_claims(self, payload: bytes, length: int) -> _VerifiedToken:
-        claims = parse_object(payload)
+        claims = parse_object(payload, loads_exactly)
         if claims is None:
             raise InvalidAccessToken(
                 "the access token's claims are not one well-formed JSON object"

@@ -12,11 +12,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import orjson
-
 from .._impl import LARGEST_PAYLOAD, Claims, copy_plain
 from ..errors import InvalidArgument
 from ..exact import text_of, type_name_of, whole_number_of
+from ..large_integers import dumps
 from ..models import Device, SessionContext
 from .refresh_tokens import SESSION_ID_LENGTH, session_id_of
 
@@ -139,7 +138,7 @@ def _check_device(device: object) -> Device | None:
 def _check_extra(extra: object) -> dict[str, Any]:
     what = "context.device.extra"
     copied = copy_plain(extra, what, what, _LARGEST_DEVICE)
-    size = len(orjson.dumps(copied))
+    size = len(dumps(copied))
     if size > _LARGEST_DEVICE:
         raise InvalidArgument(
             f"{what} must have at most {_LARGEST_DEVICE} bytes of JSON, and has {size}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import orjson
 
 from .._impl import copy_plain
+from ..large_integers import dumps, loads
 from ..models import Device, SessionContext
 
 __all__ = ["pack_context", "unpack_context"]
@@ -22,7 +23,7 @@ def pack_context(context: SessionContext) -> bytes:
     if device is None and context.ip is None and context.location is None:
         return b""
     described = None if device is None else [device.name, device.type, dict(device.extra)]
-    return orjson.dumps([context.ip, context.location, described], option=orjson.OPT_SORT_KEYS)
+    return dumps([context.ip, context.location, described], orjson.OPT_SORT_KEYS)
 
 
 def unpack_context(packed: bytes) -> SessionContext:
@@ -34,7 +35,7 @@ def unpack_context(packed: bytes) -> SessionContext:
     """
     if not packed:
         return SessionContext()
-    ip, location, described = orjson.loads(packed)
+    ip, location, described = loads(packed)
     device = None
     if described is not None:
         name, kind, extra = described
