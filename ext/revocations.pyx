@@ -110,6 +110,7 @@ cdef class RevocationTable:
     cdef Py_buffer* watched
     cdef uint64_t watches  # how often a doorbell was given
     cdef object news  # what is called before each lookup, or None
+    cdef object report  # what is called with each revocation that refuses more, or None
     cdef bint is_made  # by __init__; before that there is no clock to ask
 
     def __cinit__(self, *arguments, **options):
@@ -191,6 +192,17 @@ cdef class RevocationTable:
             if watches == self.watches:  # Another doorbell has yet to be listened to.
                 self.table.heard = ring
                 self.table.looked_at = now
+
+    def _report_to(self, report):
+        """Call ``report((session_id, before))`` with each revocation that refuses more than before.
+
+        Args:
+            report: must neither wait nor call the table, which may be in the midst of a change.
+                None to call nothing.
+        """
+        with cython.critical_section(self):
+            replaced = self.report  # Let go of once the other is in its place.
+            self.report = report
 
     def __dealloc__(self):
         release(self.watched)
@@ -294,8 +306,11 @@ cdef class RevocationTable:
         read_id(session_id, id)
         with cython.critical_section(self):
             outcome = revocation_table_add(&self.table, id, lowest, expires, now, steady)
+            report = self.report
         if outcome < 0:
             raise MemoryError("no memory for another revocation")
+        if outcome and report is not None:
+            report((str.__str__(session_id), before))
         return 0
 
     def is_revoked(self, session_id, generation=0):

@@ -65,10 +65,11 @@ from tokenwheel.errors import (
     AccessTokenExpired, AccessTokenNotYetValid, AccessTokenRevoked, ConfigurationError,
     InvalidAccessToken, InvalidArgument,
 )
-from tokenwheel.exact import texts_of
 from tokenwheel.json_refusal import shown_class
 from tokenwheel.large_integers import loads_exactly
 from tokenwheel.pydantic_hooks import claims_json_schema, claims_schema, claims_serializer
+from tokenwheel.exact import text_of, texts_of, type_name_of
+from tokenwheel.wrapping import wrapping_of
 
 __all__ = ["MAX_TOKEN_LENGTH", "Claims", "Verifier"]
 
@@ -406,7 +407,7 @@ cdef class Verifier:
         Of a token that was verified before, only audience, time and revocation are checked again.
 
         Args:
-            access_token: the token's text.
+            access_token: the token's text, or its octets.
             audience: the names of which the token's ``aud`` must hold at least one. If left out,
                 those that the verifier was made with.
             leeway: seconds of tolerance on ``exp``, ``nbf`` and ``iat``, for clocks that differ. If
@@ -428,15 +429,27 @@ cdef class Verifier:
         self.check_made()
         if leeway is not None:
             tolerated = check_leeway(leeway, self.largest_leeway)
-        if not isinstance(access_token, str):
-            raise InvalidAccessToken("an access token is a str")
-        PyUnicode_READY(access_token)
-        if not PyUnicode_IS_ASCII(access_token):
-            raise InvalidAccessToken("the access token is not canonical base64url")
-        text = <const char*>PyUnicode_1BYTE_DATA(access_token)
-        length = PyUnicode_GET_LENGTH(access_token)
+        if isinstance(access_token, str):
+            PyUnicode_READY(access_token)
+            if not PyUnicode_IS_ASCII(access_token):
+                refuse_shape(access_token)
+            text = <const char*>PyUnicode_1BYTE_DATA(access_token)
+            length = PyUnicode_GET_LENGTH(access_token)
+        elif isinstance(access_token, bytes):
+            text = PyBytes_AS_STRING(access_token)
+            length = PyBytes_GET_SIZE(access_token)
+        else:
+            raise InvalidAccessToken(
+                f"an access token is a str or bytes, not {type_name_of(access_token)}"
+            )
         known = self.recall(text, length)
         if known is None:
+            if not is_bare(text, length):
+                refuse_shape(
+                    PyBytes_FromStringAndSize(text, min(length, LONGEST_TOKEN + 1)).decode(
+                        "ascii", "surrogateescape"
+                    )
+                )
             known = self.verify_unseen(text, length)
         if not (known.has_accepted_audience if audience is None else is_for(known, audience)):
             raise InvalidAccessToken("the access token is for another audience")
@@ -612,8 +625,6 @@ cdef class Verifier:
         cdef KeyInUse key
         cdef bytes payload
         cdef Claims known
-        if length > LONGEST_TOKEN:
-            raise InvalidAccessToken(f"an access token has at most {MAX_TOKEN_LENGTH} bytes")
         with cython.critical_section(self):
             keys = self.keys
         first = <const char*>memchr(text, c".", length)
@@ -669,6 +680,37 @@ cdef class Verifier:
         known.cost = length + 2 * PyBytes_GET_SIZE(payload) + REMEMBERED_OVERHEAD
         known._claims = claims
         return known
+
+
+cdef bint is_bare(const char* text, Py_ssize_t length) noexcept:
+    """Return whether nothing speaks against a token yet: its length, what is not ASCII, its ends.
+
+    A header is a JSON object, whose base64url begins with ``e`` unless there are blanks in it. Of
+    what is left around a token by mistake, all is below ``-``, and so is no base64url.
+    """
+    cdef Py_ssize_t place
+    cdef char letters = 0
+    if not 0 < length <= LONGEST_TOKEN or text[0] != c"e" or text[length - 1] < c"-":
+        return False
+    for place in range(length):
+        letters |= text[place]
+    return not letters & 0x80
+
+
+cdef int refuse_shape(object token) except -1:
+    """Raise for a text that is too long, not ASCII, or came with something around it.
+
+    Return 0 where it is none of these, and its ends merely looked so.
+    """
+    cdef object wrapping
+    if PyUnicode_GET_LENGTH(token) > LONGEST_TOKEN:
+        raise InvalidAccessToken(f"an access token has at most {MAX_TOKEN_LENGTH} bytes")
+    wrapping = wrapping_of(text_of(token))
+    if wrapping is not None:
+        raise InvalidAccessToken(wrapping)
+    if not PyUnicode_IS_ASCII(token):
+        raise InvalidAccessToken("the access token is not canonical base64url")
+    return 0
 
 
 cdef KeyInUse key_in_use(object key):
@@ -769,19 +811,17 @@ cdef double check_leeway(object leeway, double largest) except -1:
 # What a verifier is made with.
 
 cdef str check_issuer(object issuer):
-    if not isinstance(issuer, str):
+    text = text_of(issuer)
+    if text is None:
         raise ConfigurationError("issuer must be a str")
-    return str.__str__(issuer)
+    return text
 
 
 cdef tuple check_accepted(object audience):
-    if type(audience) is tuple:
-        for name in <tuple>audience:
-            if not isinstance(name, str):
-                break
-        else:
-            return tuple([str.__str__(name) for name in <tuple>audience])
-    raise ConfigurationError("audience must be a tuple of str")
+    names = [text_of(name) for name in <tuple>audience] if type(audience) is tuple else [None]
+    if None in names:
+        raise ConfigurationError("audience must be a tuple of str")
+    return tuple(names)
 
 
 cdef double check_tolerance(str name, object leeway) except -1:
@@ -805,7 +845,7 @@ cdef object check_table(object clock, object revocations):
     """Return the clock of a table of revocations that has been made."""
     if not callable(clock):
         raise ConfigurationError("clock must be a callable that returns Unix seconds")
-    if not isinstance(revocations, RevocationTable):
+    if not issubclass(type(revocations), RevocationTable):
         raise ConfigurationError("revocations must be a RevocationTable")
     theirs = RevocationTable.clock.__get__(revocations)
     if theirs is None:

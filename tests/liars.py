@@ -53,6 +53,47 @@ class Text(str):
         return b"root"
 
 
+class Octets(bytes):
+    """Octets that compare, print, measure and decode as others than they are."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return False
+
+    def __ne__(self, other: object) -> bool:
+        return True
+
+    def __hash__(self) -> int:
+        return hash(b"role")
+
+    def __bytes__(self) -> bytes:
+        return b"root"
+
+    def __str__(self) -> str:
+        return "root"
+
+    __repr__ = __str__
+
+    def __len__(self) -> int:
+        return 4
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(b"root")
+
+    def __contains__(self, part: object) -> bool:
+        return True
+
+    def __getitem__(self, place: Any) -> Any:
+        return b"root"[place]
+
+    def isascii(self) -> bool:
+        return True
+
+    def decode(self, *_: Any, **__: Any) -> str:
+        return "root"
+
+
 class Agreeing(Text):
     """A text that is equal to every other."""
 

@@ -84,7 +84,7 @@ class Driven:
 
         return self._loop.run_until_complete(gather())
 
-    def end(self) -> None:
+    def shut(self) -> None:
         self.close()
         if self._loop is not None:
             self._loop.close()
@@ -110,7 +110,7 @@ class Place:
 
     def close(self) -> None:
         while self.managers:
-            self.managers.pop().end()
+            self.managers.pop().shut()
 
     def damage(self, session_id: str, **fields: Any) -> None:
         """Change fields of a stored record behind everybody's back."""

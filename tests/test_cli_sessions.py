@@ -5,10 +5,12 @@ It needs none of the service's keys.
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +227,178 @@ def test_a_refresh_token_is_not_taken_where_every_user_of_the_machine_can_see_it
     for arguments in (["end", "ann"], ["end", "ann", tokens.session_id, "--all"]):
         with pytest.raises(SystemExit, match="2"):
             run(path, *arguments)
+
+
+@pytest.fixture
+def give(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | bytes], None]:
+    """Return what puts a text or bytes on standard input."""
+
+    def put(content: str | bytes) -> None:
+        raw = content if isinstance(content, bytes) else content.encode()
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(raw)))
+
+    return put
+
+
+Give = Callable[[str | bytes], None]
+
+
+def test_a_refresh_token_on_standard_input_ends_its_session_whoever_s_it_is(
+    service: SessionManager, path: Path, give: Give, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended, kept = service.create(subject="ann"), service.create(subject="ann")
+    current = service.update(ended.refresh_token)
+    give(f"\r\n  {current.refresh_token}\t\n\n")
+    assert run(path, "end", "--refresh-token") == 0
+    assert capsys.readouterr() == (
+        "sessions ended: 1; every worker refuses their tokens from now on\n",
+        "",
+    )
+    for tokens in (ended, current):
+        with pytest.raises(AccessTokenRevoked):
+            service.read(tokens.access_token)
+    service.read(kept.access_token)
+    give(current.refresh_token)
+    assert run(path, "end", "--refresh-token") == 1
+    assert capsys.readouterr() == ("no session has this refresh token\n", "")
+    give(kept.refresh_token)
+    assert run(path, "end", "--refresh-token", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"ended": 1}
+    give(kept.refresh_token)
+    assert run(path, "end", "--refresh-token", "--json") == 1
+    assert json.loads(capsys.readouterr().out) == {"ended": 0}
+
+
+def test_a_refresh_token_that_was_replaced_ends_the_session_and_one_made_up_ends_none(
+    service: SessionManager, path: Path, give: Give, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tokens = service.create(subject="ann")
+    replaced = tokens.refresh_token
+    service.update(replaced)
+    made_up = replaced[:16] + secret_of("made up", 56)
+    for guess in (made_up, replaced[:-1], replaced[:-4], f"{replaced}AAAA"):
+        give(guess)
+        assert run(path, "end", "--refresh-token") in (1, 2)
+        assert guess[16:] not in "".join(capsys.readouterr())
+        service.read(tokens.access_token)
+    give(replaced)
+    assert run(path, "end", "--refresh-token") == 0
+    assert service.read_all("ann") == {}
+
+
+def test_a_refresh_token_ends_a_session_that_is_sealed_without_the_storage_key(
+    service: SessionManager, path: Path, give: Give
+) -> None:
+    with SessionManager(
+        SECRET,
+        issuer="forum",
+        audience="a",
+        storage=service.storage,
+        storage_key=secret_of("storage"),
+        revocations=service.revocations,
+    ) as sealed:
+        tokens = sealed.create(subject="ann")
+        give(tokens.refresh_token)
+        assert run(path, "end", "--refresh-token", "--issuer", "i") == 1
+        sealed.read(tokens.access_token)
+        give(tokens.refresh_token)
+        assert run(path, "end", "--refresh-token") == 0
+        assert sealed.read_all("ann") == {}
+        with pytest.raises(AccessTokenRevoked):
+            sealed.read(tokens.access_token)
+
+
+@pytest.mark.parametrize(
+    "content, reason",
+    [
+        (b"", "standard input is empty"),
+        (b" \n\n", "standard input is empty"),
+        (b"%s\n%s", "it holds several words or lines"),
+        (b"Bearer %s", "it holds several words or lines"),
+        (b'"%s"', "is no refresh token"),
+        (b"short", "is no refresh token"),
+        (b"%s.%s.%s", "is no refresh token"),
+        (b"%s\x00", "is no refresh token"),
+        (b"%s\xff\xfe", "holds no text"),
+        (os.urandom(100) + b"\xff", "holds no text"),
+        (b"A" * 100_000, "standard input holds more than 8192 bytes"),
+    ],
+)
+def test_what_is_no_refresh_token_on_standard_input_is_refused_and_never_shown(
+    content: bytes,
+    reason: str,
+    service: SessionManager,
+    path: Path,
+    give: Give,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tokens = service.create(subject="ann")
+    give(content.replace(b"%s", tokens.refresh_token.encode()))
+    assert run(path, "end", "--refresh-token") == 2
+    shown = capsys.readouterr()
+    assert reason in shown.err
+    assert shown.out == ""
+    assert tokens.refresh_token[16:] not in shown.err
+    service.read(tokens.access_token)
+
+
+def test_a_refresh_token_behind_its_option_is_refused_and_not_shown(
+    service: SessionManager, path: Path, give: Give, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tokens = service.create(subject="ann")
+    give(tokens.refresh_token)
+    assert run(path, "end", "--refresh-token", tokens.refresh_token) == 2
+    assert "takes no value and no SUBJECT" in capsys.readouterr().err
+    for arguments in (
+        [f"--refresh-token={tokens.refresh_token}"],
+        ["ann", tokens.session_id, "--refresh-token"],
+        ["--all", "--refresh-token"],
+        [],
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            run(path, "end", *arguments)
+        assert tokens.refresh_token not in "".join(capsys.readouterr())
+    assert run(path, "end", "--all") == 2
+    assert "SUBJECT must be given, or --refresh-token" in capsys.readouterr().err
+    service.read(tokens.access_token)
+
+
+def test_without_any_standard_input_it_is_said(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert run(path, "end", "--refresh-token") == 2
+    assert "there is no standard input" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="this system has no pseudo-terminals")
+def test_a_refresh_token_typed_at_a_terminal_is_not_echoed(
+    service: SessionManager, path: Path
+) -> None:
+    tokens = service.create(subject="ann")
+    terminal, its_side = os.openpty()
+    command = [sys.executable, "-m", "tokenwheel", "sessions", "end", "--refresh-token"]
+    try:
+        with subprocess.Popen(
+            [*command, "--database", str(path)],
+            stdin=its_side,
+            stdout=subprocess.PIPE,
+            stderr=its_side,
+            start_new_session=True,
+        ) as process:
+            shown = b""
+            while b"Refresh token: " not in shown:
+                shown += os.read(terminal, 1000)
+            os.write(terminal, f"{tokens.refresh_token}\n".encode())
+            assert process.stdout is not None
+            assert b"sessions ended: 1" in process.stdout.read()
+        shown += os.read(terminal, 1000)
+    finally:
+        os.close(terminal)
+        os.close(its_side)
+    assert process.returncode == 0
+    assert tokens.refresh_token.encode() not in shown
+    assert service.read_all("ann") == {}
 
 
 def test_of_several_services_on_one_file_an_operator_reaches_all_or_the_one_he_names(

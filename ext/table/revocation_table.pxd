@@ -179,8 +179,10 @@ cdef inline int revocation_table_add(
 ) noexcept nogil:
     """Refuse generations below ``before`` until ``expires``, or longer where an entry says so.
 
-    Return -1, with nothing changed, when there is no memory.
+    Return 1 where more generations are refused than before, else 0; -1, with nothing changed, when
+    there is no memory.
     """
+    cdef int is_raised = 1
     cdef uint32_t tag
     cdef directory_place place
     cdef revocation *entry
@@ -201,7 +203,8 @@ cdef inline int revocation_table_add(
         entry.before = before
         table_move(&self.entries, &place, expires, True)
     elif entry != NULL:
-        if before > entry.before:
+        is_raised = before > entry.before
+        if is_raised:
             entry.before = before
         if expires > directory_ends(&self.entries, &place):
             table_move(&self.entries, &place, expires, False)
@@ -211,7 +214,7 @@ cdef inline int revocation_table_add(
         if table_insert(&self.entries, tag, expires, <const cell *>&added) < 0:
             return -1
     table_reclaim(&self.entries, slow, REVOKE_BUDGET, NULL)
-    return 0
+    return is_raised
 
 
 cdef inline const char *revocation_table_check(const revocation_table *self) noexcept nogil:

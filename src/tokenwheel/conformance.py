@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, TypeGuard, TypeVar
 
 from .errors import ConfigurationError
+from .exact import is_instance, type_name_of
 
 __all__ = ["check_call", "check_conforms", "check_instance", "conforms", "is_coroutine_function"]
 
@@ -26,14 +28,14 @@ def check_conforms(option: str, value: object, protocol: type, methods: Sequence
     """
     check_instance(option, value)
     for name in methods:
-        if not callable(getattr(value, name, None)):
+        if not callable(_attribute(value, name)):
             raise ConfigurationError(
                 f"{option} must have the methods of {protocol.__name__}: {', '.join(methods)}; "
-                f"{type(value).__name__} has no {name}"
+                f"{type_name_of(value)} has no {name}"
             )
     for name in methods:
         parameters = [*inspect.signature(getattr(protocol, name)).parameters][1:]
-        check_call(f"{option}.{name}", getattr(value, name), parameters)
+        check_call(f"{option}.{name}", _attribute(value, name), parameters)
 
 
 def check_instance(option: str, value: object) -> None:
@@ -42,7 +44,7 @@ def check_instance(option: str, value: object) -> None:
     Raises:
         ConfigurationError: it is a class; says how to write the instance.
     """
-    if isinstance(value, type):
+    if is_instance(value, type):
         raise ConfigurationError(
             f"{option} must be an instance, and is the class {value.__name__}: "
             f"write {value.__name__}(...) instead of {value.__name__}"
@@ -53,13 +55,14 @@ def check_call(name: str, function: Callable[..., Any], parameters: Sequence[str
     """Check that a function can be called with these positional arguments.
 
     A function that does not say what it takes, as some compiled ones don't, is taken at its word.
+    So is one that fails when it is asked.
 
     Raises:
         ConfigurationError: it takes other arguments; says which it has to take.
     """
     try:
         signature = inspect.signature(function)
-    except (TypeError, ValueError):
+    except Exception:  # any: __signature__ is the caller's own
         return
     try:
         signature.bind(*parameters)
@@ -68,6 +71,8 @@ def check_call(name: str, function: Callable[..., Any], parameters: Sequence[str
             f"positional arguments: {', '.join(parameters)}" if parameters else "no argument"
         )
         raise ConfigurationError(f"{name} must take {arguments}") from None
+    except Exception:  # any: as above
+        return
 
 
 def conforms(value: object, protocol: type[T]) -> TypeGuard[T]:
@@ -79,10 +84,9 @@ def conforms(value: object, protocol: type[T]) -> TypeGuard[T]:
     for name, member in vars(protocol).items():
         if name.startswith("_"):
             continue
-        if callable(member):
-            if not callable(getattr(value, name, None)):
-                return False
-        elif not hasattr(value, name):
+        missing = object()
+        attribute = _attribute(value, name, missing)
+        if attribute is missing or (callable(member) and not callable(attribute)):
             return False
     return True
 
@@ -92,6 +96,17 @@ def is_coroutine_function(function: Callable[..., Any]) -> bool:
 
     It is an ``async def``, or an object whose ``__call__`` is one.
     """
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        type(function).__call__
-    )
+    with suppress(Exception):  # any: the attributes that are looked at are the caller's own
+        if inspect.iscoroutinefunction(function):
+            return True
+    with suppress(Exception):
+        return inspect.iscoroutinefunction(type(function).__call__)
+    return False
+
+
+def _attribute(value: object, name: str, default: object = None) -> Any:
+    """Return an attribute of what a user handed in, or the default where it cannot be read."""
+    try:
+        return getattr(value, name, default)
+    except Exception:  # any: a __getattr__ is the user's own
+        return default

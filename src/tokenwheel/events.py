@@ -10,13 +10,15 @@ import logging
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
+from types import BuiltinMethodType, MethodType, MethodWrapperType
+from typing import Any, Literal
 
 from .models import Session
 
 __all__ = [
     "AllSessionsInvalidated",
     "Event",
+    "InvalidationReason",
     "Listener",
     "Listeners",
     "RefreshTokenReuse",
@@ -26,6 +28,8 @@ __all__ = [
     "SessionInvalidated",
     "SessionRefreshed",
 ]
+
+InvalidationReason = Literal["deleted", "evicted", "reused"]
 
 logger = logging.getLogger("tokenwheel")
 
@@ -65,25 +69,32 @@ class SessionRefreshed:
     """A session got a fresh access token."""
 
     session: Session
+    retried: bool = False
+    """The refresh token was the one before the current, which may be retried within its grace.
+
+    An answer got lost, or two tabs refreshed at once.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class SessionInvalidated:
-    """A session was ended before its time.
-
-    It was deleted, evicted since its subject had ``max_sessions``, or ended since a refresh token
-    that had been replaced was used again.
-    """
+    """A session was ended before its time."""
 
     session: Session
+    reason: InvalidationReason = "deleted"
+    """``"deleted"`` by ``delete_one`` or ``end``, ``"evicted"`` since its subject had
+    ``max_sessions``, ``"reused"`` since a refresh token that had been replaced was used again."""
 
 
 @dataclass(frozen=True, slots=True)
 class AllSessionsInvalidated:
-    """Every session of a subject was ended."""
+    """Every session of a subject was ended, but for the one that was to be kept."""
 
     subject: str
     sessions: tuple[Session, ...]
+    """Those that were ended."""
+    kept: str | None = None
+    """The id of the session that lives on, or None where none was to, or there was none of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +124,9 @@ _SUBSCRIPTIONS: dict[type[Any], SessionEvent] = {
     RefreshTokenReuse: SessionEvent.REFRESH_TOKEN_REUSED,
 }
 
+# Two of these are equal where they are bound to the very same object: no code of its runs.
+_BOUND_IN_C = (BuiltinMethodType, MethodWrapperType)
+
 
 class Listeners:
     """The listeners of each kind of event.
@@ -133,7 +147,7 @@ class Listeners:
     def remove(self, event: SessionEvent, listener: Listener) -> None:
         """Tell a listener no more. Do nothing where it wasn't told of events of this kind."""
         listeners = self._by_event.get(event, ())
-        remaining = tuple(other for other in listeners if other != listener)
+        remaining = tuple(other for other in listeners if not _is_same(other, listener))
         if remaining:
             self._by_event[event] = remaining
         else:
@@ -153,6 +167,22 @@ class Listeners:
         if len(listeners) > 1 and _has_device(event):
             return subscription, [(listener, deepcopy(event)) for listener in listeners]
         return subscription, [(listener, event) for listener in listeners]
+
+
+def _is_same(subscribed: Any, listener: Any) -> bool:
+    """Return True for the very same listener, whatever it says that it is equal to.
+
+    A bound method is made anew each time it is looked up. It is the same where the function is, and
+    the object that it is bound to.
+    """
+    if subscribed is listener:
+        return True
+    kind = type(listener)
+    if type(subscribed) is not kind:
+        return False
+    if kind is MethodType:
+        return subscribed.__self__ is listener.__self__ and subscribed.__func__ is listener.__func__
+    return kind in _BOUND_IN_C and bool(subscribed == listener)
 
 
 def _has_device(event: Event) -> bool:

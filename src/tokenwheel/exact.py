@@ -10,17 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 from .errors import InvalidArgument
 
 __all__ = [
     "NotPlain",
     "TooLarge",
+    "bytes_of",
+    "is_instance",
+    "items_of",
     "members_of",
     "number_of",
     "plain_of",
     "text_of",
+    "text_or_bytes_of",
     "texts_of",
     "type_name_of",
     "whole_number_of",
@@ -45,6 +49,30 @@ def text_of(value: object) -> str | None:
     if type(value) is str:
         return value
     return str.__str__(value) if issubclass(type(value), str) else None
+
+
+def bytes_of(value: object) -> bytes | None:
+    """Return the octets of a ``bytes`` or of a subclass, or None for anything else.
+
+    A ``bytearray`` and a ``memoryview`` are something else: what they hold can change.
+    """
+    if type(value) is bytes:
+        return value
+    if not issubclass(type(value), bytes):
+        return None
+    octets: bytes = bytes.__getitem__(value, slice(None))  # type: ignore[call-overload]
+    return octets
+
+
+def text_or_bytes_of(value: object) -> str | bytes | None:
+    """Return a text or octets of a subclass as those of the plain type; else None."""
+    text = text_of(value)
+    return bytes_of(value) if text is None else text
+
+
+def is_instance(value: object, kind: type[V]) -> TypeGuard[V]:
+    """Return True where a value is of this type or of a subclass, whatever it calls its class."""
+    return issubclass(type(value), kind)
 
 
 def whole_number_of(value: object) -> int | None:
@@ -83,14 +111,26 @@ def texts_of(value: object) -> tuple[str, ...] | None:
     text = text_of(value)
     if text is not None:
         return (text,) if text else None
+    texts = [text_of(item) for item in items_of(value, _MOST_TEXTS) or ()]
+    named = tuple(text for text in texts if text)
+    return named if 0 < len(named) == len(texts) else None
+
+
+def items_of(value: object, most: int) -> tuple[Any, ...] | None:
+    """Return the items of a sequence, looked at once. They are the caller's own.
+
+    Return None where the value is no sequence, is a text or octets, cannot be read, or has more
+    items than ``most``.
+    """
+    if issubclass(type(value), str | bytes | bytearray | memoryview):
+        return None
     try:
-        if not isinstance(value, Sequence) or isinstance(value, bytes | bytearray | memoryview):
+        if not isinstance(value, Sequence):
             return None
-        texts = [text_of(item) for item in islice(value, _MOST_TEXTS + 1)]
+        items = tuple(islice(value, most + 1))
     except Exception:  # any: the sequence is the caller's own
         return None
-    named = tuple(text for text in texts if text)
-    return named if 0 < len(named) == len(texts) <= _MOST_TEXTS else None
+    return items if len(items) <= most else None
 
 
 def type_name_of(value: object) -> str:

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from typing import Protocol
 from weakref import WeakKeyDictionary, WeakSet
 
 __all__ = [
     "Pausable",
     "Renewable",
+    "Restartable",
     "hold_lock_during_fork",
     "pause_during_fork",
     "renew_after_fork",
+    "restart_after_fork",
 ]
 
 
@@ -29,6 +32,14 @@ class Renewable(Protocol):
 
         Called before anything else runs in the child.
         """
+        ...
+
+
+class Restartable(Protocol):
+    """Hold what has to run in a child by itself, such as a thread."""
+
+    def restart(self) -> None:
+        """Begin in a child, where every part has been renewed."""
         ...
 
 
@@ -50,7 +61,10 @@ class Pausable(Protocol):
 
 logger = logging.getLogger("tokenwheel")
 
+_PLAIN_LOCK = type(threading.Lock())  # which Python before 3.13 doesn't let anybody call
+
 _renewed: WeakSet[Renewable] = WeakSet()
+_restarted: WeakSet[Restartable] = WeakSet()
 _paused: WeakSet[Pausable] = WeakSet()
 _locks: WeakKeyDictionary[object, str] = WeakKeyDictionary()
 # During a fork: what has been paused, and whose locks of which name are held.
@@ -61,6 +75,11 @@ _held: list[tuple[object, str]] = []
 def renew_after_fork(part: Renewable) -> None:
     """Have ``part.renew()`` called in every process that this one forks."""
     _renewed.add(part)
+
+
+def restart_after_fork(part: Restartable) -> None:
+    """Have ``part.restart()`` called in every child, once all parts have been renewed."""
+    _restarted.add(part)
 
 
 def pause_during_fork(part: Pausable) -> None:
@@ -106,11 +125,14 @@ def _after() -> None:
 
 def _in_child() -> None:
     for owner, name in _held:
-        setattr(owner, name, type(getattr(owner, name))())
+        is_plain = isinstance(getattr(owner, name), _PLAIN_LOCK)
+        setattr(owner, name, threading.Lock() if is_plain else threading.RLock())
     _held.clear()
     _resting.clear()
     for part in list(_renewed):
         part.renew()
+    for restarted in list(_restarted):
+        restarted.restart()
 
 
 if hasattr(os, "register_at_fork"):

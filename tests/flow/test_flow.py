@@ -29,10 +29,12 @@ from tokenwheel import (
 from tokenwheel.driver import drive
 from tokenwheel.events import Listeners, SessionEvent
 from tokenwheel.jwt import AccessTokens
-from tokenwheel.session.flow import Flow, SessionFlow
+from tokenwheel.session.flow import SessionFlow
 from tokenwheel.session.options import check_lifecycle
+from tokenwheel.session.revoking import Flow
 from tokenwheel.session.seal import Seal
 from tokenwheel.session.steps import (
+    AskClaims,
     AskHook,
     Collaborators,
     Delete,
@@ -143,8 +145,8 @@ class Bench:
         tokens: SessionTokens = self.run(self.flow.create(None, subject, None, None, None))
         return tokens
 
-    def update(self, refresh_token: str) -> SessionTokens:
-        tokens: SessionTokens = self.run(self.flow.update(refresh_token, None, None, None, None))
+    def update(self, refresh_token: str, claims: Any = None) -> SessionTokens:
+        tokens: SessionTokens = self.run(self.flow.update(refresh_token, claims, None, None, None))
         return tokens
 
     def accepts(self, tokens: SessionTokens) -> bool:
@@ -182,12 +184,20 @@ def test_each_call_asks_in_the_order_that_keeps_a_crash_harmless() -> None:
     assert bench.steps == [Insert, Notify]
     tokens = bench.update(tokens.refresh_token)
     assert bench.steps == [Read, AskHook, Replace, Notify]
+    tokens = bench.update(tokens.refresh_token, lambda session: {})
+    assert bench.steps == [Read, AskHook, AskClaims, Replace, Notify]
     bench.run(bench.flow.restrict_one({"sub": "uid1", "sid": tokens.session_id}))
     assert bench.steps == [Read, Revoke, Replace]
     bench.run(bench.flow.delete_one("uid1", tokens.session_id))
     assert bench.steps == [Read, Revoke, Delete, Notify]
     bench.run(bench.flow.delete_one("uid1", tokens.session_id))
     assert bench.steps == [Read, Revoke]
+    assert bench.run(bench.flow.end(bench.create().refresh_token)) is not None
+    assert bench.steps == [Read, Revoke, Delete, Notify]
+    assert bench.run(bench.flow.end(tokens.refresh_token)) is None
+    assert bench.steps == [Read]
+    assert bench.run(bench.flow.end(tokens.session_id)) is None
+    assert bench.steps == []
     bench.create()
     bench.run(bench.flow.restrict_all("uid1"))
     assert bench.steps == [ReadAll, Revoke, Replace]
@@ -226,7 +236,7 @@ def test_an_event_nobody_hears_is_no_step() -> None:
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("call", ["delete_one", "delete_all"])
+@pytest.mark.parametrize("call", ["delete_one", "delete_all", "end"])
 @pytest.mark.parametrize("step", range(3))
 def test_a_deletion_that_fails_anywhere_leaves_no_token_of_a_gone_session_alive_and_can_be_repeated(
     when: str, call: str, step: int
@@ -236,6 +246,7 @@ def test_a_deletion_that_fails_anywhere_leaves_no_token_of_a_gone_session_alive_
     start = {
         "delete_one": lambda: bench.flow.delete_one("uid1", sessions[0].session_id),
         "delete_all": lambda: bench.flow.delete_all("uid1"),
+        "end": lambda: bench.flow.end(sessions[0].refresh_token),
     }[call]
     setattr(bench, when, fail_at(step))
     with pytest.raises(StorageUnavailable) as caught:
@@ -245,7 +256,7 @@ def test_a_deletion_that_fails_anywhere_leaves_no_token_of_a_gone_session_alive_
         assert bench.knows(tokens) or not bench.accepts(tokens)
     bench.before = bench.after = calm
     bench.run(start())
-    ended = sessions[:1] if call == "delete_one" else sessions
+    ended = sessions if call == "delete_all" else sessions[:1]
     for tokens in ended:
         assert not bench.knows(tokens)
         assert not bench.accepts(tokens)
@@ -348,12 +359,70 @@ def test_a_refresh_that_loses_the_race_to_another_gets_the_same_successor() -> N
 
 
 def test_of_a_refresh_racing_a_deletion_no_token_survives() -> None:
+    for end in (
+        lambda bench, tokens: bench.flow.delete_one("uid1", tokens.session_id),
+        lambda bench, tokens: bench.flow.end(tokens.refresh_token),
+    ):
+        bench = Bench()
+        tokens = bench.create()
+        interfere(
+            bench,
+            Replace,
+            lambda bench=bench, tokens=tokens, end=end: bench.run(end(bench, tokens)),  # type: ignore[misc]
+        )
+        with pytest.raises(SessionNotFound):
+            bench.update(tokens.refresh_token)
+        assert not bench.accepts(tokens)
+
+
+def test_an_end_racing_a_refresh_refuses_what_the_refresh_issued() -> None:
     bench = Bench()
     tokens = bench.create()
-    interfere(bench, Replace, lambda: bench.run(bench.flow.delete_one("uid1", tokens.session_id)))
-    with pytest.raises(SessionNotFound):
-        bench.update(tokens.refresh_token)
-    assert not bench.accepts(tokens)
+    issued: list[SessionTokens] = []
+    interfere(bench, Delete, lambda: issued.append(bench.update(tokens.refresh_token)))
+    ended = bench.run(bench.flow.end(tokens.refresh_token))
+    assert bench.steps == [Read, Revoke, Delete, Read, Revoke, Delete]
+    assert ended.id == tokens.session_id
+    assert not bench.accepts(issued[0])
+    assert not bench.knows(tokens)
+
+
+@pytest.mark.parametrize("call", ["delete_all", "restrict_all"])
+def test_a_session_to_keep_is_kept_though_it_changes_meanwhile(call: str) -> None:
+    bench = Bench()
+    own, other = (bench.create() for _ in range(2))
+    issued: list[SessionTokens] = []
+    step = Delete if call == "delete_all" else Replace
+    interfere(bench, step, lambda: issued.append(bench.update(own.refresh_token)))
+    bench.run(getattr(bench.flow, call)("uid1", own.session_id))
+    assert bench.accepts(own)
+    assert bench.accepts(issued[0])
+    assert bench.accepts(bench.update(issued[0].refresh_token))
+    assert not bench.accepts(other)
+
+
+def test_the_claims_are_asked_for_once_though_another_refresh_was_faster() -> None:
+    bench = Bench()
+    tokens = bench.create()
+    interfere(bench, Replace, lambda: bench.update(tokens.refresh_token))
+    asked: list[Any] = []
+    bench.update(tokens.refresh_token, asked.append)
+    assert len(asked) == 1
+    assert bench.steps == [Read, AskHook, AskClaims, Replace, Read, Read, AskHook, Replace]
+
+
+@pytest.mark.parametrize("at", [AskClaims, Replace])
+def test_the_claims_are_asked_for_again_where_the_session_was_restricted_meanwhile(
+    at: type,
+) -> None:
+    bench = Bench()
+    tokens = bench.create()
+    interfere(bench, at, lambda: bench.run(bench.flow.restrict_all("uid1")))
+    answers = iter([{"role": "admin"}, {"role": "user"}])
+    fresh = bench.update(tokens.refresh_token, lambda session: next(answers))
+    assert bench.tokens.verifier.verify(fresh.access_token)["role"] == "user"
+    again = [Read, AskHook, AskClaims, Replace]
+    assert bench.steps == [*again, Read, *again]
 
 
 def test_a_deletion_revokes_for_as_long_as_a_token_issued_meanwhile_can_live() -> None:
@@ -410,6 +479,7 @@ def test_a_session_deleted_by_another_meanwhile_counts_for_the_other() -> None:
     for call in (
         lambda bench, tokens: bench.flow.delete_one("uid1", tokens.session_id),
         lambda bench, tokens: bench.flow.delete_all("uid1"),
+        lambda bench, tokens: bench.flow.end(tokens.refresh_token),
     ):
         bench = Bench()
         tokens = bench.create()
@@ -422,7 +492,7 @@ def test_a_session_deleted_by_another_meanwhile_counts_for_the_other() -> None:
             ),
         )  # type: ignore[misc]
         assert not bench.run(call(bench, tokens))
-        assert answers[0] == 1
+        assert answers[0]
         assert not bench.accepts(tokens)
 
 
@@ -436,6 +506,7 @@ def test_a_storage_that_refuses_for_no_reason_is_an_error_and_no_endless_loop() 
         bench.flow.restrict_all("uid1"),
         bench.flow.delete_all("uid1"),
         bench.flow.delete_one("uid1", tokens.session_id),
+        bench.flow.end(tokens.refresh_token),
     ):
         with pytest.raises(StorageUnavailable, match="refused a change of a record that nobody"):
             bench.run(flow)

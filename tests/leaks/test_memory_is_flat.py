@@ -93,9 +93,35 @@ def revocations() -> Callable[[], Any]:
     return once
 
 
+def subscriptions() -> Callable[[], Any]:
+    clock = FakeClock(1_700_000_000.0)
+    revoked = RevocationList(clock=clock, timer=clock)
+    told: list[str] = []
+    revoked.subscribe(lambda session_id, before: told.append(session_id))
+
+    def once() -> None:
+        def passing(session_id: str, before: int | None) -> None: ...
+
+        revoked.subscribe(passing)
+        session_id = new_token(12)
+        revoked.revoke(session_id, 60)
+        revoked.unsubscribe(passing)
+        assert told.pop() == session_id
+        clock.advance(0.1)
+
+    return once
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 @pytest.mark.parametrize(
-    "kind, times", [(sessions, 400), (reads, 20_000), (caches, 20_000), (revocations, 20_000)]
+    "kind, times",
+    [
+        (sessions, 400),
+        (reads, 20_000),
+        (caches, 20_000),
+        (revocations, 20_000),
+        (subscriptions, 10_000),
+    ],
 )
 def test_memory_is_flat_over_many_operations(
     kind: Callable[[], Callable[[], Any]], times: int
@@ -107,7 +133,13 @@ def test_memory_is_flat_over_many_operations(
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 @pytest.mark.parametrize(
     "kind, times",
-    [(sessions, 100_000), (reads, 3_000_000), (caches, 3_500_000), (revocations, 3_500_000)],
+    [
+        (sessions, 100_000),
+        (reads, 3_000_000),
+        (caches, 3_500_000),
+        (revocations, 3_500_000),
+        (subscriptions, 500_000),
+    ],
 )
 def test_memory_is_flat_over_ten_million_operations(
     kind: Callable[[], Callable[[], Any]], times: int

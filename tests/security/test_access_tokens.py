@@ -24,8 +24,11 @@ from tokenwheel import Key
 
 from .conftest import EC, ED, HMAC, NAMED, RSA
 
-MALFORMED_SIGNATURE = "not canonical base64url|signature is not by a key"
-MALFORMED_TOKEN = "not canonical base64url|has three parts|signature is not by a key"
+MALFORMED_SIGNATURE = "not canonical base64url|signature is not by a key|came with white space"
+MALFORMED_TOKEN = (
+    "not canonical base64url|has three parts|signature is not by a key|"
+    "came with (white space|'Bearer')"
+)
 
 
 def test_tokens_made_as_this_service_makes_them_are_good(read: Callable[..., Any]) -> None:
@@ -408,7 +411,8 @@ def test_other_spellings_of_each_part(read: Callable[..., Any]) -> None:
             ):
                 parts = [header, payload, signature]
                 parts[part] = change(parts[part])
-                reason = MALFORMED_SIGNATURE if part == 2 else "not canonical base64url"
+                reason = "not canonical base64url|came with white space"
+                reason = MALFORMED_SIGNATURE if part == 2 else reason
                 refused(read, ".".join(parts), reason)
         for last in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_+/=":
             if last != signature[-1]:
@@ -433,9 +437,10 @@ def test_trailing_and_leading_data(read: Callable[..., Any], spell: Callable[[st
     refused(read, spell(forge()), MALFORMED_TOKEN)
 
 
-@pytest.mark.parametrize("token", [None, 7, b"a.b.c", ["a.b.c"], {}, object(), True])
+@pytest.mark.parametrize("token", [None, 7, bytearray(b"a.b.c"), ["a.b.c"], {}, True])
 def test_what_is_no_text_at_all(read: Callable[..., Any], token: Any) -> None:
-    refused(read, token, "an access token is a str")
+    kind = type(token).__name__
+    refused(read, token, f"an access token is a str or bytes, not {kind}")
 
 
 @pytest.mark.parametrize("token", ["", ".", "..", "...", "a.b.c", "é.é.é", "\ud800", "\0"])

@@ -220,6 +220,11 @@ def test_malformed_refresh_tokens_are_in_no_frame(world: World) -> None:
         check(world, with_manager.update, malformed)
         check(world, with_manager.delete_one, "ann", malformed)
         check(world, with_manager.restrict_one, {"sub": "ann", "sid": malformed})
+        check(world, with_manager.delete_all, "ann", keep=malformed)
+        check(world, with_manager.restrict_all, "ann", keep=malformed)
+    for keeping in (with_manager.delete_all, with_manager.restrict_all):
+        check(world, keeping, "", keep=token)
+        check(world, keeping, 5, keep=token)
     check(world, with_manager.delete_one, "", token)
     check(world, with_manager.delete_one, 5, token)
     check(world, with_manager.restrict_one, {"sub": "", "sid": token})
@@ -265,6 +270,10 @@ def test_a_storage_that_fails_at_any_step_takes_no_token_along(world: World, ste
         (manager.update, tokens.refresh_token),
         (manager.update, old.refresh_token),
         (manager.delete_one, "ann", tokens.refresh_token),
+        (manager.end, old.refresh_token),
+        (manager.end, tokens.refresh_token),
+        (lambda token: manager.restrict_all("ann", keep=token), old.refresh_token),
+        (lambda token: manager.delete_all("ann", keep=token), old.refresh_token),
         (manager.restrict_one, {"sub": "ann", "sid": tokens.refresh_token}),
         (manager.restrict_one, manager.read(tokens.access_token)),
         (manager.delete_all, "ann"),
@@ -310,6 +319,8 @@ def test_a_damaged_record_takes_no_token_along(world: World, damage: dict[str, A
         **damage
     )  # type: ignore[union-attr]
     check(world, manager.update, first.refresh_token)
+    if "family_hash" in damage:  # Nothing else takes part in a logout.
+        check(world, manager.end, first.refresh_token)
 
 
 def test_a_strange_id_prefix_takes_no_token_along(world: World) -> None:
@@ -331,12 +342,29 @@ def _refusing_hook(session: Any, context: Any) -> None:
     raise LookupError("no such device")
 
 
+def test_a_callable_for_claims_that_raises_takes_no_token_along(world: World) -> None:
+    manager = world.manager()
+    token = world.login(manager).refresh_token
+    for ask in (_refusing_claims, lambda session: 5, lambda session: {"x": object()}, dict):
+        check(world, manager.update, token, ask)
+    if world.colour == "blocking":
+        check(world, manager.update, token, _claims_to_await)
+
+
+def _refusing_claims(session: Any) -> None:
+    raise LookupError("no such role")
+
+
+async def _claims_to_await(session: Any) -> None: ...
+
+
 def test_a_feed_that_fails_takes_no_token_along(world: World) -> None:
     manager = world.manager(
         revocations=RevocationList(BrokenFeed(), clock=world.clock), reuse_grace=0
     )
     tokens = world.login(manager)
     check(world, manager.delete_one, "ann", tokens.refresh_token)
+    check(world, manager.end, tokens.refresh_token)
     check(world, manager.restrict_one, manager.read(world.login(manager).access_token))
     replaced = world.login(manager)
     world.know(world.call(manager.update, replaced.refresh_token))
@@ -387,7 +415,8 @@ def test_an_access_token_that_is_refused_is_in_no_frame(kind: Any) -> None:
         forge({"iss": "i", "aud": "a", "sub": "s", "sid": "A" * 16, "iat": 1, "exp": 2}, key),
         forge({"iss": "i", "aud": "a", "sub": "s", "sid": "A" * 16, "iat": 2**39, "exp": 2**40},
               key),
-        good.encode(), [good], None,
+        good.encode() + b"\xe9", bytearray(good.encode()), [good], None, f"Bearer {good}",
+        f'"{good}"', f"{good}\n", repr(good.encode()), f"Bearer {good}".encode(),
     ]  # fmt: skip
     calls = [(token, {}) for token in tokens]
     calls += [(good, {"leeway": -1}), (good, {"audience": 5}), (good, {"audience": "other"})]

@@ -122,7 +122,7 @@ def test_filling_at_once_from_many_tasks_or_threads() -> None:
     assert sum(answer is False for answer in answers) == MOST_OF_A_SUBJECT
     assert sum(isinstance(answer, InvalidArgument) for answer in answers) == 200
     assert len(manager.manager.revocations) == MOST_OF_A_SUBJECT
-    manager.end()
+    manager.shut()
 
 
 def test_the_bound_is_for_as_long_as_such_a_revocation_lives(memory: Place) -> None:
@@ -199,7 +199,7 @@ def test_a_lost_session_whose_token_outlives_the_restart_of_all_processes(place:
     tokens = place.open(access_ttl=DAY).create(subject="ann")
     storage = place.storage
     while place.managers:
-        place.managers.pop().end()
+        place.managers.pop().shut()
     place.storage = storage
     place.revocations = RevocationList()
     place.lose(tokens.session_id)
@@ -392,7 +392,7 @@ def test_a_made_up_logout_that_nobody_heard_is_published_by_the_next_try(kind: A
     assert [revocation.session_id for revocation in feed.published] == [session_id]
     assert manager.delete_one("ann", session_id) is False
     assert len(feed.published) == 1
-    manager.end()
+    manager.shut()
 
 
 def test_a_down_feed_does_not_lift_the_bound() -> None:
@@ -424,7 +424,7 @@ def test_a_token_that_lives_for_a_century_is_refused_where_its_feed_is_down(kind
         with pytest.raises(StorageUnavailable, match="feed"):
             call()
         assert refuses(manager, tokens.access_token)
-    manager.end()
+    manager.shut()
 
 
 def random_id() -> str:

@@ -1,4 +1,4 @@
-"""Managers over a clock that the test moves.
+"""Managers over a clock that the test moves, and places that really keep sessions.
 
 Every test here runs over the blocking and over the async manager.
 """
@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.places import KINDS, PLACES, opened
 from tests.support import SECRET, FakeClock
 from tokenwheel import AsyncSessionManager, SessionManager
 
@@ -70,3 +71,16 @@ def make(
 @pytest.fixture
 def manager(make: Callable[..., Any]) -> Any:
     return make()
+
+
+@pytest.fixture(params=KINDS, ids=["blocking", "asyncio"])
+def kind(request: pytest.FixtureRequest) -> Any:
+    """Return a class of managers."""
+    return request.param
+
+
+@pytest.fixture(params=PLACES)
+def place(request: pytest.FixtureRequest, kind: type) -> Iterator[Any]:
+    """Return where the managers of a service keep its sessions: memory, a file or a server."""
+    with opened(request.param, kind, request) as place:
+        yield place

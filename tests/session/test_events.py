@@ -17,6 +17,7 @@ from tokenwheel import (
     AsyncSessionManager,
     RefreshTokenReuse,
     RefreshTokenReused,
+    Session,
     SessionCreated,
     SessionEvent,
     SessionInvalidated,
@@ -73,7 +74,68 @@ def test_an_evicted_session_is_told_as_invalidated(make: Make, clock: FakeClock)
     manager.on(SessionEvent.SESSION_INVALIDATED, heard.append)
     first = manager.create(subject="uid1")
     manager.create(subject="uid1")
-    assert [event.session.id for event in heard] == [first.session_id]
+    assert [(event.session.id, event.reason) for event in heard] == [(first.session_id, "evicted")]
+
+
+def test_the_reason_of_an_invalidation_tells_why_a_session_ended(place: Any) -> None:
+    manager = place.open(max_sessions=2, when_full="evict_oldest", reuse_grace=0)
+    heard: list[SessionInvalidated] = []
+    manager.on(SessionEvent.SESSION_INVALIDATED, heard.append)
+    by_id, by_token = (manager.create(subject="uid1") for _ in range(2))
+    manager.delete_one("uid1", by_id.session_id)
+    manager.end(by_token.refresh_token)
+    reused = manager.create(subject="uid1")
+    manager.update(reused.refresh_token)
+    with pytest.raises(RefreshTokenReused):
+        manager.update(reused.refresh_token)
+    evicted = manager.create(subject="uid1")
+    for _ in range(2):
+        manager.create(subject="uid1")
+    manager.delete_all("uid1")
+    assert [(event.session.id, event.reason) for event in heard] == [
+        (by_id.session_id, "deleted"),
+        (by_token.session_id, "deleted"),
+        (reused.session_id, "reused"),
+        (evicted.session_id, "evicted"),
+    ]
+
+
+def test_a_restriction_invalidates_no_session(manager: Any, heard: list[Any]) -> None:
+    tokens = manager.create(subject="uid1")
+    manager.restrict_one({"sub": "uid1", "sid": tokens.session_id})
+    manager.restrict_all("uid1")
+    assert [type(event) for event in heard] == [SessionCreated]
+
+
+def test_a_refresh_is_told_as_retried_where_the_token_before_the_current_was_shown(
+    place: Any,
+) -> None:
+    manager = place.open()
+    heard: list[SessionRefreshed] = []
+    manager.on(SessionEvent.SESSION_REFRESHED, heard.append)
+    first = manager.create(subject="uid1")
+    second = manager.update(first.refresh_token)
+    manager.update(first.refresh_token)
+    manager.update(second.refresh_token)
+    manager.update(second.refresh_token)
+    assert [event.retried for event in heard] == [False, True, False, True]
+
+
+def test_a_refresh_that_replaces_no_token_is_never_retried(make: Make) -> None:
+    manager = make(rotate_refresh_tokens=False)
+    heard: list[SessionRefreshed] = []
+    manager.on(SessionEvent.SESSION_REFRESHED, heard.append)
+    tokens = manager.create(subject="uid1")
+    for _ in range(2):
+        manager.update(tokens.refresh_token)
+    assert [event.retried for event in heard] == [False, False]
+
+
+def test_events_made_by_hand_need_no_more_than_before() -> None:
+    session = Session("A" * 16, "uid1", 1.0, 2.0, 1.0)
+    assert SessionInvalidated(session).reason == "deleted"
+    assert SessionRefreshed(session).retried is False
+    assert AllSessionsInvalidated("uid1", (session,)).kept is None
 
 
 def test_a_listener_runs_after_the_fact_has_taken_effect(manager: Any) -> None:

@@ -23,6 +23,8 @@ from tokenwheel import (
     SessionTokens,
     StorageUnavailable,
 )
+from tokenwheel.session import revoking
+from tokenwheel.session.refresh_tokens import new_refresh_token
 
 from .half_done import Log, Node
 
@@ -36,6 +38,10 @@ CALLS: dict[str, Call] = {
         {"sub": "ann", "sid": tokens.session_id}
     ),
     "restrict_all": lambda manager, tokens: manager.restrict_all("ann"),
+}
+ENDING: dict[str, Call] = {
+    **CALLS,
+    "end": lambda manager, tokens: manager.end(tokens.refresh_token),
 }
 FAULTS = [
     pytest.param(False, 1, "before", id="the feed fails"),
@@ -74,12 +80,12 @@ class Pair:
 
 
 @pytest.mark.parametrize("at_once, number, when", FAULTS)
-@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("call", ENDING)
 def test_after_a_call_that_failed_the_owners_refresh_gives_a_token_that_is_good_everywhere(
     make: Make, clock: FakeClock, call: str, at_once: bool, number: int, when: str
 ) -> None:
     pair = Pair(make, clock, at_once)
-    pair.fail(CALLS[call], number, when)
+    pair.fail(ENDING[call], number, when)
     assert not pair.here.accepts(pair.tokens.access_token)
     if not pair.lives():
         assert pair.accept(pair.tokens) == [False, False]
@@ -92,15 +98,15 @@ def test_after_a_call_that_failed_the_owners_refresh_gives_a_token_that_is_good_
 
 @pytest.mark.parametrize("at_once, number, when", FAULTS)
 @pytest.mark.parametrize("repeats", ["here", "there"])
-@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("call", ENDING)
 def test_a_call_that_failed_and_is_made_again_holds_everywhere(
     make: Make, clock: FakeClock, call: str, at_once: bool, number: int, when: str, repeats: str
 ) -> None:
     pair = Pair(make, clock, at_once)
-    pair.fail(CALLS[call], number, when)
-    CALLS[call](getattr(pair, repeats).manager, pair.tokens)
+    pair.fail(ENDING[call], number, when)
+    ENDING[call](getattr(pair, repeats).manager, pair.tokens)
     assert pair.accept(pair.tokens) == [False, False]
-    if call.startswith("delete"):
+    if not call.startswith("restrict"):
         assert not pair.lives()
     else:
         for node in pair.nodes:
@@ -223,9 +229,14 @@ def delete_by_refresh_token(manager: Any, tokens: SessionTokens) -> bool:
     return bool(manager.delete_one("ann", tokens.refresh_token))
 
 
+def end_by_refresh_token(manager: Any, tokens: SessionTokens) -> bool:
+    return manager.end(tokens.refresh_token) is not None
+
+
 SHOWING: dict[str, Call] = {
     "restrict_one, what read returned": restrict_what_was_read,
     "delete_one, a refresh token": delete_by_refresh_token,
+    "end": end_by_refresh_token,
 }
 
 
@@ -256,6 +267,7 @@ def test_a_logout_that_holds_here_alone_can_be_made_again_as_often_as_it_takes(
     again = {
         "restrict_one, what read returned": lambda manager, tokens: manager.restrict_one(claims),
         "delete_one, a refresh token": delete_by_refresh_token,
+        "end": end_by_refresh_token,
     }[call]
     for number in (0, 0, 1, 0):
         pair.fail(again, number, "before")
@@ -344,6 +356,7 @@ def test_a_forged_refresh_token_does_no_harm_while_the_storage_answers(
     stranger = pair.here.manager.create(subject="eve")
     forged = pair.tokens.session_id + stranger.refresh_token[16:]
     assert pair.here.manager.delete_one("eve", forged) is False
+    assert pair.here.manager.end(forged) is None
     assert pair.accept(pair.tokens) == [True, True]
     assert len(pair.here.revocations) == 0
 
@@ -355,10 +368,33 @@ def test_a_forged_refresh_token_shown_during_an_outage_costs_its_session_one_ref
     forged = pair.tokens.session_id + pair.here.manager.create(subject="eve").refresh_token[16:]
     for _ in range(3):
         pair.fail(lambda manager, tokens: manager.delete_one("eve", forged), 0, "before")
+        pair.fail(lambda manager, tokens: manager.end(forged), 0, "before")
     pair.here.manager.delete_all("eve")
     assert pair.there.accepts(pair.tokens.access_token), "what is forged is told to nobody"
     fresh = pair.here.manager.update(pair.tokens.refresh_token)
     assert pair.accept(fresh) == [True, True]
+
+
+def test_refresh_tokens_made_up_during_an_outage_take_no_memory_without_end(
+    make: Make, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(revoking, "_MOST_UNREAD", 5)
+    pair = Pair(make, clock, False)
+    entries = pair.here.revocations.stats
+    for _ in range(5):
+        pair.fail(lambda manager, tokens: manager.end(new_refresh_token(24).to_text()), 0, "before")
+    assert entries().entries == 5
+    forged = new_refresh_token(24).to_text()
+    for call in (
+        lambda manager, tokens: manager.end(forged),
+        lambda manager, tokens: manager.delete_one("eve", forged),
+    ):
+        pair.fail(call, 0, "before")
+        assert entries().entries == 5
+    clock.advance(1_000)
+    pair.fail(lambda manager, tokens: manager.end(forged), 0, "before")
+    assert not pair.here.revocations.is_revoked(new_refresh_token(24).session_id)
+    assert pair.here.revocations.is_revoked(forged[:16])
 
 
 # Whatever is done in whatever order, and wherever it fails.
@@ -397,7 +433,7 @@ class HalfDone(RuleBasedStateMachine):
     @rule(
         login=sessions,
         at=st.integers(0, 1),
-        name=st.sampled_from([*CALLS, "delete_one, a refresh token"]),
+        name=st.sampled_from([*ENDING, "delete_one, a refresh token"]),
         fails_at=st.one_of(st.none(), st.integers(0, 3)),
         when=st.sampled_from(["before", "after"]),
     )
@@ -509,6 +545,8 @@ class Login:
             manager.delete_one(self.subject, self.session_id)
         elif name == "delete_one, a refresh token":
             manager.delete_one(self.subject, self.refresh_token)
+        elif name == "end":
+            manager.end(self.refresh_token)
         elif name == "delete_all":
             manager.delete_all(self.subject)
         elif name == "restrict_one":

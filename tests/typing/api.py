@@ -52,6 +52,9 @@ def refuse_tablets(session: Session, context: SessionContext) -> None: ...
 async def ask_elsewhere(session: Session, context: SessionContext) -> None: ...
 
 
+def told(session_id: str, before: int | None) -> None: ...
+
+
 def blocking(secret: str | bytes, storage: SessionStorage, revocations: RevocationList) -> None:
     SessionManager(
         secret,
@@ -178,6 +181,8 @@ def parts() -> None:
     assert_type(revocations.is_revoked("A" * 16, 2), bool)
     assert_type(len(revocations), int)
     assert_type(revocations.stats(), RevocationStats)
+    revocations.subscribe(told)
+    revocations.unsubscribe(told)
     assert_type(new_token(24), str)
     chosen: str = implementation
     del chosen

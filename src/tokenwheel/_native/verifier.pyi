@@ -132,7 +132,7 @@ class Verifier:
         """
     def verify(
         self,
-        access_token: str,
+        access_token: str | bytes,
         *,
         audience: str | Sequence[str] | None = None,
         leeway: float | None = None,
@@ -142,7 +142,7 @@ class Verifier:
         Of a token that was verified before, only audience, time and revocation are checked again.
 
         Args:
-            access_token: the token's text.
+            access_token: the token's text, or its octets.
             audience: the names of which the token's ``aud`` must hold at least one. If left out,
                 those that the verifier was made with.
             leeway: seconds of tolerance on ``exp``, ``nbf`` and ``iat``, for clocks that differ. If

@@ -82,6 +82,7 @@ class RevocationTable:
         "_looked_at",
         "_news",
         "_over",
+        "_report",
         "_slow_clock",
         "_timer",
         "_waiting",
@@ -101,6 +102,7 @@ class RevocationTable:
         self._slow_clock = SlowClock()
         self._over = 0  # how many were over and kept when that was last counted
         self._news: Callable[[], object] | None = None  # what is called before each lookup
+        self._report: Callable[[tuple[str, int | None]], object] | None = None
         self._doorbell: memoryview | None = None
         self._heard = b""
         self._looked_at = -inf
@@ -297,6 +299,15 @@ class RevocationTable:
         if self._doorbell is doorbell:  # Another doorbell has yet to be listened to.
             self._heard, self._looked_at = ring, now
 
+    def _report_to(self, report: Callable[[tuple[str, int | None]], object] | None) -> None:
+        """Call ``report((session_id, before))`` with each revocation that refuses more than before.
+
+        Args:
+            report: must neither wait nor call the table, which may be in the midst of a change.
+                None to call nothing.
+        """
+        self._report = report
+
     def expire(self) -> int:
         """Forget revocations that are over. Return how many ended since the last call.
 
@@ -401,6 +412,7 @@ class RevocationTable:
         ):  # It is over, so that what it refused must not be merged with what is refused now.
             self._wheel.cancel(entry)
             entry = None
+        is_raised = entry is None or lowest > entry.before
         if entry is None:
             entry = self._entries[session_id] = _Entry(session_id, lowest, expires_at)
             self._wheel.observe(slow)
@@ -412,6 +424,8 @@ class RevocationTable:
                 entry.expires_at = expires_at
                 self._wheel.schedule(entry)
         self._reclaim(slow, _REVOKE_BUDGET)
+        if is_raised and self._report is not None:
+            self._report((session_id, None if lowest == _EVERY_GENERATION else lowest))
 
     def _reclaim(self, now: float, budget: float = inf) -> None:
         """Forget what is over, in at most ``budget`` steps."""

@@ -31,10 +31,11 @@ from ..errors import (
     InvalidAccessToken,
     InvalidArgument,
 )
-from ..exact import text_of, texts_of
+from ..exact import bytes_of, is_instance, text_of, texts_of, type_name_of
 from ..fork_safety import hold_lock_during_fork
 from ..large_integers import loads_exactly
 from ..seconds import number_of, reading
+from ..wrapping import wrapping_of
 from .claim_values import (
     audiences_in,
     check_subject,
@@ -277,7 +278,7 @@ class Verifier:
 
     def verify(
         self,
-        access_token: str,
+        access_token: str | bytes,
         *,
         audience: str | Sequence[str] | None = None,
         leeway: float | None = None,
@@ -287,7 +288,7 @@ class Verifier:
         Of a token that was verified before, only audience, time and revocation are checked again.
 
         Args:
-            access_token: the token's text.
+            access_token: the token's text, or its octets.
             audience: the names of which the token's ``aud`` must hold at least one. If left out,
                 those that the verifier was made with.
             leeway: seconds of tolerance on ``exp``, ``nbf`` and ``iat``, for clocks that differ. If
@@ -307,7 +308,11 @@ class Verifier:
             leeway = self._leeway if leeway is None else _check_leeway(leeway, self._largest_leeway)
             token = text_of(access_token)
             if token is None:
-                raise InvalidAccessToken("an access token is a str")
+                token = _text_in(access_token)
+            if token is None:
+                raise InvalidAccessToken(
+                    f"an access token is a str or bytes, not {type_name_of(access_token)}"
+                )
             memory = self._memory
             verified = memory.tokens.get(token)
             if verified is None:
@@ -377,6 +382,11 @@ class Verifier:
     def _verify_unseen(self, token: str, memory: _Memory) -> _VerifiedToken:
         if len(token) > MAX_TOKEN_LENGTH:
             raise InvalidAccessToken(f"an access token has at most {MAX_TOKEN_LENGTH} bytes")
+        wrapping = wrapping_of(token)
+        if wrapping is not None:
+            raise InvalidAccessToken(wrapping)
+        if not token.isascii():
+            raise InvalidAccessToken("the access token is not canonical base64url")
         key = _key_for(token, memory.keys)
         payload = None
         try:
@@ -442,6 +452,14 @@ def _key_for(token: str, keys: Mapping[str | None, _VerificationKey]) -> _Verifi
     return key
 
 
+def _text_in(octets: object) -> str | None:
+    """Return the text in octets, or None for what are none. What is not ASCII makes no good one."""
+    plain = bytes_of(octets)
+    if plain is None:
+        return None
+    return plain[: MAX_TOKEN_LENGTH + 1].decode("ascii", "surrogateescape")
+
+
 def _check_leeway(leeway: object, largest: float) -> float:
     seconds = number_of(leeway)
     if not 0 <= seconds <= largest:
@@ -460,15 +478,18 @@ def _check_audience(audience: object) -> tuple[str, ...]:
 
 
 def _check_issuer(issuer: object) -> str:
-    if not isinstance(issuer, str):
+    text = text_of(issuer)
+    if text is None:
         raise ConfigurationError("issuer must be a str")
-    return str.__str__(issuer)
+    return text
 
 
 def _check_accepted(audience: object) -> tuple[str, ...]:
-    if type(audience) is not tuple or not all(isinstance(name, str) for name in audience):
+    names = [text_of(name) for name in audience] if type(audience) is tuple else [None]
+    accepted = tuple(name for name in names if name is not None)
+    if len(accepted) < len(names):
         raise ConfigurationError("audience must be a tuple of str")
-    return tuple(str.__str__(name) for name in audience)
+    return accepted
 
 
 def _check_tolerance(name: str, leeway: object) -> float:
@@ -492,7 +513,7 @@ def _check_table(clock: object, revocations: object) -> object:
     """Return the clock of a table of revocations that has been made."""
     if not callable(clock):
         raise ConfigurationError("clock must be a callable that returns Unix seconds")
-    if not isinstance(revocations, RevocationTable):
+    if not is_instance(revocations, RevocationTable):
         raise ConfigurationError("revocations must be a RevocationTable")
     if not revocations._is_made:
         raise ConfigurationError("a RevocationTable must be constructed before it is used")

@@ -1,8 +1,10 @@
 """``tokenwheel sessions``: what an operator does to the sessions of a service that goes on running.
 
 It holds none of the service's keys and needs none: to end a session takes its storage and its feed,
-through which every worker hears of it. A session id is public and may be an argument; a refresh
-token, which would do as well elsewhere, is refused. Several services may share a storage: what is
+through which every worker hears of it. Records that are sealed under a ``storage_key`` are ended as
+well: a refresh token is told by the hash of its family secret. A session id is public and may be an
+argument; a refresh token, which would do as well elsewhere, is refused there, and is read from
+standard input. Several services may share a storage: what is
 asked for a subject is done for each of them, or for the one that ``--issuer`` names.
 """
 
@@ -14,13 +16,16 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 
+from ..errors import InvalidArgument
 from ..keys import Key, KeySet
 from ..models import Session, SessionRecord
 from ..redis import RedisStorage
 from ..revocation import RevocationList
 from ..session import SessionManager
 from ..session.arguments import check_subject
+from ..session.refresh_tokens import SESSION_ID_LENGTH
 from ..sqlite import SqliteStorage
+from .secret_input import read_refresh_token
 from .service import add_places, open_revocations, open_storage
 from .text import as_json, in_words, refuse
 
@@ -45,12 +50,18 @@ def add_sessions(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
     end = kinds.add_parser(
         "end",
-        help="end one session of a subject, or all: every worker refuses their tokens from then on",
+        help="end one session of a subject, or all, or that of a refresh token: "
+        "every worker refuses their tokens from then on",
     )
-    end.add_argument("subject")
+    end.add_argument("subject", nargs="?", metavar="SUBJECT")
     which = end.add_mutually_exclusive_group(required=True)
     which.add_argument("session", nargs="?", metavar="SESSION", help="its id")
     which.add_argument("--all", action="store_true", help="all of the subject's")
+    which.add_argument(
+        "--refresh-token",
+        action="store_true",
+        help="that of the refresh token on standard input, whose subject need not be known",
+    )
     end.set_defaults(command=_end)
 
     count = kinds.add_parser("count", help="count the sessions and the revocations that live now")
@@ -92,6 +103,10 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _end(arguments: argparse.Namespace) -> int:
+    if arguments.refresh_token:
+        return _end_by_refresh_token(arguments)
+    if arguments.subject is None:
+        return refuse("SUBJECT must be given, or --refresh-token")
     subject = check_subject(arguments.subject)
     session_id = "" if arguments.all else arguments.session.strip()
     if not arguments.all and len(session_id) != 16:
@@ -107,13 +122,40 @@ def _end(arguments: argparse.Namespace) -> int:
             record = storage.read(session_id, time.time())
             for issuer in _issuers(arguments, [] if record is None else [record]):
                 ended += _manager(issuer, storage, revocations).delete_one(subject, session_id)
+    _report_ended(
+        arguments, ended, f"the subject has no session{'' if arguments.all else ' of this id'}"
+    )
+    return 0 if ended or arguments.all else 1
+
+
+def _end_by_refresh_token(arguments: argparse.Namespace) -> int:
+    if arguments.subject is not None:
+        return refuse(
+            "--refresh-token takes no value and no SUBJECT: the refresh token is read from "
+            "standard input, since every user of this machine can see arguments"
+        )
+    try:
+        refresh_token = read_refresh_token()
+    except InvalidArgument as error:
+        return refuse(str(error))
+    with open_storage(arguments) as storage, open_revocations(arguments) as revocations:
+        record = storage.read(refresh_token[:SESSION_ID_LENGTH], time.time())
+        issuers = [] if record is None else _issuers(arguments, [record])
+        ended = sum(
+            _manager(issuer, storage, revocations).end(refresh_token) is not None
+            for issuer in issuers
+        )
+    _report_ended(arguments, ended, "no session has this refresh token")
+    return 0 if ended else 1
+
+
+def _report_ended(arguments: argparse.Namespace, ended: int, none: str) -> None:
     if arguments.json:
         print(as_json({"ended": ended}))
     elif ended:
         print(f"sessions ended: {ended}; every worker refuses their tokens from now on")
     else:
-        print("the subject has no session" + ("" if arguments.all else " of this id"))
-    return 0 if ended or arguments.all else 1
+        print(none)
 
 
 def _count(arguments: argparse.Namespace) -> int:

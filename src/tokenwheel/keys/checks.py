@@ -12,14 +12,14 @@ with the key of another, no weak keys).
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from typing import Any, Final
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, InvalidArgument
+from ..exact import text_of, text_or_bytes_of, type_name_of
 from .guessable import is_guessable, is_made_of_words
 from .other_keys import is_other_key
 from .public_flaws import curve_flaw, edwards_flaw, rsa_flaw
@@ -31,6 +31,7 @@ __all__ = [
     "CURVES",
     "HASH_BYTES",
     "check_algorithm",
+    "check_bool",
     "check_kid",
     "check_pair",
     "check_random_bytes",
@@ -59,9 +60,21 @@ def check_algorithm(algorithm: object) -> str:
     Raises:
         ConfigurationError: it is none of these.
     """
-    if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
-        raise ConfigurationError(f"algorithm must be one of {', '.join(sorted(ALGORITHMS))}")
-    return str(algorithm)
+    name = text_of(algorithm)
+    if name is None or name not in ALGORITHMS:
+        given = f", not {type_name_of(algorithm)}" if name is None else ""
+        raise ConfigurationError(f"algorithm must be one of {', '.join(sorted(ALGORITHMS))}{given}")
+    return name
+
+
+def check_bool(name: str, value: object) -> None:
+    """Check that a value is True or False.
+
+    Raises:
+        InvalidArgument: it is anything else, be it equal to one of these.
+    """
+    if type(value) is not bool:
+        raise InvalidArgument(f"{name} must be a bool, not {type_name_of(value)}")
 
 
 def check_kid(kid: object) -> str | None:
@@ -72,14 +85,18 @@ def check_kid(kid: object) -> str | None:
     """
     if kid is None:
         return None
+    name = text_of(kid)
     if (
-        not isinstance(kid, str)
-        or not 0 < len(kid) <= _LONGEST_KID
-        or not kid.isascii()
-        or not kid.isprintable()
+        name is None
+        or not 0 < len(name) <= _LONGEST_KID
+        or not name.isascii()
+        or not name.isprintable()
     ):
-        raise ConfigurationError(f"kid must be 1 to {_LONGEST_KID} printable ASCII characters")
-    return str(kid)
+        given = f", not {type_name_of(kid)}" if name is None else ""
+        raise ConfigurationError(
+            f"kid must be 1 to {_LONGEST_KID} printable ASCII characters{given}"
+        )
+    return name
 
 
 def check_secret(secret: object, algorithm: str) -> bytes:
@@ -115,11 +132,11 @@ def check_random_bytes(secret: object, name: str, shortest: int, too_short: str)
         ConfigurationError: the secret is no text or bytes, too short, a key of another kind in
             whatever spelling, a pattern, or printed where anybody can read it.
     """
-    encoded: object = secret
-    if isinstance(secret, str):
-        with contextlib.suppress(UnicodeEncodeError):  # the error would carry the secret along
-            encoded = secret.encode()
-    if not isinstance(encoded, bytes):
+    plain = text_or_bytes_of(secret)
+    if plain is None:
+        raise ConfigurationError(f"{name} must be bytes or str, not {type_name_of(secret)}")
+    encoded = plain if isinstance(plain, bytes) else _utf8_of(plain)
+    if encoded is None:
         raise ConfigurationError(f"{name} must be bytes, or str without lone surrogates")
     spellings = readings(encoded)
     if any(map(is_other_key, spellings)):
@@ -141,6 +158,14 @@ def check_random_bytes(secret: object, name: str, shortest: int, too_short: str)
     if any(map(is_made_of_words, spellings)):
         logger.warning("%s is made of words that many use; it should be %s", name, _RANDOM)
     return encoded
+
+
+def _utf8_of(text: str) -> bytes | None:
+    """Return a text in UTF-8, or None where it has a lone surrogate."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:  # which would carry the text along
+        return None
 
 
 def check_pair(private: object, public: object, algorithm: str) -> Any:

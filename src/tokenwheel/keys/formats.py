@@ -19,6 +19,16 @@ from cryptography.hazmat.primitives import serialization
 from jwt.algorithms import get_default_algorithms
 
 from ..errors import ConfigurationError
+from ..exact import (
+    bytes_of,
+    is_instance,
+    items_of,
+    members_of,
+    plain_of,
+    text_of,
+    text_or_bytes_of,
+    type_name_of,
+)
 from .checks import HASH_BYTES, check_algorithm, check_pair, check_secret
 
 __all__ = ["KeyParts", "parse_jwk", "parse_pem", "read_json_object", "thumbprint", "write_pem"]
@@ -27,6 +37,8 @@ __all__ = ["KeyParts", "parse_jwk", "parse_pem", "read_json_object", "thumbprint
 _THUMBPRINT_MEMBERS = frozenset({"crv", "e", "kty", "n", "x", "y"})
 # RFC 7518, sections 6.2.2 and 6.3.2; RFC 8037, section 2
 _PRIVATE_MEMBERS = frozenset({"d", "dp", "dq", "oth", "p", "q", "qi"})
+_DEEPEST = 8  # levels: a set of keys, and in one of them a list of its certificates, needs 4
+_MOST_ITEMS = 8192
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -51,13 +63,15 @@ def parse_pem(pem: object, algorithm: str, password: object) -> KeyParts:
     Raises:
         ConfigurationError: not a PEM key, a wrong password, or a key unfit for the algorithm.
     """
-    if not isinstance(pem, str | bytes) or not isinstance(password, str | bytes | None):
-        raise ConfigurationError("pem and password must be str or bytes")
+    given, given_password = text_or_bytes_of(pem), text_or_bytes_of(password)
+    if given is None or (given_password is None and password is not None):
+        wrong = type_name_of(pem if given is None else password)
+        raise ConfigurationError(f"pem and password must be str or bytes, not {wrong}")
     private: Any = None
     public: Any = None
     try:
-        text = pem.encode() if isinstance(pem, str) else pem
-        phrase = password.encode() if isinstance(password, str) else password
+        text = given.encode() if isinstance(given, str) else given
+        phrase = given_password.encode() if isinstance(given_password, str) else given_password
         if b"PRIVATE KEY" in text:
             private = serialization.load_pem_private_key(text, phrase)
             public = private.public_key()
@@ -98,16 +112,16 @@ def parse_jwk(jwk: Mapping[str, Any] | str | bytes, algorithm: str | None) -> Ke
     """
     members = read_json_object(jwk, "jwk")
     stated = members.get("alg")
-    if stated is not None and algorithm is not None and stated != algorithm:
-        raise ConfigurationError("the jwk's 'alg' is another than the algorithm given")
     name = check_algorithm(stated if algorithm is None else algorithm)
+    if stated is not None and text_of(stated) != name:
+        raise ConfigurationError("the jwk's 'alg' is another than the algorithm given")
     is_shared = name in HASH_BYTES
     needed = {"sign", "verify"} if is_shared else {"sign"} if "d" in members else {"verify"}
     operations = members.get("key_ops", [*needed])
     if (
-        members.get("use", "sig") != "sig"
-        or not isinstance(operations, list)
-        or not all(operation in operations for operation in needed)
+        text_of(members.get("use", "sig")) != "sig"
+        or type(operations) is not list
+        or not needed.issubset(map(text_of, operations))
     ):
         raise ConfigurationError(
             f"the jwk's 'use' must be 'sig' and its 'key_ops' allow {' and '.join(sorted(needed))}"
@@ -144,21 +158,41 @@ def thumbprint(members: Mapping[str, Any]) -> str:
     return urlsafe_b64encode(hashlib.sha256(canonical).digest()).rstrip(b"=").decode()
 
 
-def read_json_object(text: Mapping[str, Any] | str | bytes, name: str) -> dict[str, Any]:
+def read_json_object(given: object, name: str) -> dict[str, Any]:
     """Return a JSON object, which comes as a mapping or as its text, as a new dict.
 
+    It is looked at once, and what is in it is made of plain types.
+
     Args:
-        text: the mapping or the text.
+        given: the mapping or the text.
         name: what the caller calls it, for the error.
 
     Raises:
         ConfigurationError: it is no JSON object.
     """
+    text = text_or_bytes_of(given)
     parsed: Any = None
     try:
-        parsed = dict(text) if isinstance(text, Mapping) else json.loads(text)
-    except (TypeError, ValueError, RecursionError):
+        parsed = _copied(given, _DEEPEST) if text is None else json.loads(text)
+    except Exception:  # any: a mapping is the caller's own
         parsed = None
-    if not isinstance(parsed, dict):
-        raise ConfigurationError(f"{name} must be a JSON object, as a mapping or as its text")
+    if type(parsed) is not dict:
+        wrong = f", not {type_name_of(given)}" if text is None else ""
+        raise ConfigurationError(
+            f"{name} must be a JSON object, as a mapping or as its text{wrong}"
+        )
     return parsed
+
+
+def _copied(value: object, levels: int) -> Any:
+    """Return what is in a value of JSON, in plain types. Anything that is none stays as it is."""
+    if levels == 0:
+        raise ValueError("nested deeper than any key")
+    if (octets := bytes_of(value)) is not None:
+        return octets
+    if (items := items_of(value, _MOST_ITEMS)) is not None:
+        return [_copied(item, levels - 1) for item in items]
+    if is_instance(value, dict) or isinstance(value, Mapping):
+        members = members_of(value, "a JSON object", _MOST_ITEMS)
+        return {name: _copied(member, levels - 1) for name, member in members.items()}
+    return plain_of(value)

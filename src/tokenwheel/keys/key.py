@@ -16,9 +16,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from jwt.algorithms import Algorithm, get_default_algorithms
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, InvalidArgument
+from ..exact import bytes_of, type_name_of
 from ..hidden import clears_locals
-from .checks import CURVES, HASH_BYTES, check_algorithm, check_kid, check_secret
+from .checks import CURVES, HASH_BYTES, check_algorithm, check_bool, check_kid, check_secret
 from .formats import KeyParts, parse_jwk, parse_pem, thumbprint, write_pem
 
 __all__ = ["Key"]
@@ -183,7 +184,9 @@ class Key:
 
         Raises:
             ConfigurationError: this is a public key, which signs nothing.
+            InvalidArgument: a message that is no ``bytes``.
         """
+        message = _check_bytes("message", message)
         if not self.can_sign:
             raise ConfigurationError("a public key signs nothing")
         if self._secret is not None:
@@ -194,7 +197,12 @@ class Key:
         """Return True where the signature is this key's for the message.
 
         Secrets are compared in constant time. A bad signature never raises.
+
+        Raises:
+            InvalidArgument: a message or a signature that is no ``bytes``.
         """
+        message = _check_bytes("message", message)
+        signature = _check_bytes("signature", signature)
         if self._secret is not None:
             return hmac.compare_digest(
                 hmac.digest(self._secret, message, _HASH[self.algorithm]), signature
@@ -231,7 +239,9 @@ class Key:
 
         Raises:
             ConfigurationError: the key has no such part.
+            InvalidArgument: a ``private`` that is no ``bool``.
         """
+        check_bool("private", private)
         if private and not self.can_sign:
             raise ConfigurationError("a public key has no private part")
         if self._secret is not None and not private:
@@ -257,7 +267,9 @@ class Key:
         Raises:
             ConfigurationError: the key has no such part, or is a shared secret, which has no PEM
                 form.
+            InvalidArgument: a ``private`` that is no ``bool``.
         """
+        check_bool("private", private)
         if self._secret is not None or (private and self._private is None):
             raise ConfigurationError("this key has no such part in PEM form")
         return write_pem(self._private if private else None, self._public)
@@ -286,6 +298,13 @@ class Key:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Key cannot be pickled: keys do not belong where pickles go")
+
+
+def _check_bytes(name: str, value: object) -> bytes:
+    octets = bytes_of(value)
+    if octets is None:
+        raise InvalidArgument(f"{name} must be bytes, not {type_name_of(value)}")
+    return octets
 
 
 def _scheme_for(algorithm: str, jwa: Any) -> tuple[Any, ...]:

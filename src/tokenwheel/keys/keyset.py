@@ -8,15 +8,22 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from inspect import ismethod
+from types import MethodType
 from typing import Any, NoReturn
 
 from ..errors import ConfigurationError, InvalidArgument
+from ..exact import is_instance, text_of, type_name_of
 from ..hidden import clears_locals
+from .checks import check_bool
 from .formats import read_json_object
 from .key import Key
 
 __all__ = ["KeySet"]
+
+_SHARED_WITHOUT_KID = (
+    "a shared secret has no kid of its own: give all but one of them a kid, as in "
+    "Key.from_secret(secret, kid='2030-01')"
+)
 
 
 class KeySet:
@@ -40,19 +47,25 @@ class KeySet:
 
     @clears_locals
     def __init__(self, *keys: Key, signing: str | None = None) -> None:
-        if not keys or not all(isinstance(key, Key) for key in keys):
+        for key in keys:
+            if not is_instance(key, Key):
+                raise ConfigurationError(f"keys must be one or more Key, not {type_name_of(key)}")
+        if not keys:
             raise ConfigurationError("keys must be one or more Key")
         self._lock = threading.RLock()
         self._by_kid = {key.kid: key for key in keys}
         self._subscribers: list[Callable[[], Callable[[], None] | None]] = []
         if len(self._by_kid) < len(keys):
+            lacking = sum(key.kid is None for key in keys)
             raise ConfigurationError(
                 "keys must have a kid of their own each; at most one may have none"
+                f"{'. ' + _SHARED_WITHOUT_KID if lacking > 1 else ''}"
             )
         if signing is None:
             self._signing = next((key for key in keys if key.can_sign), None)
         else:
-            self._signing = next((key for key in keys if key.kid == signing and key.can_sign), None)
+            named = self._by_kid.get(text_of(signing) or "")
+            self._signing = named if named is not None and named.can_sign else None
             if self._signing is None:
                 raise ConfigurationError("signing must be the kid of a key that can sign")
 
@@ -104,7 +117,7 @@ class KeySet:
             ConfigurationError: no JWK Set, or keys that cannot be used or not together.
         """
         members = read_json_object(jwks, "jwks").get("keys")
-        if not isinstance(members, list):
+        if type(members) is not list:
             raise ConfigurationError("jwks must have a member 'keys' that is an array")
         return cls(*(Key.from_jwk(member) for member in members), signing=signing)
 
@@ -123,11 +136,16 @@ class KeySet:
 
         Raises:
             InvalidArgument: not a Key, a kid that the set has already, or a key that is to sign and
-                cannot.
+                cannot; or a ``sign`` that is no ``bool``.
         """
+        if not is_instance(key, Key):
+            raise InvalidArgument(f"key must be a Key, not {type_name_of(key)}")
+        check_bool("sign", sign)
         with self._lock:
-            if not isinstance(key, Key):
-                raise InvalidArgument("key must be a Key")
+            if key.kid is None and None in self._by_kid:
+                raise InvalidArgument(
+                    f"the set has a key without kid already. {_SHARED_WITHOUT_KID}"
+                )
             if key.kid in self._by_kid:
                 raise InvalidArgument("the set has a key with this kid already")
             if sign and not key.can_sign:
@@ -160,7 +178,7 @@ class KeySet:
             key = self._find(kid)
             if key is self._signing or len(self._by_kid) == 1:
                 raise InvalidArgument("the key that signs, and the last one, cannot be removed")
-            self._by_kid = {name: kept for name, kept in self._by_kid.items() if name != kid}
+            self._by_kid = {name: kept for name, kept in self._by_kid.items() if kept is not key}
             self._announce()
 
     def jwks(self) -> dict[str, list[dict[str, Any]]]:
@@ -175,14 +193,32 @@ class KeySet:
 
         The set holds it weakly: it is called as long as the function lives, or, for a bound method,
         the object it is bound to.
+
+        Raises:
+            InvalidArgument: it cannot be called, or not be held weakly.
         """
-        with self._lock:
-            self._subscribers.append(
-                weakref.WeakMethod(callback) if ismethod(callback) else weakref.ref(callback)
+        if not callable(callback):
+            raise InvalidArgument(
+                f"callback must be a callable without arguments, not {type_name_of(callback)}"
             )
+        try:
+            reference: weakref.ref[Callable[[], None]] = (
+                weakref.WeakMethod(callback)
+                if type(callback) is MethodType
+                else weakref.ref(callback)
+            )
+        except TypeError as error:
+            raise InvalidArgument(
+                "callback must be a function or a method of an object that can be held weakly, "
+                f"not {type_name_of(callback)}"
+            ) from error
+        with self._lock:
+            alive = [other for other in self._subscribers if other() is not None]
+            self._subscribers = [*alive, reference]
 
     def _find(self, kid: str | None) -> Key:
-        key = self._by_kid.get(kid) if kid is None or isinstance(kid, str) else None
+        name = text_of(kid)
+        key = None if name is None and kid is not None else self._by_kid.get(name)
         if key is None:
             raise InvalidArgument("kid must be that of a key of the set")
         return key
@@ -209,7 +245,9 @@ class KeySet:
         return len(self._by_kid)
 
     def __contains__(self, kid: object) -> bool:
-        return kid in self._by_kid
+        """Return True where the set has a key of this kid; of None, one that has none."""
+        name = text_of(kid)
+        return (name is not None or kid is None) and name in self._by_kid
 
     def __repr__(self) -> str:
         return f"<KeySet of {len(self)} keys>"

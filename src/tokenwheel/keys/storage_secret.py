@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 
 from ..errors import ConfigurationError
+from ..exact import is_instance, text_or_bytes_of, type_name_of
 from ..hidden import clears_locals
 from .checks import check_random_bytes
 from .key import Key
@@ -29,22 +30,23 @@ def storage_secret(value: object) -> bytes:
         ConfigurationError: it is none of these, a public or private key, too short, or a secret
             that others can know.
     """
-    if isinstance(value, str | bytes) and _is_key_file(value):
-        value = Key.from_jwk(value)
-    if isinstance(value, Key):
+    plain = text_or_bytes_of(value)
+    if plain is not None and _is_key_file(plain):
+        value = Key.from_jwk(plain)
+    if is_instance(value, Key):
         if value._secret is None:
             raise ConfigurationError(
                 "storage_key must be a shared secret, and not a public or private key: "
                 "`tokenwheel keys new --algorithm HS256` makes a file with one"
             )
         return value._secret
-    if not isinstance(value, str | bytes):
+    if plain is None:
         raise ConfigurationError(
             "storage_key must be random bytes (secrets.token_bytes(32)), str, the Key of a shared "
-            "secret, or a sequence of these"
+            f"secret, or a sequence of these, not {type_name_of(value)}"
         )
     return check_random_bytes(
-        value,
+        plain,
         "storage_key",
         _SHORTEST,
         f"storage_key must have at least {_SHORTEST} random bytes: secrets.token_bytes(32)",

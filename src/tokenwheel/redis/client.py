@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from ..conformance import check_instance
 from ..driver import drive, drive_async
 from ..errors import ConfigurationError
+from ..event_loop import check_event_loop
 from ..hidden import ClearedLocals, clears_locals
 from .deadline import TIMEOUT, begin, check_timeout, end, is_over, no_answer
 from .limited import OwnConnections
@@ -115,6 +116,7 @@ class RedisClient:
             What the conversation returned; with an asyncio client an awaitable of it.
 
         Raises:
+            ConfigurationError: the client is asyncio's, and no event loop of asyncio runs.
             StorageUnavailable: it took too long.
             Exception: the client's errors.
         """
@@ -146,6 +148,7 @@ class RedisClient:
             raise
 
     async def _run_async(self, conversation: Conversation[T]) -> T:
+        check_event_loop()
         try:
             async with asyncio.timeout(self.timeout), room_of(self.adapted):
                 return await drive_async(conversation, self._send_async)

@@ -24,6 +24,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from ..errors import ConfigurationError, StorageUnavailable
+from ..event_loop import check_event_loop
 from ..fork_safety import pause_during_fork, renew_after_fork
 from ..hidden import clears_locals
 from ..revocation.protocol import Apply, Revocation
@@ -160,10 +161,17 @@ class RedisFeed:
         nothing, since :meth:`start` has done it.
 
         Raises:
+            ConfigurationError: no event loop of asyncio runs.
+            StorageUnavailable: the feed was closed meanwhile.
             Exception: the client's errors.
         """
         if self.is_async and not self._is_closed and not self._is_ready():
-            await asyncio.shield(self._begin_task().caught_up)
+            check_event_loop()
+            caught_up = self._begin_task().caught_up
+            await asyncio.wait((caught_up,))
+            if caught_up.cancelled():  # And not the caller, who hears nothing of tasks.
+                raise StorageUnavailable("the feed of revocations was closed")
+            caught_up.result()
             self._has_replayed = True
 
     def publish(self, revocations: Sequence[Revocation]) -> Any:

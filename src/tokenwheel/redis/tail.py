@@ -220,7 +220,7 @@ class TaskTail:
     async def stop(self) -> None:
         """End the task and its connection. Return once it has ended."""
         self._is_stopping = True
-        if not self.is_over and self._loop is asyncio.get_running_loop():
+        if not self.is_over and _runs_here(self._loop):
             self._task.cancel()
             with suppress(Exception):
                 await self._connection.close()

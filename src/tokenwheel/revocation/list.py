@@ -1,4 +1,4 @@
-"""RevocationList: which sessions' tokens are refused, as ``read`` asks it.
+"""RevocationList: which sessions' tokens are refused, as ``read`` asks it, and who is told of that.
 
 The table is in memory; a feed ties it to those of other processes. What is revoked here holds here
 first, and is told to the others then. Where telling them fails, the caller hears of it and this
@@ -8,7 +8,7 @@ process goes on refusing: never the other way round.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from inspect import isawaitable
 from types import CoroutineType
@@ -20,7 +20,17 @@ from ..errors import ConfigurationError, StorageUnavailable, TokenwheelError
 from ..exact import plain_of
 from ..hidden import clears_locals
 from ..seconds import number_of, reading
-from .protocol import DoorbellFeed, ReplayingFeed, Revocation, RevocationFeed, RewindingFeed
+from .protocol import (
+    AwaitableFeed,
+    DoorbellFeed,
+    ReplayingFeed,
+    Revocation,
+    RevocationFeed,
+    RewindingFeed,
+    Row,
+)
+from .subscribers import Subscriber, Subscribers, check_subscriber
+from .watcher import Watcher
 
 __all__ = ["RevocationList", "RevocationStats"]
 
@@ -29,6 +39,7 @@ _NOT_AWAITED = (
     "the feed's {} has to be awaited, and nothing does here: "
     "AsyncSessionManager awaits publish and close"
 )
+_ANY_SESSION = "A" * 16
 _FEED_METHODS = ("start", "publish", "poll", "close")
 
 
@@ -75,6 +86,9 @@ class RevocationList(RevocationTable):
             # Without news to be had, the table's own answer spares each refresh a call.
             vars(self)["lowest_generation"] = super().lowest_generation
         self._watched: Any = None  # the buffer, as the feed gave it
+        self._subscribers = Subscribers()
+        self._watcher = None if feed is None else Watcher(self._subscribers, self._look)
+        self._is_closed = False
         if feed is not None:
             _call(feed, "start", self.revoke_each)
             self._watch_doorbell()
@@ -99,9 +113,102 @@ class RevocationList(RevocationTable):
         # The table and the feed look at the same ones, so they must not answer as they like.
         session_id, ttl, before = plain_of(session_id), plain_of(ttl), plain_of(before)
         super().revoke(session_id, ttl, before=before)
+        self._tell()
         if self._feed is not None:
             expires_at = reading(self.clock()) + number_of(ttl)
             _call(self._feed, "publish", [Revocation(session_id, expires_at, before)])
+
+    def revoke_until(
+        self, session_id: str, expires_at: float, *, before: int | None = None
+    ) -> None:
+        """Refuse a session's access tokens until a Unix time, in this process alone.
+
+        Args:
+            session_id: the session's id, 16 base64url characters.
+            expires_at: Unix time in seconds, from 0 to 1e11. One that has passed refuses nothing.
+            before: the generations below this number are refused, from 1 to 2**32 - 2, or None for
+                every generation.
+
+        Raises:
+            InvalidArgument: an argument cannot be used.
+        """
+        super().revoke_until(session_id, expires_at, before=before)
+        self._tell()
+
+    def revoke_each(self, revocations: Iterable[Row]) -> None:
+        """Refuse the access tokens of several sessions, in this process alone.
+
+        Args:
+            revocations: the fields of a :class:`Revocation` for each session.
+
+        Raises:
+            InvalidArgument: a revocation cannot be used. Those before it have taken effect.
+        """
+        try:
+            super().revoke_each(revocations)
+        finally:
+            self._tell()
+
+    def subscribe(self, callback: Subscriber) -> None:
+        """Call ``callback(session_id, before)`` for each revocation that this process takes in.
+
+        It is called within a second, whether the session was revoked here or in another process,
+        and though nobody reads tokens here: this is what closes open connections. ``before`` is the
+        generation below which the session's access tokens are refused, or None where all are. A
+        revocation that refuses nothing more than before is not told, such as one that is heard
+        again. Nor is what was revoked already: ask :meth:`is_revoked` after subscribing.
+
+        A list without a feed calls it in the thread that revokes, before that call returns. A list
+        with a feed calls it in a thread of its own, which runs while there are subscribers, also in
+        a process that is forked. So it must be safe to call from any thread, and quick: the others
+        wait. From there an event loop is reached with ``loop.call_soon_threadsafe``. No lock is
+        held, so it may call this list. What it raises is logged and disturbs nobody else, but for a
+        ``KeyboardInterrupt`` in the thread that revokes.
+
+        Args:
+            callback: a function. Subscribed twice, it is called twice.
+
+        Raises:
+            InvalidArgument: it does not take these two arguments, or is a coroutine function.
+            StorageUnavailable: the list was closed and hears nothing any more, or the system has no
+                room for a thread.
+        """
+        callback = check_subscriber(callback)
+        with self._subscribers.lock:
+            self._subscribers.add(callback)
+            self._report_to(self._subscribers.queue.put)
+        if self._watcher is not None:
+            self._note_loop(self._watcher)
+            try:
+                self._watcher.start()
+            except RuntimeError as error:
+                self.unsubscribe(callback)
+                raise StorageUnavailable("there is no room for a thread that tells it") from error
+            if self._is_closed:
+                self.unsubscribe(callback)
+                raise StorageUnavailable(
+                    "the list of revocations was closed, so it hears nothing from its feed"
+                )
+
+    def unsubscribe(self, callback: Subscriber) -> None:
+        """End one subscription of a callback. Do nothing where it isn't subscribed.
+
+        Another thread may be calling it just then, for the last time.
+
+        Args:
+            callback: what was subscribed: the same object, method of the same object, or an equal
+                one.
+        """
+        self._subscribers.remove(callback)
+        if self._subscribers:
+            return
+        if self._watcher is not None:
+            self._watcher.stop(waits=False)
+        with self._subscribers.lock:
+            if not self._subscribers:
+                self._report_to(None)
+            elif self._watcher is not None:  # Another thread has subscribed meanwhile.
+                self._watcher.restart()
 
     def publish(self, revocations: Sequence[Revocation], now: float) -> Any:
         """Refuse access tokens in this process, then tell the feed.
@@ -155,11 +262,14 @@ class RevocationList(RevocationTable):
     async def replay(self) -> None:
         """Have a feed that must be awaited take in what is already revoked, if it hasn't yet.
 
-        An async manager awaits this before anything else.
+        An async manager awaits this before anything else. From then on its event loop is the one
+        on which the feed is asked for what subscribers are told.
 
         Raises:
             StorageUnavailable: the feed could not be reached, or answered an error.
         """
+        if self._watcher is not None:
+            self._note_loop(self._watcher)
         if conforms(self._feed, ReplayingFeed):
             try:
                 await self._feed.replay()
@@ -182,16 +292,38 @@ class RevocationList(RevocationTable):
         return RevocationStats(len(self), self.nbytes)
 
     def close(self) -> Any:
-        """Stop the feed. Can be called again.
+        """Stop the feed, and tell subscribers no more. Can be called again.
+
+        They are told first what was taken in so far.
 
         Returns:
             What the feed's ``close`` returned, to be awaited where it is awaitable.
         """
+        self._is_closed = True
+        if self._watcher is not None:
+            self._watcher.close()
+        self._subscribers.clear()
+        self._report_to(None)
         answer = None if self._feed is None else self._feed.close()
         self._watch_doorbell()  # which may be gone
         return answer
 
+    def _tell(self) -> None:
+        """Tell subscribers what this thread has revoked. Beside a feed another thread does so."""
+        if self._feed is None and self._subscribers:
+            self._subscribers.tell_waiting()
+
+    def _note_loop(self, watcher: Watcher) -> None:
+        if conforms(self._feed, AwaitableFeed) and self._feed.is_async:
+            watcher.note_loop()
+
+    def _look(self) -> None:
+        """Take in what has come, as a lookup does."""
+        self.is_revoked(_ANY_SESSION)
+
     def _take_news(self, now: float) -> None:
+        if self._watcher is not None:
+            self._watcher.restart()
         if self._observe(now) and conforms(self._feed, RewindingFeed):
             # What seemed over when it was heard may not be over.
             self._feed.rewind()

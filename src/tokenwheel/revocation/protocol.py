@@ -73,7 +73,8 @@ class RevocationFeed(Protocol):
 
         It counts as read only then, since ``apply`` may raise. A list calls this before every
         lookup, so it must cost next to nothing where there is no news. A list that has a
-        :class:`DoorbellFeed` calls it where the doorbell has rung, and once a second.
+        :class:`DoorbellFeed` calls it where the doorbell has rung, and once a second. While
+        somebody subscribes to the list, it also does so from a thread of its own.
 
         Raises:
             StorageUnavailable: the feed is out of reach, and goes by nothing that it knows. This,

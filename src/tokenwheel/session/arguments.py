@@ -9,23 +9,28 @@ and never repeats its content.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from .._impl import LARGEST_PAYLOAD, Claims, copy_plain
+from ..conformance import is_coroutine_function
 from ..errors import InvalidArgument
 from ..exact import text_of, type_name_of, whole_number_of
 from ..large_integers import dumps
-from ..models import Device, SessionContext
+from ..models import Device, Session, SessionContext
 from .refresh_tokens import SESSION_ID_LENGTH, session_id_of
 
 __all__ = [
+    "ASYNC_CLAIMS",
     "LONGEST_LIFETIME",
     "RESERVED_CLAIMS",
+    "ClaimsCallable",
     "ShownToken",
     "check_claims",
+    "check_claims_callable",
     "check_context",
     "check_identity",
+    "check_kept",
     "check_lifetime",
     "check_session_id",
     "check_subject",
@@ -38,6 +43,9 @@ LONGEST_SUBJECT = 255  # characters
 LONGEST_LIFETIME = 100 * 31_557_600  # seconds: 100 years of 365.25 days
 _LONGEST_TEXT = 1024  # characters of one text in a context
 _LARGEST_DEVICE = 4096  # bytes of JSON
+
+ASYNC_CLAIMS = "claims must not be async in a SessionManager; AsyncSessionManager takes it"
+ClaimsCallable = Callable[[Session], Any]
 
 _NO_CONTEXT = SessionContext()
 
@@ -80,6 +88,19 @@ def check_session_id(session_id: object) -> str:
     return checked_id
 
 
+def check_kept(keep: object) -> str | None:
+    """Return the id of the session that a call leaves alone, or None where it spares none."""
+    if keep is None:
+        return None
+    kept_id = session_id_of(keep)
+    del keep  # It may be a refresh token with a mistake in it.
+    if kept_id is None:
+        raise InvalidArgument(
+            "keep must be a session id (16 base64url characters) or a refresh token, or None"
+        )
+    return kept_id
+
+
 def is_refresh_token(session_id: object) -> bool:
     """Return True where what stands for a session, already checked, is a full refresh token."""
     text = text_of(session_id)
@@ -107,6 +128,15 @@ def check_claims(claims: object) -> dict[str, Any]:
         name = next(name for name in copied if name in RESERVED_CLAIMS)
         raise InvalidArgument(f"claim {name!r} is the library's own and cannot be given")
     return copied
+
+
+def check_claims_callable(claims: object, *, takes_async: bool) -> ClaimsCallable | None:
+    """Return the callable that is to be asked for the claims, or None where these are given."""
+    if not callable(claims) or issubclass(type(claims), Mapping):
+        return None
+    if not takes_async and is_coroutine_function(claims):
+        raise InvalidArgument(ASYNC_CLAIMS)
+    return claims
 
 
 def check_context(context: object) -> SessionContext:

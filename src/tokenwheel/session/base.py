@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -13,6 +12,7 @@ from .._impl import Claims
 from ..conformance import is_coroutine_function
 from ..errors import ConfigurationError, InvalidArgument
 from ..events import Event, Listener, Listeners, SessionEvent
+from ..exact import is_instance, type_name_of
 from ..hidden import clears_locals
 from ..jwt import AccessTokens
 from ..keys import Key, KeySet
@@ -64,7 +64,7 @@ class BaseManager:
         verified_cache_size: int = 65_536,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        key_set, issued_audience, accepted_audience = check_tokens(
+        options = check_tokens(
             keys=keys,
             algorithm=algorithm,
             issuer=issuer,
@@ -83,30 +83,30 @@ class BaseManager:
             reuse_grace=reuse_grace,
             max_sessions=max_sessions,
             when_full=when_full,
-            leeway=leeway,
+            leeway=options.leeway,
         )
         hook = check_hook(refresh_hook)
-        seal = Seal(issuer, check_storage_key(storage_key))
+        seal = Seal(options.issuer, check_storage_key(storage_key))
         storage = MemoryStorage() if storage is None else storage
         revocations = RevocationList(clock=clock) if revocations is None else revocations
-        if not isinstance(revocations, RevocationList):
+        if not is_instance(revocations, RevocationList):
             raise ConfigurationError("revocations must be a RevocationList")
         abilities = abilities_of(storage, revocations.feed)
         if not self._takes_async:
             _refuse_async("storage", abilities.storage_is_async)
             _refuse_async("refresh_hook", is_coroutine_function(hook))
             _refuse_async("revocations", abilities.feed_is_async)
-        makes_sessions = key_set.signing is not None
+        makes_sessions = options.keys.signing is not None
         if makes_sessions and abilities.storage_is_durable and storage_key is None:
             tell_without_key(storage)
         tokens = AccessTokens(
-            key_set,
-            issuer=issuer,
-            audience=issued_audience,
-            accept_audience=accepted_audience,
-            leeway=leeway,
+            options.keys,
+            issuer=options.issuer,
+            audience=options.audience,
+            accept_audience=options.accept_audience,
+            leeway=options.leeway,
             largest_leeway=lifecycle.revocation_margin,
-            cache_size=verified_cache_size,
+            cache_size=options.cache_size,
             clock=clock,
             revocations=revocations,
         )
@@ -145,6 +145,7 @@ class BaseManager:
             self._listeners,
             clock,
             seal=seal,
+            takes_async=self._takes_async,
             compares_devices=hook is same_device,
             session_id_prefix=abilities.session_id_prefix,
             publisher=publisher,
@@ -155,7 +156,7 @@ class BaseManager:
 
     def read(
         self,
-        access_token: str,
+        access_token: str | bytes,
         *,
         audience: str | Sequence[str] | None = None,
         leeway: float | None = None,
@@ -165,7 +166,7 @@ class BaseManager:
         This touches no storage and no network, and never waits.
 
         Args:
-            access_token: the JWT, without ``Bearer``.
+            access_token: the JWT, without ``Bearer``. Octets are read like their text.
             audience: required of this token instead of the manager's ``accept_audience``: one of
                 these must be in ``aud``.
             leeway: seconds, instead of the manager's. At most 60, or the manager's own where that
@@ -230,13 +231,15 @@ class BaseManager:
             InvalidArgument: not a :class:`~tokenwheel.SessionEvent`, or a listener that cannot be
                 called here.
         """
-        if not isinstance(event, SessionEvent):
-            raise InvalidArgument("event must be a SessionEvent")
+        _check_event(event)
 
         def subscribe(listener: L) -> L:
             if not callable(listener):
-                raise InvalidArgument("listener must be a callable that takes one event")
-            if not self._takes_async and inspect.iscoroutinefunction(listener):
+                raise InvalidArgument(
+                    "listener must be a callable that takes one event, "
+                    f"not {type_name_of(listener)}"
+                )
+            if not self._takes_async and is_coroutine_function(listener):
                 raise InvalidArgument(
                     "listener must not be a coroutine function in a SessionManager; "
                     "AsyncSessionManager takes it"
@@ -252,8 +255,7 @@ class BaseManager:
         Raises:
             InvalidArgument: not a :class:`~tokenwheel.SessionEvent`.
         """
-        if not isinstance(event, SessionEvent):
-            raise InvalidArgument("event must be a SessionEvent")
+        _check_event(event)
         self._listeners.remove(event, listener)
 
     def _parts(self) -> list[Part]:
@@ -263,6 +265,14 @@ class BaseManager:
         if abilities.close_storage is not None:
             parts.append(Part(self._storage, abilities.close_storage, abilities.storage_waits))
         return parts
+
+
+def _check_event(event: object) -> None:
+    if type(event) is not SessionEvent:
+        raise InvalidArgument(
+            "event must be a SessionEvent, as SessionEvent.SESSION_CREATED, "
+            f"not {type_name_of(event)}"
+        )
 
 
 def _refuse_async(option: str, is_async: bool) -> None:

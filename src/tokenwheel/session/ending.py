@@ -1,8 +1,9 @@
 """How sessions end before their time, and how their access tokens are refused, step by step.
 
 The order is what keeps a crash harmless. A session is revoked before it is deleted, and restricted
-in the revocation list before its generation is raised in the storage. A stop between the two leaves
-tokens refused and a call that can be made again. Listeners hear of a thing last.
+in the revocation list before its generation is raised in the storage (``restricting.py``). A stop
+between the two leaves tokens refused and a call that can be made again. Listeners hear of a thing
+last.
 
 **Nothing is left half done.** What is refused is every token issued so far: the generations up to
 that of the record, and never all of them while the storage may still hold the session. So after a
@@ -18,10 +19,6 @@ promised. Where that is not so, the call ends all the rest first and says what i
 **Where the storage cannot be asked**, a caller who shows a verified token is believed before
 anything is asked, and one who shows a refresh token only once the storage has failed: it may be a
 forged one. For anybody else nothing is refused.
-
-All changes are compare-and-swap on the record's version. Where another node was faster, the record
-is read again and the decision taken anew. Each round means that somebody else got further, so the
-rounds come to an end.
 """
 
 from __future__ import annotations
@@ -32,37 +29,22 @@ from typing import NamedTuple
 from ..errors import StorageUnavailable
 from ..events import (
     AllSessionsInvalidated,
-    Event,
+    InvalidationReason,
     Listeners,
     SessionEvent,
     SessionInvalidated,
 )
 from ..models import Session, SessionRecord
-from .arguments import (
-    check_identity,
-    check_session_id,
-    check_subject,
-    is_refresh_token,
-    shown_token,
-)
-from .damaged_sessions import DamagedSessionsFlow
+from .arguments import check_kept, check_session_id, check_subject, is_refresh_token
 from .options import Lifecycle
-from .reading import DamagedRecord, Reader, damaged
-from .refresh_tokens import session_id_of
-from .revoking import LARGEST_GENERATION, Flow
+from .reading import DamagedRecord, damaged
+from .refresh_tokens import RefreshToken, is_of_family, parse_refresh_token, session_id_of
+from .restricting import RestrictingFlow
+from .revoking import Flow
 from .seal import Seal
-from .steps import (
-    Delete,
-    Notify,
-    Publisher,
-    Refuse,
-    Replace,
-    Revoke,
-    RevokeAndDelete,
-    RevokeAndReplace,
-)
+from .steps import Delete, Notify, Publisher, Revoke, RevokeAndDelete
 
-__all__ = ["Ended", "EndingFlow", "Flow"]
+__all__ = ["Ended", "EndingFlow"]
 
 
 class Ended(NamedTuple):
@@ -74,8 +56,8 @@ class Ended(NamedTuple):
     """Why one of them could not be ended."""
 
 
-class EndingFlow(DamagedSessionsFlow):
-    """The steps of the methods that end or restrict sessions. They need no key.
+class EndingFlow(RestrictingFlow):
+    """The steps of the methods that end sessions. They need no key.
 
     Args:
         lifecycle: the manager's options for the life of a session.
@@ -105,14 +87,13 @@ class EndingFlow(DamagedSessionsFlow):
         super().__init__(
             lifecycle,
             clock,
+            seal,
+            publisher,
             lowest_generation,
-            issuer=seal.issuer,
+            storage_is_checked=storage_is_checked,
             keeps_access_lifetime=keeps_access_lifetime,
         )
         self._listeners = listeners
-        self._seal = seal
-        self._reader = Reader(seal, storage_is_checked=storage_is_checked)
-        self._publisher = publisher
 
     def delete_one(self, subject: object, session_id: object) -> Flow[bool]:
         """End a session of this subject. Return True where it lived."""
@@ -126,7 +107,7 @@ class EndingFlow(DamagedSessionsFlow):
         except StorageUnavailable:
             # Not before: the refresh token may be a forged one, of somebody else's session.
             if by_token:
-                yield from Refuse([self._revocation_unread(checked_id, now)], now)
+                yield from self._refuse_unread(checked_id, now)
             raise
         if record is None:
             yield from self._revoke_unknown(subject, checked_id, now)
@@ -147,76 +128,75 @@ class EndingFlow(DamagedSessionsFlow):
             raise ended.failure
         lived = [record for record in ended.records if record.ends_at > now]
         for record in lived:
-            yield from self._tell(SessionEvent.SESSION_INVALIDATED, record, SessionInvalidated)
+            yield from self._tell_ended(record, "deleted")
         return bool(lived)
 
-    def delete_all(self, subject: object) -> Flow[int]:
-        """End every session of this subject. Return how many of them lived."""
+    def end(self, refresh_token: object) -> Flow[Session | None]:
+        """End the session to which a refresh token was issued. Return it, or None for no such."""
+        presented = parse_refresh_token(refresh_token)
+        del refresh_token  # No error that is raised from here on shows it.
+        if presented is None:
+            return None
+        now = self._clock()
+        try:
+            record = yield from self._reader.read(presented.session_id, now)
+        except StorageUnavailable:
+            yield from self._refuse_unread(presented.session_id, now)
+            raise
+        if record is None or not self._reader.is_own(record):
+            return None
+        if isinstance(record, DamagedRecord):
+            yield from self._end_presented_damaged(presented, record, now)
+            return None
+        if not is_of_family(presented, record) or record.ends_at <= now:
+            return None
+        ended = yield from self._end([record], now)
+        if ended.failure is not None:
+            raise ended.failure
+        if not ended.records:
+            return None  # Another call was faster.
+        (last,) = ended.records
+        yield from self._tell_ended(last, "deleted")
+        return last.to_session()
+
+    def delete_all(self, subject: object, keep: object = None) -> Flow[int]:
+        """End every session of this subject but ``keep``. Return how many of them lived."""
+        try:
+            kept_id = check_kept(keep)
+        finally:
+            del keep  # It may be a refresh token.
         subject = check_subject(subject)
         now = self._clock()
-        found = yield from self._reader.read_all(subject, now)
+        listed = yield from self._reader.read_all(subject, now)
+        found = listed.without(kept_id, subject)
         ended = yield from self._end(found.records, now)
         lived = [record for record in ended.records if record.ends_at > now]
         left = yield from self._end_each_damaged(found.damaged, subject, now)
         if self._listeners.want(SessionEvent.ALL_SESSIONS_INVALIDATED):
             sessions = tuple(record.to_session() for record in lived)
-            yield from Notify(AllSessionsInvalidated(subject, sessions))
+            kept = kept_id if listed.has(kept_id, subject, now) else None
+            yield from Notify(AllSessionsInvalidated(subject, sessions, kept))
         if ended.failure is not None:
             raise ended.failure
         if left:
             raise damaged(*left)
         return len(lived) + len(found.damaged)
 
-    def restrict_one(self, claims: object) -> Flow[None]:
-        """Refuse the access tokens issued so far to the session of these claims."""
-        try:
-            subject, session_id = check_identity(claims)
-            shown = shown_token(claims)
-        finally:
-            del claims  # Their 'sid' may be a refresh token.
-        now = self._clock()
-        refused = []
-        if shown is not None:
-            refused = [self._revocation_of_shown(session_id, shown, now)]
-            yield from Refuse(refused, now)
-        try:
-            record = yield from self._reader.read(session_id, now)
-        except StorageUnavailable:
-            self._keep_unpublished(refused, now)
-            raise
-        if record is None:
-            is_genuine = shown is not None
-            yield from self._revoke_unknown(subject, session_id, now, is_genuine=is_genuine)
-        elif not self._reader.is_own(record):
-            if refused:
-                yield from self._publishing(Revoke(refused, now), refused, now)
-        elif isinstance(record, DamagedRecord):
-            listed = yield from self._listed_of(subject, record, now)
-            if listed is not None:
-                yield from self._revoke_damaged(listed, now, all_generations=False)
-                raise damaged(listed)
-        elif record.subject == subject:
-            failure = yield from self._restrict(record, now)
-            if failure is not None:
-                raise failure
-        yield from self._publish_the_rest(now)
+    def _end_presented_damaged(
+        self, presented: RefreshToken, found: DamagedRecord, now: float
+    ) -> Flow[None]:
+        """End a session whose record is damaged, where its family secret still tells that it is.
 
-    def restrict_all(self, subject: object) -> Flow[None]:
-        """Refuse the access tokens issued so far to every session of this subject."""
-        subject = check_subject(subject)
-        now = self._clock()
-        found = yield from self._reader.read_all(subject, now)
-        failure: StorageUnavailable | None = None
-        for record in found.records:
-            failure = (yield from self._restrict(record, now)) or failure
-        for unread in found.damaged:
-            if unread.record.subject == subject and unread.session_id is not None:
-                yield from self._revoke_damaged(unread, now, all_generations=False)
-        yield from self._publish_the_rest(now)
-        if failure is not None:
-            raise failure
-        if found.damaged:
-            raise damaged(*found.damaged)
+        Raises:
+            StorageUnavailable: the record is damaged. The session has been ended, unless nobody can
+                tell whether the refresh token was issued to it. A mere guess raises nothing.
+        """
+        family_hash = found.record.family_hash
+        if isinstance(family_hash, bytes) and len(family_hash) == len(presented.family_hash()):
+            if not is_of_family(presented, found.record):
+                return
+            yield from self._end_damaged(found, now)
+        raise damaged(found)
 
     def _end(self, records: Sequence[SessionRecord], now: float) -> Flow[Ended]:
         """Revoke the access tokens of sessions, then delete these.
@@ -250,71 +230,6 @@ class EndingFlow(DamagedSessionsFlow):
         yield from self._publish_the_rest(now)
         return Ended(ended, failure)
 
-    def _restrict(
-        self, record: SessionRecord | None, now: float
-    ) -> Flow[StorageUnavailable | None]:
-        """Refuse the access tokens issued so far, and raise the generation for those to come.
-
-        Return why the record could not be changed; None where it was, or where it has gone.
-        """
-        while record is not None:
-            # A call that ended half way may have left more refused than the record tells.
-            generation = max(record.generation + 1, self._lowest_generation(record.id) or 0)
-            if generation > LARGEST_GENERATION:
-                exhausted = DamagedRecord(record, "generation")
-                yield from self._revoke_damaged(exhausted, now, all_generations=True)
-                return damaged(exhausted)
-            raised = self._seal.sealed(
-                record._replace(version=record.version + 1, generation=generation)
-            )
-            if (yield from self._replace_restricted(record, raised, now)):
-                return None
-            current = yield from self._look_again(record, now)
-            if isinstance(current, StorageUnavailable):
-                return current
-            record = current
-        return None
-
-    def _replace_restricted(
-        self, record: SessionRecord, raised: SessionRecord, now: float
-    ) -> Flow[bool]:
-        """Replace a record by one of a higher generation, and refuse the generations before.
-
-        Return False where somebody else has changed it meanwhile.
-        """
-        revocations = [self._revocation_of(record, raised.generation, now)]
-        if self._publisher is not None:
-            step = RevokeAndReplace(self._publisher, raised, now, revocations)
-            return (yield from self._publishing(step, revocations, now))
-        yield from self._publishing(Revoke(revocations, now), revocations, now)
-        return (yield from Replace(raised, now))
-
-    def _look_again(
-        self, record: SessionRecord, now: float
-    ) -> Flow[SessionRecord | StorageUnavailable | None]:
-        """Return the record as somebody else has left it, after a swap that failed.
-
-        Return an error where it cannot go on from there: others still may.
-        """
-        current = yield from self._reader.read(record.id, now)
-        if current is None or not self._reader.is_own(current):
-            return None
-        if isinstance(current, DamagedRecord):
-            return damaged(current)
-        if current.version == record.version:
-            return StorageUnavailable(
-                "the session storage refused a change of a record that nobody else had changed"
-            )
-        return current
-
-    def _check_change(self, record: SessionRecord, now: float) -> Flow[None]:
-        """Check that a swap failed because somebody else was faster, and that one can go on."""
-        current = yield from self._look_again(record, now)
-        if isinstance(current, StorageUnavailable):
-            raise current
-
-    def _tell(
-        self, event: SessionEvent, record: SessionRecord, make: Callable[[Session], Event]
-    ) -> Flow[None]:
-        if self._listeners.want(event):
-            yield from Notify(make(record.to_session()))
+    def _tell_ended(self, record: SessionRecord, reason: InvalidationReason) -> Flow[None]:
+        if self._listeners.want(SessionEvent.SESSION_INVALIDATED):
+            yield from Notify(SessionInvalidated(record.to_session(), reason))

@@ -5,50 +5,35 @@ carried out, blocking or awaiting; the error of a step that failed is thrown bac
 of things is written once, and is tested without a storage or an event loop.
 
 A token is signed before the storage is told of it, and handed out only after. Listeners hear of a
-thing last. How a session ends before its time is told in ``ending.py``.
+thing last. How a session is refreshed is told in ``refreshing.py``, and how it ends before its time
+in ``ending.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from math import floor
-from typing import Any
 
 from .._impl import digest
-from ..errors import RefreshTokenReused, SessionNotFound, StorageUnavailable, TooManySessions
-from ..events import (
-    Listeners,
-    RefreshTokenReuse,
-    SessionCreated,
-    SessionEvent,
-    SessionInvalidated,
-    SessionRefreshed,
-)
+from ..errors import StorageUnavailable, TooManySessions
+from ..events import Listeners, SessionCreated, SessionEvent
 from ..jwt import AccessTokens
-from ..models import Session, SessionContext, SessionRecord, SessionTokens, new_record, new_tokens
+from ..models import Session, SessionTokens, new_record, new_tokens
 from .arguments import check_claims, check_context, check_lifetime, check_subject
-from .ending import EndingFlow, Flow
 from .options import Lifecycle
-from .reading import DamagedRecords, damaged
-from .refresh_tokens import (
-    RefreshToken,
-    Standing,
-    is_of_family,
-    new_refresh_token,
-    parse_refresh_token,
-    rotate,
-    standing_of,
-)
+from .reading import damaged
+from .refresh_tokens import new_refresh_token
+from .refreshing import RefreshingFlow
+from .revoking import Flow
 from .seal import Seal
-from .steps import AskHook, Delete, Insert, Notify, Publisher, Read, Replace
+from .steps import Delete, Insert, Notify, Publisher
 
-__all__ = ["Flow", "SessionFlow"]
+__all__ = ["SessionFlow"]
 
 _ROOM_IN_VAIN = 100  # times in a row: more than logins elsewhere take the room that there was
-_NOT_FOUND = "no session is open under this refresh token"
 
 
-class SessionFlow(EndingFlow):
+class SessionFlow(RefreshingFlow):
     """The steps of each method of the managers.
 
     Args:
@@ -56,6 +41,7 @@ class SessionFlow(EndingFlow):
         tokens: issues the access tokens.
         listeners: who is told of events.
         clock: returns Unix seconds.
+        takes_async: what the application gives to be called may be awaitable.
         compares_devices: the refresh hook compares devices and does nothing else, as the default
             one does.
         seal: seals what is stored, and tells which records are the service's own.
@@ -75,6 +61,7 @@ class SessionFlow(EndingFlow):
         clock: Callable[[], float],
         *,
         seal: Seal,
+        takes_async: bool = False,
         compares_devices: bool = False,
         session_id_prefix: Callable[[str], bytes] | None = None,
         publisher: Publisher | None = None,
@@ -92,6 +79,7 @@ class SessionFlow(EndingFlow):
             keeps_access_lifetime=keeps_access_lifetime,
         )
         self._tokens = tokens
+        self._takes_async = takes_async
         self._compares_devices = compares_devices
         self._session_id_prefix = session_id_prefix
 
@@ -183,180 +171,6 @@ class SessionFlow(EndingFlow):
             raise damaged(*found.damaged)
         return {record.id: record.to_session() for record in found.records if record.ends_at > now}
 
-    def update(
-        self,
-        refresh_token: object,
-        claims: object,
-        subject: object,
-        context: object,
-        access_ttl: object,
-    ) -> Flow[SessionTokens]:
-        """Refresh a session. Return its new tokens."""
-        presented = parse_refresh_token(refresh_token)
-        del refresh_token  # No error that is raised from here on shows it.
-        required_subject, checked_claims, access_seconds, origin = self._check_update(
-            claims, subject, context, access_ttl
-        )
-        options = self._options
-        idle_ttl = options.idle_ttl
-        if presented is None:
-            raise SessionNotFound(_NOT_FOUND)
-        while True:
-            now = self._clock()
-            try:
-                record = yield from Read(presented.session_id, now)
-            except DamagedRecords as error:
-                if not self._seal.is_own(error.damaged[0].record):
-                    raise SessionNotFound(_NOT_FOUND) from None
-                raise
-            if record is None or not self._opens(presented, record, required_subject, now):
-                raise SessionNotFound(_NOT_FOUND)
-            standing = standing_of(presented, record, now, options.reuse_grace)
-            if standing == "reused":
-                yield from self._take_down(record, now)
-            lowest = self._lowest_generation(record.id)
-            if lowest is None:
-                raise SessionNotFound(_NOT_FOUND)
-            generation = record.generation
-            if generation < lowest:  # noqa: PLR1730 (max() takes longer)
-                generation = lowest
-            # A hook that only compares devices has nothing to compare where the login named none.
-            if record.context.device is not None or not self._compares_devices:
-                yield from AskHook(record.to_session(), origin)
-            issued_at = floor(now)
-            ends_at = record.expires_at
-            if idle_ttl is not None:  # A node whose clock is behind takes away nothing.
-                ends_at = max(record.ends_at, min(ends_at, floor(now + idle_ttl)))
-            access_expires_at = min(issued_at + access_seconds, ends_at)
-            changed = self._refreshed(
-                presented, record, standing, now, generation, ends_at, access_expires_at
-            )
-            if changed is None:
-                raise SessionNotFound(_NOT_FOUND)
-            if access_seconds > self._kept_access:
-                yield from self._keep_access_lifetime(access_seconds)
-            presented.issued = new_tokens(
-                access_token=self._tokens.issue(
-                    record.subject,
-                    record.id,
-                    checked_claims,
-                    generation=generation,
-                    issued_at=issued_at,
-                    expires_at=access_expires_at,
-                ),
-                refresh_token=presented.following,
-                session_id=record.id,
-                access_expires_at=access_expires_at,
-                refresh_expires_at=ends_at,
-            )
-            if generation == record.generation:
-                replaced = yield from Replace(changed, now)
-            else:  # A call that ended half way refuses what the record lets through.
-                replaced = yield from self._replace_restricted(record, changed, now)
-            if replaced:
-                if self._listeners.want(SessionEvent.SESSION_REFRESHED):
-                    yield from Notify(SessionRefreshed(changed.to_session()))
-                return presented.issued
-            yield from self._check_change(record, now)
-
-    def _check_update(
-        self,
-        claims: object,
-        subject: object,
-        context: object,
-        access_ttl: object,
-    ) -> tuple[str | None, Mapping[str, Any], int, SessionContext]:
-        """Return the arguments of ``update``, checked and taken apart."""
-        self._tokens.check_signing()
-        required_subject = None if subject is None else check_subject(subject)
-        checked_claims = check_claims(claims)
-        access_seconds = check_lifetime("access_ttl", access_ttl, self._options.access_ttl)
-        if access_ttl is not None:
-            self._longest_access = max(self._longest_access, access_seconds)
-        origin = check_context(context)
-        return required_subject, checked_claims, access_seconds, origin
-
-    def _opens(
-        self, presented: RefreshToken, record: SessionRecord, subject: str | None, now: float
-    ) -> bool:
-        """Return True where a token of the right family opens a session that isn't over.
-
-        Raises:
-            StorageUnavailable: the record is damaged.
-        """
-        if not self._seal.is_own(record):
-            return False
-        self._reader.check(record, presented.session_id)
-        if not is_of_family(presented, record) or record.ends_at <= now:
-            return False
-        return subject is None or record.subject == subject
-
-    def _refreshed(
-        self,
-        presented: RefreshToken,
-        record: SessionRecord,
-        standing: Standing,
-        now: float,
-        generation: int,
-        ends_at: int,
-        access_expires_at: int,
-    ) -> SessionRecord | None:
-        """Return the record to store, or None where there is none.
-
-        The refresh token to hand out is then in ``following`` of the presented one.
-
-        Args:
-            presented: the refresh token; it is the current one, or is retried.
-            record: the session.
-            standing: what :func:`standing_of` says.
-            now: Unix seconds.
-            generation: the generation of the access token that is to be issued.
-            ends_at: when the session ends as it stands now.
-            access_expires_at: when that access token expires.
-        """
-        rotated = rotate(
-            presented, record, standing, now, seal=self._seal, renews=self._options.rotate
-        )
-        if rotated is None:
-            return None
-        secret_hash, previous_hash, salt, rotated_at = rotated
-        changed = new_record(
-            version=record.version + 1,
-            id=record.id,
-            subject=record.subject,
-            issuer=self._seal.issuer,
-            created_at=record.created_at,
-            expires_at=record.expires_at,
-            ends_at=ends_at,
-            last_used_at=max(now, record.last_used_at),
-            generation=generation,
-            access_expires_at=max(access_expires_at, record.access_expires_at),
-            family_hash=presented.family_hash(),
-            secret_hash=secret_hash,
-            previous_hash=previous_hash,
-            salt=salt,
-            rotated_at=rotated_at,
-            context=record.context,
-            mac=record.mac,
-        )
-        return self._seal.sealed(changed)
-
-    def _take_down(self, record: SessionRecord, now: float) -> Flow[None]:
-        """End a session of which a replaced refresh token came back.
-
-        The thief or the owner holds another one, and nobody can tell which. Both lose.
-        """
-        records, failure = yield from self._end([record], now)
-        if failure is not None:
-            raise failure
-        for ended in records:
-            yield from self._tell(SessionEvent.SESSION_INVALIDATED, ended, SessionInvalidated)
-            yield from self._tell(SessionEvent.REFRESH_TOKEN_REUSED, ended, RefreshTokenReuse)
-        raise RefreshTokenReused(
-            "a refresh token was used again after its successor had been handed out, "
-            "so its session was ended"
-        )
-
     def _make_room(self, subject: str, now: float) -> Flow[bool]:
         """Make room for one more session. Return False where there was some already.
 
@@ -392,7 +206,7 @@ class SessionFlow(EndingFlow):
             return len(found.damaged) > len(left)
         evicted, failure = yield from self._end(live[:surplus], now)
         for record in evicted:
-            yield from self._tell(SessionEvent.SESSION_INVALIDATED, record, SessionInvalidated)
+            yield from self._tell_ended(record, "evicted")
         if failure is not None:
             raise failure
         return True

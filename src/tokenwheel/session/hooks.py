@@ -26,7 +26,12 @@ def same_device(session: Session, context: SessionContext) -> None:
     if opened_on is None:
         return
     comes_from = context.device
-    if comes_from is None or (comes_from.name, comes_from.type) != (opened_on.name, opened_on.type):
+    if comes_from is None:
+        raise ContextMismatch(
+            "no device was named: the session was opened on a named device, so each refresh must "
+            "name it, as update(..., context=SessionContext(device=Device(name, type)))"
+        )
+    if (comes_from.name, comes_from.type) != (opened_on.name, opened_on.type):
         raise ContextMismatch(
             "the session was opened on another device than the one this refresh comes from"
         )

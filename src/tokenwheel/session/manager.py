@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, ExitStack
+from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from .._impl import Claims
 from ..driver import drive, drive_async
+from ..event_loop import check_event_loop
 from ..events import Event, Listeners
 from ..models import Session, SessionContext, SessionTokens
 from .base import BaseManager
-from .flow import Flow
 from .ownership import Part
+from .revoking import Flow
 from .steps import Step
 from .worker_threads import call_apart
 
@@ -36,7 +38,8 @@ class SessionManager(BaseManager):
 
     Args:
         keys: a shared secret, or a :class:`~tokenwheel.KeySet`. With public keys only, the manager
-            reads, deletes and restricts.
+            reads, deletes, ends and restricts. Every lifetime may also be a ``datetime.timedelta``
+            of whole seconds.
         algorithm: what signs with a shared secret (``HS256``, ``HS384``, ``HS512``); a KeySet
             brings its own.
         issuer: put into tokens as ``iss`` and required of them.
@@ -83,8 +86,8 @@ class SessionManager(BaseManager):
         *,
         subject: str,
         context: SessionContext | None = None,
-        access_ttl: int | None = None,
-        refresh_ttl: int | None = None,
+        access_ttl: int | timedelta | None = None,
+        refresh_ttl: int | timedelta | None = None,
     ) -> SessionTokens:
         """Open a session: one login on one device.
 
@@ -122,11 +125,11 @@ class SessionManager(BaseManager):
     def update(
         self,
         refresh_token: str,
-        claims: Mapping[str, Any] | None = None,
+        claims: Mapping[str, Any] | Callable[[Session], Mapping[str, Any] | None] | None = None,
         *,
         subject: str | None = None,
         context: SessionContext | None = None,
-        access_ttl: int | None = None,
+        access_ttl: int | timedelta | None = None,
     ) -> SessionTokens:
         """Refresh a session (RFC 6749, section 6; RFC 9700, section 4.14).
 
@@ -136,7 +139,11 @@ class SessionManager(BaseManager):
         Args:
             refresh_token: the one last handed out for the session.
             claims: the application's own claims for the new access token. Those of the last access
-                token are not carried over.
+                token are not carried over. Or a callable that is given the
+                :class:`~tokenwheel.Session` and returns them. It is called once the refresh token
+                was found good and the refresh hook has agreed, before anything is signed or
+                changed; and once more where the session was restricted meanwhile, since its answer
+                may be what the restriction was about.
             subject: whose session it has to be, where the caller knows.
             context: from where the refresh comes, for the refresh hook.
             access_ttl: lifetime in seconds of this access token only.
@@ -149,7 +156,9 @@ class SessionManager(BaseManager):
             RefreshTokenReused: it was replaced longer than ``reuse_grace`` ago. The session has
                 been ended.
             ContextMismatch: the refresh hook refused; the session is unchanged.
-            InvalidArgument: an argument cannot be used; the session is unchanged.
+            InvalidArgument: an argument, or what the callable returned, cannot be used; the session
+                is unchanged.
+            Exception: what the callable raised, as it is; the session is unchanged.
             ConfigurationError: the key set has no key that can sign.
             StorageUnavailable: the storage failed; the call can be made again with the same refresh
                 token. Or the record of the session is damaged.
@@ -180,22 +189,54 @@ class SessionManager(BaseManager):
         del session_id  # It may be a refresh token, which no error shows.
         return drive(flow, self._carry_out)
 
-    def delete_all(self, subject: str) -> int:
+    def end(self, refresh_token: str) -> Session | None:
+        """End the session whose refresh token this is, and refuse all its access tokens.
+
+        It is a logout by the refresh token alone (RFC 7009). Any refresh token that the session
+        ever had will do, its current one or one that was replaced. Listeners are told that the
+        session was deleted.
+
+        Args:
+            refresh_token: what the client holds. It may be anything.
+
+        Returns:
+            The session as it was last. None, with nothing changed, where the refresh token is of no
+            session that lives: it was made up, cut or lengthened, or its session is over or is
+            another service's. Of several calls at once only one gets the session.
+
+        Raises:
+            StorageUnavailable: storage or feed failed; the call can be made again. Tokens issued so
+                far to the session are refused in this process meanwhile. Or the session's record is
+                damaged: the session has been ended, as far as the record tells that the refresh
+                token is one of its own.
+        """
+        flow = self._flow.end(refresh_token)
+        del refresh_token  # No error shows it.
+        return drive(flow, self._carry_out)
+
+    def delete_all(self, subject: str, *, keep: str | None = None) -> int:
         """End every session of a subject and refuse every access token issued before.
 
         A session whose record is damaged is ended as well. Listeners are not told of it, since what
         the record says cannot be believed; a line in the log tells.
 
+        Args:
+            subject: whose sessions they are.
+            keep: the id of a session that is left alone with its access tokens, or a full refresh
+                token of it. Where the subject has no such session, every session ends.
+
         Returns:
             How many sessions were ended.
 
         Raises:
-            InvalidArgument: a subject that cannot be used.
+            InvalidArgument: a subject, or a session to keep, that cannot be used; nothing was done.
             StorageUnavailable: storage or feed failed; the call can be made again. Tokens issued so
                 far to a session that had been looked up are refused in this process meanwhile. Or
                 a record is damaged so that its session cannot be ended; all the others were.
         """
-        return drive(self._flow.delete_all(subject), self._carry_out)
+        flow = self._flow.delete_all(subject, keep)
+        del keep  # It may be a refresh token, which no error shows.
+        return drive(flow, self._carry_out)
 
     def restrict_one(self, claims: Claims | Mapping[str, Any]) -> None:
         """Refuse the access tokens issued so far to the session of these claims.
@@ -217,18 +258,25 @@ class SessionManager(BaseManager):
         del claims  # Their 'sid' may be a refresh token, which no error shows.
         drive(flow, self._carry_out)
 
-    def restrict_all(self, subject: str) -> None:
+    def restrict_all(self, subject: str, *, keep: str | None = None) -> None:
         """Refuse the access tokens issued so far to every session of a subject.
 
         The sessions live on: the access token of the next ``update`` of each is good at once.
 
+        Args:
+            subject: whose sessions they are.
+            keep: the id of a session whose access tokens stay good, or a full refresh token of it.
+                Where the subject has no such session, those of every session are refused.
+
         Raises:
-            InvalidArgument: a subject that cannot be used.
+            InvalidArgument: a subject, or a session to keep, that cannot be used; nothing was done.
             StorageUnavailable: storage or feed failed; the call can be made again. Tokens issued so
                 far to a session that had been looked up are refused in this process meanwhile. Or a
                 record is damaged: all tokens are refused, and its session cannot be refreshed.
         """
-        drive(self._flow.restrict_all(subject), self._carry_out)
+        flow = self._flow.restrict_all(subject, keep)
+        del keep  # It may be a refresh token, which no error shows.
+        drive(flow, self._carry_out)
 
     def close(self) -> None:
         """Stop the feed and close the storage, unless another manager still uses them.
@@ -282,8 +330,8 @@ class AsyncSessionManager(BaseManager):
         *,
         subject: str,
         context: SessionContext | None = None,
-        access_ttl: int | None = None,
-        refresh_ttl: int | None = None,
+        access_ttl: int | timedelta | None = None,
+        refresh_ttl: int | timedelta | None = None,
     ) -> SessionTokens:
         """Open a session: one login on one device. Return its tokens.
 
@@ -301,14 +349,17 @@ class AsyncSessionManager(BaseManager):
     async def update(
         self,
         refresh_token: str,
-        claims: Mapping[str, Any] | None = None,
+        claims: Mapping[str, Any]
+        | Callable[[Session], Mapping[str, Any] | Awaitable[Mapping[str, Any] | None] | None]
+        | None = None,
         *,
         subject: str | None = None,
         context: SessionContext | None = None,
-        access_ttl: int | None = None,
+        access_ttl: int | timedelta | None = None,
     ) -> SessionTokens:
         """Refresh a session. Return a fresh access token, and with rotation a new refresh token.
 
+        Where ``claims`` is a callable, what it returns may be awaitable. It runs on the event loop.
         Arguments and errors are those of :meth:`SessionManager.update`.
         """
         flow = self._flow.update(refresh_token, claims, subject, context, access_ttl)
@@ -324,13 +375,24 @@ class AsyncSessionManager(BaseManager):
         del session_id  # It may be a refresh token, which no error shows.
         return await self._run(flow)
 
-    async def delete_all(self, subject: str) -> int:
-        """End every session of a subject. Return how many were ended.
+    async def end(self, refresh_token: str) -> Session | None:
+        """End the session whose refresh token this is. Return it, or None where there is none.
 
-        Every access token issued before is refused from now on. Errors are those of
+        Arguments and errors are those of :meth:`SessionManager.end`.
+        """
+        flow = self._flow.end(refresh_token)
+        del refresh_token  # No error shows it.
+        return await self._run(flow)
+
+    async def delete_all(self, subject: str, *, keep: str | None = None) -> int:
+        """End every session of a subject but ``keep``. Return how many were ended.
+
+        Every access token issued before is refused from now on. Arguments and errors are those of
         :meth:`SessionManager.delete_all`.
         """
-        return await self._run(self._flow.delete_all(subject))
+        flow = self._flow.delete_all(subject, keep)
+        del keep  # It may be a refresh token, which no error shows.
+        return await self._run(flow)
 
     async def restrict_one(self, claims: Claims | Mapping[str, Any]) -> None:
         """Refuse the access tokens issued so far to the session of these claims.
@@ -341,12 +403,14 @@ class AsyncSessionManager(BaseManager):
         del claims  # Their 'sid' may be a refresh token, which no error shows.
         await self._run(flow)
 
-    async def restrict_all(self, subject: str) -> None:
-        """Refuse the access tokens issued so far to every session of a subject.
+    async def restrict_all(self, subject: str, *, keep: str | None = None) -> None:
+        """Refuse the access tokens issued so far to every session of a subject but ``keep``.
 
-        The sessions live on. Errors are those of :meth:`SessionManager.restrict_all`.
+        The sessions live on. Arguments and errors are those of :meth:`SessionManager.restrict_all`.
         """
-        await self._run(self._flow.restrict_all(subject))
+        flow = self._flow.restrict_all(subject, keep)
+        del keep  # It may be a refresh token, which no error shows.
+        await self._run(flow)
 
     async def close(self) -> None:
         """Stop the feed and close the storage, unless another manager still uses them.
@@ -377,6 +441,8 @@ class AsyncSessionManager(BaseManager):
         await self.close()
 
     async def _run(self, flow: Flow[T]) -> T:
+        if self._threads is not None:
+            check_event_loop()  # Before the first step, and not between two of them.
         if self._abilities.replays:
             await self._revocations.replay()
         return await drive_async(flow, self._await_step)

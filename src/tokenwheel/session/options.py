@@ -5,13 +5,22 @@ Each refusal names the option and what is allowed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from ..conformance import check_call
 from ..errors import ConfigurationError
-from ..exact import texts_of
+from ..exact import (
+    is_instance,
+    items_of,
+    number_of,
+    text_of,
+    text_or_bytes_of,
+    texts_of,
+    type_name_of,
+    whole_number_of,
+)
 from ..keys import Key, KeySet, storage_secret
 from .arguments import LONGEST_LIFETIME
 from .hooks import RefreshHook, same_device
@@ -21,6 +30,7 @@ __all__ = [
     "DEFAULT_LEEWAY",
     "LARGEST_CALL_LEEWAY",
     "Lifecycle",
+    "TokenOptions",
     "check_hook",
     "check_lifecycle",
     "check_storage_key",
@@ -31,7 +41,9 @@ DEFAULT_LEEWAY = 5  # seconds: nodes that differ by 0.4 refused half of each oth
 LARGEST_CALL_LEEWAY = 60  # seconds a single read may ask for, whatever the manager's own leeway
 _LARGEST_LEEWAY = 86_400  # seconds: one day
 _LONGEST_ISSUER = 1024  # characters: it is in each token and in each record
+_LONGEST_AUDIENCE = 4096  # characters in all: they are in each token, which has at most 8 KiB
 _LARGEST_CACHE = 2**24  # tokens
+_MOST_STORAGE_KEYS = 1024
 _SHARED_SECRET_ALGORITHMS = ("HS256", "HS384", "HS512")
 
 
@@ -59,6 +71,20 @@ class Lifecycle:
     """
 
 
+class TokenOptions(NamedTuple):
+    """The options about tokens, checked."""
+
+    keys: KeySet
+    issuer: str
+    audience: str | tuple[str, ...]
+    """What is put into tokens."""
+    accept_audience: tuple[str, ...]
+    """Of these, one must be in a token."""
+    leeway: float
+    """Seconds."""
+    cache_size: int
+
+
 def check_tokens(
     *,
     keys: object,
@@ -69,24 +95,11 @@ def check_tokens(
     leeway: object,
     verified_cache_size: object,
     clock: object,
-) -> tuple[KeySet, str | tuple[str, ...], tuple[str, ...]]:
-    """Check the options about tokens.
-
-    Returns:
-        The key set, the audience put into tokens, and the audiences of which one must be in a
-        token.
-    """
-    if (
-        not isinstance(issuer, str)
-        or not 0 < len(issuer) <= _LONGEST_ISSUER
-        or any("\ud800" <= character <= "\udfff" for character in issuer)
-    ):
-        raise ConfigurationError(
-            f"issuer must be a non-empty str of at most {_LONGEST_ISSUER} characters, "
-            "without a lone surrogate"
-        )
-    _check_number("leeway", leeway, _LARGEST_LEEWAY)
-    _check_integer("verified_cache_size", verified_cache_size, 0, _LARGEST_CACHE)
+) -> TokenOptions:
+    """Return the options about tokens, checked."""
+    checked_issuer = _check_issuer(issuer)
+    tolerated = _check_number("leeway", leeway, _LARGEST_LEEWAY)
+    cache_size = _check_integer("verified_cache_size", verified_cache_size, 0, _LARGEST_CACHE)
     if not callable(clock):
         raise ConfigurationError("clock must be a callable that returns Unix seconds")
     check_call("clock", clock, [])
@@ -94,10 +107,13 @@ def check_tokens(
     accepted = (
         issued if accept_audience is None else _check_audience("accept_audience", accept_audience)
     )
-    return (
-        _check_keys(keys, algorithm),
-        issued,
-        (accepted,) if isinstance(accepted, str) else accepted,
+    return TokenOptions(
+        keys=_check_keys(keys, algorithm),
+        issuer=checked_issuer,
+        audience=issued,
+        accept_audience=(accepted,) if isinstance(accepted, str) else accepted,
+        leeway=tolerated,
+        cache_size=cache_size,
     )
 
 
@@ -143,8 +159,9 @@ def check_storage_key(storage_key: object) -> tuple[bytes, ...]:
     """Return the secrets with which records are sealed, the one that is used for new ones first."""
     if storage_key is None:
         return ()
-    if isinstance(storage_key, Sequence) and not isinstance(storage_key, str | bytes):
-        secrets = tuple(map(storage_secret, storage_key))
+    storage_keys = items_of(storage_key, _MOST_STORAGE_KEYS)
+    if storage_keys is not None:
+        secrets = tuple(map(storage_secret, storage_keys))
         if not secrets:
             raise ConfigurationError("storage_key must have at least one secret, or be None")
         if len(frozenset(secrets)) < len(secrets):
@@ -167,32 +184,82 @@ def check_hook(hook: object) -> RefreshHook:
 
 
 def _check_keys(keys: object, algorithm: object) -> KeySet:
-    if isinstance(keys, KeySet):
+    if is_instance(keys, KeySet):
         return keys
-    if isinstance(keys, Key):
+    if is_instance(keys, Key):
         return KeySet(keys)
-    if not isinstance(keys, str | bytes):
-        raise ConfigurationError("keys must be a shared secret (str or bytes) or a KeySet")
-    if algorithm not in _SHARED_SECRET_ALGORITHMS:
+    secret = text_or_bytes_of(keys)
+    if secret is None:
+        raise ConfigurationError(
+            "keys must be a shared secret (str or bytes), a Key or a KeySet, "
+            f"not {type_name_of(keys)}"
+        )
+    name = text_of(algorithm)
+    if name not in _SHARED_SECRET_ALGORITHMS:
         raise ConfigurationError(
             f"algorithm must be one of {', '.join(_SHARED_SECRET_ALGORITHMS)} for a shared secret; "
             "others need a KeySet"
         )
-    return KeySet(Key.from_secret(keys, str(algorithm)))
+    return KeySet(Key.from_secret(secret, name))
+
+
+def _check_issuer(issuer: object) -> str:
+    text = text_of(issuer)
+    if text is None or not 0 < len(text) <= _LONGEST_ISSUER or not _is_plain_text(text):
+        raise ConfigurationError(
+            f"issuer must be a non-empty str of at most {_LONGEST_ISSUER} characters, "
+            f"without NUL or a lone surrogate{_unless_text(issuer)}"
+        )
+    return text
 
 
 def _check_audience(name: str, audience: object) -> str | tuple[str, ...]:
     audiences = texts_of(audience)
-    if audiences is None:
-        raise ConfigurationError(f"{name} must be a non-empty str or a non-empty sequence of such")
-    return audiences[0] if issubclass(type(audience), str) else audiences
+    if audiences is None or not all(map(_is_plain_text, audiences)):
+        raise ConfigurationError(
+            f"{name} must be a non-empty str or a non-empty sequence of such, "
+            f"without NUL or a lone surrogate{_unless_text(audience)}"
+        )
+    length = sum(map(len, audiences))
+    if length > _LONGEST_AUDIENCE:
+        raise ConfigurationError(
+            f"{name} must have at most {_LONGEST_AUDIENCE} characters in all, and has {length}"
+        )
+    return audiences if text_of(audience) is None else audiences[0]
 
 
-def _check_integer(name: str, number: object, least: int, most: int) -> None:
-    if isinstance(number, bool) or not isinstance(number, int) or not least <= number <= most:
-        raise ConfigurationError(f"{name} must be an int from {least} to {most}")
+def _is_plain_text(text: str) -> bool:
+    """Return True for a text without NUL and with a UTF-8 form, which a lone surrogate has not."""
+    return "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
-def _check_number(name: str, number: object, most: int) -> None:
-    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number <= most:
-        raise ConfigurationError(f"{name} must be a number of seconds from 0 to {most}")
+def _unless_text(value: object) -> str:
+    """Return what to say of a value's type where that is the mistake."""
+    return "" if text_of(value) is not None else f", not {type_name_of(value)}"
+
+
+def _check_integer(name: str, value: object, least: int, most: int) -> int:
+    number = whole_number_of(value)
+    if number is None or not least <= number <= most:
+        raise ConfigurationError(
+            f"{name} must be an int from {least} to {most}, {_given(value, number)}"
+        )
+    return number
+
+
+def _check_number(name: str, value: object, most: int) -> float:
+    number = number_of(value)
+    if number is None or not 0 <= number <= most:
+        raise ConfigurationError(
+            f"{name} must be a number of seconds from 0 to {most}, {_given(value, number)}"
+        )
+    return number
+
+
+def _given(value: object, number: float | None) -> str:
+    """Return what to say of a value that is no number, or one out of range."""
+    if number is None:
+        return f"not {type_name_of(value)}"
+    # More digits than Python would write are of no use to anybody.
+    is_long = isinstance(number, int) and number.bit_length() > 64
+    return "and is far out of it" if is_long else f"and is {number}"

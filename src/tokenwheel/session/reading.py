@@ -30,6 +30,30 @@ class Found(NamedTuple):
     broken: list[SessionRecord]
     """Those that nobody with the ``storage_key`` has written. They serve nothing."""
 
+    def has(self, session_id: str | None, subject: str, now: float) -> bool:
+        """Return True where the subject has a session of this id that isn't over, or is damaged."""
+        return any(
+            record.id == session_id and record.ends_at > now for record in self.records
+        ) or any(
+            found.session_id == session_id and found.record.subject == subject
+            for found in self.damaged
+            if session_id is not None
+        )
+
+    def without(self, session_id: str | None, subject: str) -> Found:
+        """Return all but the subject's session of this id; all of them where there is none."""
+        if session_id is None:
+            return self
+        return Found(
+            [record for record in self.records if record.id != session_id],
+            [
+                found
+                for found in self.damaged
+                if found.session_id != session_id or found.record.subject != subject
+            ],
+            self.broken,
+        )
+
 
 class Reader:
     """Reads records, and tells which ones can be believed.

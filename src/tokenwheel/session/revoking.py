@@ -23,13 +23,14 @@ from ..revocation.protocol import Revocation
 from ..seconds import checked_clock
 from .arguments import LONGEST_LIFETIME, ShownToken
 from .options import Lifecycle
-from .steps import KeepAccessLifetime, Revoke, Step
+from .steps import KeepAccessLifetime, Refuse, Revoke, Step
 from .unknown_sessions import UnknownSessions
 
 __all__ = ["LARGEST_GENERATION", "Flow", "RevokingFlow", "representable"]
 
 LARGEST_GENERATION = 2**32 - 2
 _MORE_THAN_WERE_EVER_REFUSED = 1024  # generations: more than restrictions of one session
+_MOST_UNREAD = 4096  # sessions that are refused at once though they could not be looked up
 _PUBLISHED_AT_ONCE = 16  # revocations that earlier calls could not publish, beside a later one
 _SHORTEST_LIFETIME = 0.001  # seconds: the least that an ExpiringCache takes
 
@@ -64,6 +65,7 @@ class RevokingFlow:
         self._issuer = issuer
         self._keeps_access_lifetime = keeps_access_lifetime
         self._unpublished: ExpiringCache[str, Revocation] = ExpiringCache(clock=clock)
+        self._unread: ExpiringCache[str, None] = ExpiringCache(clock=clock)
         self._unknown = UnknownSessions(clock)
         self._longest_access = lifecycle.access_ttl
         self._longest_session = max(lifecycle.refresh_ttl, lifecycle.access_ttl)
@@ -118,6 +120,18 @@ class RevokingFlow:
         # What could not be published is refused here, and is not known to others.
         if is_new or session_id in self._unpublished:
             yield from self._publishing(Revoke([revocation], now), [revocation], now)
+
+    def _refuse_unread(self, session_id: str, now: float) -> Flow[None]:
+        """Refuse here the access tokens issued so far to a session that could not be looked up.
+
+        A refresh token of it was shown, which may be a forged one. While the storage is down anyone
+        can make such up, so only so many are believed: each takes memory.
+        """
+        if session_id in self._unread or len(self._unread) < _MOST_UNREAD:
+            revocation = self._revocation_unread(session_id, now)
+            lasting = max(revocation.expires_at - now, _SHORTEST_LIFETIME)
+            self._unread.set(session_id, None, min(lasting, LONGEST_LIFETIME))
+            yield from Refuse([revocation], now)
 
     def _publishing(self, step: Step[T], revocations: Sequence[Revocation], now: float) -> Flow[T]:
         """Have a step done that publishes. Where it fails, keep what the others may not know."""

@@ -8,7 +8,7 @@ manager's caller. Nothing here decides or waits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass
 from types import CoroutineType
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
@@ -25,9 +25,11 @@ from ..models import Session, SessionContext, SessionRecord
 from ..revocation.list import RevocationList
 from ..revocation.protocol import Revocation, RevocationFeed
 from ..storage.protocol import AsyncSessionStorage, PublishingStorage, SessionStorage
+from .arguments import ASYNC_CLAIMS
 from .hooks import RefreshHook
 
 __all__ = [
+    "AskClaims",
     "AskHook",
     "Collaborators",
     "Delete",
@@ -268,6 +270,30 @@ class AskHook(Step[None]):
 
     def _meaning_of(self, error: Exception) -> TokenwheelError:
         return ContextMismatch("the refresh hook refused the context this refresh comes from")
+
+
+@dataclass(slots=True)
+class AskClaims(Step[Any]):
+    """Ask the application for the claims of the access token that is about to be issued.
+
+    What it raises refuses the refresh. It is the caller's own error, and reaches the caller as it
+    is.
+    """
+
+    party = "claims"
+    ask: Callable[[Session], Any]
+    session: Session
+
+    def __iter__(self) -> Generator[Step[Any], Any, Any]:
+        answer = yield self
+        if issubclass(type(answer), Awaitable):
+            if isinstance(answer, CoroutineType):
+                answer.close()
+            raise InvalidArgument(ASYNC_CLAIMS)
+        return answer
+
+    def carry_out(self, collaborators: Collaborators) -> Any:
+        return self.ask(self.session)
 
 
 @dataclass(slots=True)

@@ -11,11 +11,13 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
+from functools import partial
 from typing import Any, TypeVar
 
 from ..errors import StorageUnavailable
+from ..event_loop import check_event_loop, has_event_loop
 from ..fork_safety import renew_after_fork
 from ..models import SessionRecord
 
@@ -63,14 +65,13 @@ class WorkerThreads:
             What the function returned.
 
         Raises:
+            ConfigurationError: no event loop of asyncio runs. The function was not called.
             StorageUnavailable: no thread was free in time, or the threads were closed. The function
                 was not called.
             Exception: what the function raised.
         """
-        if self._is_closed:
-            raise StorageUnavailable("the manager was closed")
-        executor = self._executor_of_this_process()
-        call = executor.submit(copy_context().run, function, *arguments)
+        check_event_loop()
+        call = self._submit(partial(copy_context().run, function, *arguments))
         answer: asyncio.Future[T] = asyncio.wrap_future(call)
         answer.add_done_callback(_look_at_error)
         try:
@@ -90,6 +91,17 @@ class WorkerThreads:
             self._is_closed = True
             await call_apart(self._executor_of_this_process().shutdown)
 
+    def _submit(self, function: Callable[[], T]) -> Future[T]:
+        if not self._is_closed:
+            try:
+                return self._executor_of_this_process().submit(function)
+            except RuntimeError as error:
+                if not self._is_closed:  # Another thread may have closed them just now.
+                    raise StorageUnavailable(
+                        "no thread could be started to call the storage"
+                    ) from error
+        raise StorageUnavailable("the manager was closed")
+
     def _executor_of_this_process(self) -> ThreadPoolExecutor:
         if self._pid != os.getpid():  # Forked by a server that runs no hooks of Python.
             self.renew()
@@ -99,9 +111,13 @@ class WorkerThreads:
 async def call_apart(function: Callable[[], T]) -> T:
     """Call the function from a thread that is there for nothing else. Return what it returned.
 
+    Where no event loop of asyncio runs, this thread calls it, and waits.
+
     Raises:
         Exception: what the function raised.
     """
+    if not has_event_loop():
+        return function()
     with_one_thread = ThreadPoolExecutor(1, thread_name_prefix="tokenwheel-closing")
     call = with_one_thread.submit(function)
     try:

@@ -103,6 +103,7 @@ class SqliteFeed:
         self._reachability = Reachability(timer, refuses=when_stale == "refuse")
         self._apply: Apply | None = None
         self._put_back_again_at = -inf
+        self._is_closed = False
         self._lock = threading.Lock()
         self._pid = os.getpid()
         renew_after_fork(self)
@@ -177,6 +178,8 @@ class SqliteFeed:
         with self._lock:
             heard_by_all = self._keeper.ring()
             self._look_for(messages)
+            if self._is_closed:  # Meanwhile. What was rung is not to be kept.
+                self._keeper.let_go()
         remaining = heard_by_all - time.monotonic()
         if remaining > 0:
             time.sleep(remaining)
@@ -211,6 +214,7 @@ class SqliteFeed:
         """
         self._leave_parent()
         with self._lock:
+            self._is_closed = True
             self._apply = None
             self._keeper.let_go()
         self._database.close()
