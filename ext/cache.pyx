@@ -112,8 +112,8 @@ cdef class ExpiringCache:
     Args:
         maxsize: how many entries the cache holds at most, or None for no limit. A full cache
             evicts the entry that expires soonest, and of several the one set longest ago.
-        ttl: the lifetime, in seconds, of an entry that is set without one of its own, or None if
-            such an entry never expires.
+        ttl: the lifetime, in seconds or as a timedelta of whole seconds, of an entry that is set
+            without one of its own, or None if such an entry never expires.
         on_remove: called as ``on_remove(key, value, reason)`` for each entry that was removed,
             when the operation that removed it is done. It may use the cache in any way. What it
             raises is logged.
@@ -237,8 +237,9 @@ cdef class ExpiringCache:
         Args:
             key: any hashable object.
             value: any object.
-            ttl: from 0.001 seconds to 100 years, or None if the entry is never to expire. If left
-                out, the ``ttl`` that the cache was made with.
+            ttl: from 0.001 seconds to 100 years, as a number of seconds or a timedelta of whole
+                seconds, or None if the entry is never to expire. If left out, the ``ttl`` that the
+                cache was made with.
 
         Raises:
             InvalidArgument: ``ttl`` is not such a number.
@@ -266,7 +267,8 @@ cdef class ExpiringCache:
 
         Args:
             key: the entry's key.
-            ttl: from 0.001 seconds to 100 years, or None if the entry is never to expire.
+            ttl: from 0.001 seconds to 100 years, as a number of seconds or a timedelta of whole
+                seconds, or None if the entry is never to expire.
 
         Returns:
             True if there was a live entry, else False.

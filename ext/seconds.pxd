@@ -38,6 +38,19 @@ cdef inline double seconds_number(object seconds) noexcept:
     return is_out_of_range * INFINITY if is_out_of_range else <double>whole
 
 
+cdef inline double seconds_duration(object seconds) except? -1.0:
+    """Return the seconds that a number or a timedelta of whole seconds stands for.
+
+    What is out of range, or neither, is as seconds_number tells it.
+    """
+    cdef double number = seconds_number(seconds)
+    if number == number:  # NaN alone differs from itself.
+        return number
+    from tokenwheel.seconds import whole_seconds_of
+    whole = whole_seconds_of(seconds)
+    return NAN if whole is None else <double>whole
+
+
 cdef inline double seconds_lifetime(object ttl) except -1.0:
     """Return a lifetime in seconds; infinity for None, which means never.
 
@@ -46,12 +59,12 @@ cdef inline double seconds_lifetime(object ttl) except -1.0:
     cdef double seconds
     if ttl is None:
         return INFINITY
-    seconds = seconds_number(ttl)
+    seconds = seconds_duration(ttl)
     if not SECONDS_SHORTEST <= seconds <= SECONDS_LONGEST:
         from tokenwheel.errors import InvalidArgument
         raise InvalidArgument(
             "ttl must be a number of seconds from 0.001 to 3155760000 (100 years), "
-            "or None for never"
+            "a timedelta of whole seconds, or None for never"
         )
     return seconds
 

@@ -27,7 +27,7 @@ from libc.string cimport memchr, memcmp, memcpy
 
 from clock cimport clock_time
 from seconds cimport (
-    PyBool_Check, PyLong_Check, SECONDS_LONGEST, seconds_number, seconds_reading,
+    PyBool_Check, PyLong_Check, SECONDS_LONGEST, seconds_duration, seconds_number, seconds_reading,
 )
 from table.revocation_table cimport (
     revocation_table, revocation_table_have_news, revocation_table_refuse,
@@ -65,10 +65,10 @@ from tokenwheel.errors import (
     AccessTokenExpired, AccessTokenNotYetValid, AccessTokenRevoked, ConfigurationError,
     InvalidAccessToken, InvalidArgument,
 )
+from tokenwheel.exact import as_given, text_of, texts_of, type_name_of
 from tokenwheel.json_refusal import shown_class
 from tokenwheel.large_integers import loads_exactly
 from tokenwheel.pydantic_hooks import claims_json_schema, claims_schema, claims_serializer
-from tokenwheel.exact import text_of, texts_of, type_name_of
 from tokenwheel.wrapping import wrapping_of
 
 __all__ = ["MAX_TOKEN_LENGTH", "Claims", "Verifier"]
@@ -802,9 +802,12 @@ cdef bint is_for(Claims known, object audience) except -1:
 
 
 cdef double check_leeway(object leeway, double largest) except -1:
-    cdef double seconds = seconds_number(leeway)
+    cdef double seconds = seconds_duration(leeway)
     if not 0 <= seconds <= largest:
-        raise InvalidArgument(f"leeway must be a number of seconds from 0 to {largest:g}")
+        raise InvalidArgument(
+            f"leeway must be a number of seconds from 0 to {largest:g}, "
+            f"or a timedelta of whole seconds, {as_given(leeway)}"
+        )
     return seconds
 
 

@@ -9,20 +9,24 @@ that is used. Nothing here knows what a value is for.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from itertools import islice
 from typing import Any, TypeGuard, TypeVar
 
 from .errors import InvalidArgument
+from .seconds import whole_seconds_of
 
 __all__ = [
     "NotPlain",
     "TooLarge",
+    "as_given",
     "bytes_of",
     "is_instance",
     "items_of",
     "members_of",
     "number_of",
     "plain_of",
+    "seconds_of",
     "text_of",
     "text_or_bytes_of",
     "texts_of",
@@ -32,6 +36,7 @@ __all__ = [
 
 V = TypeVar("V")
 
+_MOST_BITS_SHOWN = 64
 _MOST_TEXTS = 8192  # more than an access token of 8 KiB has room for
 _name_of_type = type.__dict__["__name__"].__get__
 
@@ -93,6 +98,30 @@ def number_of(value: object) -> int | float | None:
     if issubclass(type(value), float):
         return float.__float__(value)  # type: ignore[arg-type]
     return whole_number_of(value)
+
+
+def seconds_of(value: object) -> int | float | None:
+    """Return the seconds that a number or a ``timedelta`` of whole seconds stands for, else None.
+
+    A timedelta counts by its days and seconds, whatever a subclass says of them.
+    """
+    whole = whole_seconds_of(value)
+    return number_of(value) if whole is None else whole
+
+
+def as_given(value: object) -> str:
+    """Return the end of a message that says what a number or a lifetime must be.
+
+    It says what was given: a number or a lifetime itself, and of anything else the type.
+    """
+    if issubclass(type(value), timedelta):
+        return f"and is a timedelta of {timedelta.total_seconds(value)} seconds"  # type: ignore[arg-type]
+    number = number_of(value)
+    if number is None:
+        return f"not {type_name_of(value)}"
+    # More digits than Python would write are of no use to anybody.
+    is_long = type(number) is int and number.bit_length() > _MOST_BITS_SHOWN
+    return "and is far out of it" if is_long else f"and is {number}"
 
 
 def plain_of(value: V) -> V:

@@ -9,14 +9,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from math import inf, nan
+from datetime import timedelta
+from math import inf, isnan, nan
 
 from .errors import InvalidArgument
 
-__all__ = ["FURTHEST", "checked_clock", "number_of", "reading"]
+__all__ = ["FURTHEST", "checked_clock", "duration_of", "number_of", "reading", "whole_seconds_of"]
 
 FURTHEST = 1e11
 """Seconds either side of zero, 3,170 years: where the timer wheel's ticks are still exact."""
+
+_SECONDS_OF_A_DAY = 86_400
+_days_of = timedelta.__dict__["days"].__get__
+_seconds_of = timedelta.__dict__["seconds"].__get__
+_microseconds_of = timedelta.__dict__["microseconds"].__get__
 
 _SYSTEM_CLOCKS = (time.time, time.monotonic)
 
@@ -35,6 +41,30 @@ def number_of(seconds: object) -> float:
         return int.__float__(seconds)  # type: ignore[arg-type]
     except OverflowError:
         return inf
+
+
+def whole_seconds_of(value: object) -> int | None:
+    """Return the seconds of a ``timedelta`` of whole seconds, or None for anything else.
+
+    It counts by its days and seconds, whatever a subclass says of them.
+    """
+    if not issubclass(type(value), timedelta) or _microseconds_of(value):
+        return None
+    days: int = _days_of(value)
+    seconds: int = _seconds_of(value)
+    return days * _SECONDS_OF_A_DAY + seconds
+
+
+def duration_of(seconds: object) -> float:
+    """Return the seconds that a number or a timedelta of whole seconds stands for.
+
+    What is out of range, or neither, is as :func:`number_of` tells it.
+    """
+    number = number_of(seconds)
+    if not isnan(number):
+        return number
+    whole = whole_seconds_of(seconds)
+    return nan if whole is None else float(whole)
 
 
 def reading(answer: object) -> float:

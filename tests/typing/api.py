@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, MutableMapping, Sequence
-from typing import Any, assert_type
+from datetime import timedelta
+from typing import Any, Literal, assert_type
 
 import redis
 import redis.asyncio
@@ -34,8 +35,10 @@ from tokenwheel import (
     SessionContext,
     SessionCreated,
     SessionEvent,
+    SessionInvalidated,
     SessionManager,
     SessionRecord,
+    SessionRefreshed,
     SessionStorage,
     SessionTokens,
     TokenwheelError,
@@ -55,6 +58,13 @@ async def ask_elsewhere(session: Session, context: SessionContext) -> None: ...
 def told(session_id: str, before: int | None) -> None: ...
 
 
+def role_of(session: Session) -> dict[str, str]:
+    return {"role": session.subject}
+
+
+async def look_up_role(session: Session) -> Mapping[str, Any] | None: ...
+
+
 def blocking(secret: str | bytes, storage: SessionStorage, revocations: RevocationList) -> None:
     SessionManager(
         secret,
@@ -67,7 +77,7 @@ def blocking(secret: str | bytes, storage: SessionStorage, revocations: Revocati
         idle_ttl=None,
         refresh_token_length=15,
         rotate_refresh_tokens=False,
-        reuse_grace=1.5,
+        reuse_grace=timedelta(seconds=5),
         max_sessions=3,
         when_full="evict_oldest",
         leeway=0.5,
@@ -95,6 +105,13 @@ def blocking(secret: str | bytes, storage: SessionStorage, revocations: Revocati
         as_mapping: Mapping[str, Any] = claims
         del as_mapping
         assert_type(manager.update(tokens.refresh_token, claims, subject="s"), SessionTokens)
+        manager.update(tokens.refresh_token, role_of, access_ttl=timedelta(minutes=5))
+        manager.update(tokens.refresh_token, lambda session: {"id": session.id})
+        manager.create(subject="s", access_ttl=timedelta(1), refresh_ttl=timedelta(2))
+        manager.read(tokens.access_token, leeway=timedelta(seconds=5))
+        assert_type(manager.end(tokens.refresh_token), Session | None)
+        assert_type(manager.delete_all("s", keep=tokens.session_id), int)
+        manager.restrict_all("s", keep=tokens.session_id)
         assert_type(manager.read_all("s"), Mapping[str, Session])
         assert_type(manager.delete_one("s", tokens.session_id), bool)
         assert_type(manager.delete_all("s"), int)
@@ -108,6 +125,15 @@ def blocking(secret: str | bytes, storage: SessionStorage, revocations: Revocati
 
         def ended(event: AllSessionsInvalidated) -> None:
             assert_type(event.sessions, tuple[Session, ...])
+            assert_type(event.kept, str | None)
+
+        @manager.on(SessionEvent.SESSION_INVALIDATED)
+        def invalidated(event: SessionInvalidated) -> None:
+            assert_type(event.reason, Literal["deleted", "evicted", "reused"])
+
+        @manager.on(SessionEvent.SESSION_REFRESHED)
+        def refreshed(event: SessionRefreshed) -> None:
+            assert_type(event.retried, bool)
 
         manager.on(SessionEvent.ALL_SESSIONS_INVALIDATED, ended)
         manager.off(SessionEvent.SESSION_CREATED, created)
@@ -151,6 +177,11 @@ async def awaiting(storage: AsyncSessionStorage) -> None:
         assert_type(await manager.read_all("s"), Mapping[str, Session])
         assert_type(await manager.delete_one("s", tokens.session_id), bool)
         assert_type(await manager.delete_all("s"), int)
+        await manager.update(tokens.refresh_token, role_of)
+        await manager.update(tokens.refresh_token, look_up_role)
+        assert_type(await manager.end(tokens.refresh_token), Session | None)
+        assert_type(await manager.delete_all("s", keep=tokens.session_id), int)
+        await manager.restrict_all("s", keep=tokens.session_id)
         await manager.restrict_one({})
         await manager.restrict_all("s")
 
@@ -168,6 +199,7 @@ def parts() -> None:
     del as_mapping
     cache.set("a", 1, 60)
     cache.set("a", 1, None)
+    cache.set("a", 1, timedelta(minutes=1))
     assert_type(cache.get("a"), int | None)
     assert_type(cache.get("a", "b"), int | str)
     assert_type(cache["a"], int)

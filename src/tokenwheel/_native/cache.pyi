@@ -1,4 +1,5 @@
 from collections.abc import Callable, ItemsView, Iterator, KeysView, MutableMapping, ValuesView
+from datetime import timedelta
 from types import GenericAlias
 from typing import Any, Generic, NoReturn, Self, TypeVar, overload
 
@@ -22,8 +23,8 @@ class ExpiringCache(MutableMapping[_K, _V], Generic[_K, _V]):
     Args:
         maxsize: how many entries the cache holds at most, or None for no limit. A full cache
             evicts the entry that expires soonest, and of several the one set longest ago.
-        ttl: the lifetime, in seconds, of an entry that is set without one of its own, or None if
-            such an entry never expires.
+        ttl: the lifetime, in seconds or as a timedelta of whole seconds, of an entry that is set
+            without one of its own, or None if such an entry never expires.
         on_remove: called as ``on_remove(key, value, reason)`` for each entry that was removed,
             when the operation that removed it is done. It may use the cache in any way. What it
             raises is logged.
@@ -38,7 +39,7 @@ class ExpiringCache(MutableMapping[_K, _V], Generic[_K, _V]):
         self,
         maxsize: int | None = None,
         *,
-        ttl: float | None = None,
+        ttl: float | timedelta | None = None,
         on_remove: Callable[[_K, _V, RemovalReason], object] | None = None,
         clock: Callable[[], float] = ...,
     ) -> None: ...
@@ -64,7 +65,7 @@ class ExpiringCache(MutableMapping[_K, _V], Generic[_K, _V]):
     def values(self) -> ValuesView[_V]:
         """Return a view of the values of live entries, which follows the cache as it changes."""
     def __eq__(self, other: object, /) -> bool: ...
-    def set(self, key: _K, value: _V, ttl: float | None = ...) -> None:
+    def set(self, key: _K, value: _V, ttl: float | timedelta | None = ...) -> None:
         """Set ``key`` to ``value`` for ``ttl`` seconds.
 
         An entry that is there already is replaced. A full cache evicts the entry that expires
@@ -73,8 +74,9 @@ class ExpiringCache(MutableMapping[_K, _V], Generic[_K, _V]):
         Args:
             key: any hashable object.
             value: any object.
-            ttl: from 0.001 seconds to 100 years, or None if the entry is never to expire. If left
-                out, the ``ttl`` that the cache was made with.
+            ttl: from 0.001 seconds to 100 years, as a number of seconds or a timedelta of whole
+                seconds, or None if the entry is never to expire. If left out, the ``ttl`` that the
+                cache was made with.
 
         Raises:
             InvalidArgument: ``ttl`` is not such a number.
@@ -88,12 +90,13 @@ class ExpiringCache(MutableMapping[_K, _V], Generic[_K, _V]):
         """
     @overload
     def setdefault(self, key: _K, default: _V) -> _V: ...
-    def touch(self, key: _K, ttl: float | None) -> bool:
+    def touch(self, key: _K, ttl: float | timedelta | None) -> bool:
         """Let the entry under ``key`` expire ``ttl`` seconds from now, and keep its value.
 
         Args:
             key: the entry's key.
-            ttl: from 0.001 seconds to 100 years, or None if the entry is never to expire.
+            ttl: from 0.001 seconds to 100 years, as a number of seconds or a timedelta of whole
+                seconds, or None if the entry is never to expire.
 
         Returns:
             True if there was a live entry, else False.

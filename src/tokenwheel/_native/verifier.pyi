@@ -1,4 +1,5 @@
 from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, Sequence, ValuesView
+from datetime import timedelta
 from typing import Any, NoReturn, Protocol, Self, TypeVar, final, overload
 
 from .revocations import RevocationTable
@@ -135,7 +136,7 @@ class Verifier:
         access_token: str | bytes,
         *,
         audience: str | Sequence[str] | None = None,
-        leeway: float | None = None,
+        leeway: float | timedelta | None = None,
     ) -> Claims:
         """Return the claims of an access token that is valid now.
 

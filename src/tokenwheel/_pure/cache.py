@@ -21,12 +21,13 @@ from collections.abc import (
     MutableMapping,
     ValuesView,
 )
+from datetime import timedelta
 from math import inf
 from typing import Any, Generic, NoReturn, Self, TypeVar, cast
 
 from ..errors import ConfigurationError, InvalidArgument
 from ..events import RemovalReason
-from ..seconds import number_of, reading
+from ..seconds import duration_of, reading
 from .cache_keys import Changing, place_of
 from .removed import RemovedQueue
 from .table import ExpiringTable
@@ -52,8 +53,8 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
     Args:
         maxsize: how many entries the cache holds at most, or None for no limit. A full cache
             evicts the entry that expires soonest, and of several the one set longest ago.
-        ttl: the lifetime, in seconds, of an entry that is set without one of its own, or None if
-            such an entry never expires.
+        ttl: the lifetime, in seconds or as a timedelta of whole seconds, of an entry that is set
+            without one of its own, or None if such an entry never expires.
         on_remove: called as ``on_remove(key, value, reason)`` for each entry that was removed,
             when the operation that removed it is done. It may use the cache in any way. What it
             raises is logged.
@@ -82,7 +83,7 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
         self,
         maxsize: int | None = None,
         *,
-        ttl: float | None = None,
+        ttl: float | timedelta | None = None,
         on_remove: Callable[[K, V, RemovalReason], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -162,7 +163,7 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
 
     # Changing
 
-    def set(self, key: K, value: V, ttl: float | None = _MISSING) -> None:
+    def set(self, key: K, value: V, ttl: float | timedelta | None = _MISSING) -> None:
         """Set ``key`` to ``value`` for ``ttl`` seconds.
 
         An entry that is there already is replaced. A full cache evicts the entry that expires
@@ -171,8 +172,9 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
         Args:
             key: any hashable object.
             value: any object.
-            ttl: from 0.001 seconds to 100 years, or None if the entry is never to expire. If left
-                out, the ``ttl`` that the cache was made with.
+            ttl: from 0.001 seconds to 100 years, as a number of seconds or a timedelta of whole
+                seconds, or None if the entry is never to expire. If left out, the ``ttl`` that the
+                cache was made with.
 
         Raises:
             InvalidArgument: ``ttl`` is not such a number.
@@ -200,12 +202,13 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
             return default
         return value
 
-    def touch(self, key: K, ttl: float | None) -> bool:
+    def touch(self, key: K, ttl: float | timedelta | None) -> bool:
         """Let the entry under ``key`` expire ``ttl`` seconds from now, and keep its value.
 
         Args:
             key: the entry's key.
-            ttl: from 0.001 seconds to 100 years, or None if the entry is never to expire.
+            ttl: from 0.001 seconds to 100 years, as a number of seconds or a timedelta of whole
+                seconds, or None if the entry is never to expire.
 
         Returns:
             True if there was a live entry, else False.
@@ -367,14 +370,15 @@ class _LiveValues(ValuesView[V]):
 
 
 _LIFETIME_RULE = (
-    f"ttl must be a number of seconds from {_SHORTEST} to {_LONGEST} (100 years), or None for never"
+    f"ttl must be a number of seconds from {_SHORTEST} to {_LONGEST} (100 years), "
+    "a timedelta of whole seconds, or None for never"
 )
 
 
 def _lifetime(ttl: object) -> float:
     if ttl is None:
         return inf
-    seconds = number_of(ttl)
+    seconds = duration_of(ttl)
     if not _SHORTEST <= seconds <= _LONGEST:
         raise InvalidArgument(_LIFETIME_RULE)
     return seconds

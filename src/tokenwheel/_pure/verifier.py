@@ -17,6 +17,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from traceback import clear_frames
 from typing import Any, NoReturn, Protocol, Self
 
@@ -31,10 +32,10 @@ from ..errors import (
     InvalidAccessToken,
     InvalidArgument,
 )
-from ..exact import bytes_of, is_instance, text_of, texts_of, type_name_of
+from ..exact import as_given, bytes_of, is_instance, text_of, texts_of, type_name_of
 from ..fork_safety import hold_lock_during_fork
 from ..large_integers import loads_exactly
-from ..seconds import number_of, reading
+from ..seconds import duration_of, number_of, reading
 from ..wrapping import wrapping_of
 from .claim_values import (
     audiences_in,
@@ -281,7 +282,7 @@ class Verifier:
         access_token: str | bytes,
         *,
         audience: str | Sequence[str] | None = None,
-        leeway: float | None = None,
+        leeway: float | timedelta | None = None,
     ) -> Claims:
         """Return the claims of an access token that is valid now.
 
@@ -461,9 +462,12 @@ def _text_in(octets: object) -> str | None:
 
 
 def _check_leeway(leeway: object, largest: float) -> float:
-    seconds = number_of(leeway)
+    seconds = duration_of(leeway)
     if not 0 <= seconds <= largest:
-        raise InvalidArgument(f"leeway must be a number of seconds from 0 to {largest:g}")
+        raise InvalidArgument(
+            f"leeway must be a number of seconds from 0 to {largest:g}, "
+            f"or a timedelta of whole seconds, {as_given(leeway)}"
+        )
     return seconds
 
 

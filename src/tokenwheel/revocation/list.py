@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from inspect import isawaitable
 from types import CoroutineType
 from typing import Any, NamedTuple
@@ -19,7 +20,7 @@ from ..conformance import check_conforms, conforms, is_coroutine_function
 from ..errors import ConfigurationError, StorageUnavailable, TokenwheelError
 from ..exact import plain_of
 from ..hidden import clears_locals
-from ..seconds import number_of, reading
+from ..seconds import duration_of, reading
 from .protocol import (
     AwaitableFeed,
     DoorbellFeed,
@@ -93,14 +94,14 @@ class RevocationList(RevocationTable):
             _call(feed, "start", self.revoke_each)
             self._watch_doorbell()
 
-    def revoke(self, session_id: str, ttl: float, *, before: int | None = None) -> None:
+    def revoke(self, session_id: str, ttl: float | timedelta, *, before: int | None = None) -> None:
         """Refuse a session's access tokens for ``ttl`` seconds, here and wherever the feed reaches.
 
         If the session is revoked already, the higher ``before`` counts and the later end.
 
         Args:
             session_id: the session's id, 16 base64url characters.
-            ttl: seconds, more than 0 and at most 100 years.
+            ttl: seconds, or a timedelta of whole seconds: more than 0 and at most 100 years.
             before: the generations below this number are refused, from 1 to 2**32 - 2, or None for
                 every generation.
 
@@ -111,11 +112,11 @@ class RevocationList(RevocationTable):
                 same. The call can be made again.
         """
         # The table and the feed look at the same ones, so they must not answer as they like.
-        session_id, ttl, before = plain_of(session_id), plain_of(ttl), plain_of(before)
-        super().revoke(session_id, ttl, before=before)
+        session_id, lifetime, before = plain_of(session_id), duration_of(ttl), plain_of(before)
+        super().revoke(session_id, lifetime, before=before)
         self._tell()
         if self._feed is not None:
-            expires_at = reading(self.clock()) + number_of(ttl)
+            expires_at = reading(self.clock()) + lifetime
             _call(self._feed, "publish", [Revocation(session_id, expires_at, before)])
 
     def revoke_until(

@@ -15,13 +15,14 @@ from typing import Any, NamedTuple
 from .._impl import LARGEST_PAYLOAD, Claims, copy_plain
 from ..conformance import is_coroutine_function
 from ..errors import InvalidArgument
-from ..exact import text_of, type_name_of, whole_number_of
+from ..exact import as_given, seconds_of, text_of, type_name_of
 from ..large_integers import dumps
 from ..models import Device, Session, SessionContext
 from .refresh_tokens import SESSION_ID_LENGTH, session_id_of
 
 __all__ = [
     "ASYNC_CLAIMS",
+    "LIFETIME_RULE",
     "LONGEST_LIFETIME",
     "RESERVED_CLAIMS",
     "ClaimsCallable",
@@ -35,12 +36,17 @@ __all__ = [
     "check_session_id",
     "check_subject",
     "is_refresh_token",
+    "lifetime_of",
     "shown_token",
 ]
 
 RESERVED_CLAIMS = frozenset({"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "gen"})
 LONGEST_SUBJECT = 255  # characters
 LONGEST_LIFETIME = 100 * 31_557_600  # seconds: 100 years of 365.25 days
+LIFETIME_RULE = (
+    f"a whole number of seconds from 1 to {LONGEST_LIFETIME} (100 years), "
+    "or a timedelta of whole seconds"
+)
 _LONGEST_TEXT = 1024  # characters of one text in a context
 _LARGEST_DEVICE = 4096  # bytes of JSON
 
@@ -107,16 +113,20 @@ def is_refresh_token(session_id: object) -> bool:
     return text is not None and len(text) > SESSION_ID_LENGTH
 
 
-def check_lifetime(name: str, seconds: object, default: int) -> int:
+def lifetime_of(value: object) -> int | None:
+    """Return the seconds of a lifetime, or None where it cannot be one."""
+    seconds = seconds_of(value)
+    return seconds if type(seconds) is int and 0 < seconds <= LONGEST_LIFETIME else None
+
+
+def check_lifetime(name: str, value: object, default: int) -> int:
     """Return the lifetime of one call, in seconds: the one given, or else the manager's own."""
-    if seconds is None:
+    if value is None:
         return default
-    lifetime = whole_number_of(seconds)
-    if lifetime is None or not 0 < lifetime <= LONGEST_LIFETIME:
-        raise InvalidArgument(
-            f"{name} must be a whole number of seconds from 1 to {LONGEST_LIFETIME} (100 years)"
-        )
-    return lifetime
+    seconds = lifetime_of(value)
+    if seconds is None:
+        raise InvalidArgument(f"{name} must be {LIFETIME_RULE}, {as_given(value)}")
+    return seconds
 
 
 def check_claims(claims: object) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from functools import partial
 from operator import methodcaller
 from typing import Any, Literal, TypeVar, overload
@@ -48,15 +49,15 @@ class BaseManager:
         issuer: str,
         audience: str | Sequence[str],
         accept_audience: str | Sequence[str] | None = None,
-        access_ttl: int = 900,
-        refresh_ttl: int = 2_592_000,
-        idle_ttl: int | None = None,
+        access_ttl: int | timedelta = 900,
+        refresh_ttl: int | timedelta = 2_592_000,
+        idle_ttl: int | timedelta | None = None,
         refresh_token_length: int = 24,
         rotate_refresh_tokens: bool = True,
-        reuse_grace: float = 10,
+        reuse_grace: float | timedelta = 10,
         max_sessions: int | None = None,
         when_full: Literal["reject", "evict_oldest"] = "reject",
-        leeway: float = DEFAULT_LEEWAY,
+        leeway: float | timedelta = DEFAULT_LEEWAY,
         storage: SessionStorage | AsyncSessionStorage | None = None,
         storage_key: str | bytes | Key | Sequence[str | bytes | Key] | None = None,
         revocations: RevocationList | None = None,
@@ -159,7 +160,7 @@ class BaseManager:
         access_token: str | bytes,
         *,
         audience: str | Sequence[str] | None = None,
-        leeway: float | None = None,
+        leeway: float | timedelta | None = None,
     ) -> Claims:
         """Verify an access token and return its claims.
 
@@ -169,8 +170,8 @@ class BaseManager:
             access_token: the JWT, without ``Bearer``. Octets are read like their text.
             audience: required of this token instead of the manager's ``accept_audience``: one of
                 these must be in ``aud``.
-            leeway: seconds, instead of the manager's. At most 60, or the manager's own where that
-                is more: revocations are kept that long.
+            leeway: seconds or a timedelta of whole seconds, instead of the manager's. At most 60
+                seconds, or the manager's own where that is more: revocations are kept that long.
 
         Returns:
             The claims, which can be read like a dict.

@@ -36,10 +36,12 @@ T = TypeVar("T")
 class SessionManager(BaseManager):
     """Open, verify, refresh and end sessions, with storages that block.
 
+    Every lifetime, here and in the methods, is a number of seconds or a ``datetime.timedelta`` of
+    whole seconds.
+
     Args:
         keys: a shared secret, or a :class:`~tokenwheel.KeySet`. With public keys only, the manager
-            reads, deletes, ends and restricts. Every lifetime may also be a ``datetime.timedelta``
-            of whole seconds.
+            reads, deletes, ends and restricts.
         algorithm: what signs with a shared secret (``HS256``, ``HS384``, ``HS512``); a KeySet
             brings its own.
         issuer: put into tokens as ``iss`` and required of them.

@@ -12,9 +12,10 @@ from typing import Any, Literal, NamedTuple
 from ..conformance import check_call
 from ..errors import ConfigurationError
 from ..exact import (
+    as_given,
     is_instance,
     items_of,
-    number_of,
+    seconds_of,
     text_of,
     text_or_bytes_of,
     texts_of,
@@ -22,7 +23,7 @@ from ..exact import (
     whole_number_of,
 )
 from ..keys import Key, KeySet, storage_secret
-from .arguments import LONGEST_LIFETIME
+from .arguments import LIFETIME_RULE, LONGEST_LIFETIME, lifetime_of
 from .hooks import RefreshHook, same_device
 from .refresh_tokens import LONGEST_SECRET, SHORTEST_SECRET
 
@@ -42,6 +43,7 @@ LARGEST_CALL_LEEWAY = 60  # seconds a single read may ask for, whatever the mana
 _LARGEST_LEEWAY = 86_400  # seconds: one day
 _LONGEST_ISSUER = 1024  # characters: it is in each token and in each record
 _LONGEST_AUDIENCE = 4096  # characters in all: they are in each token, which has at most 8 KiB
+_MOST_SESSIONS = 2**31  # of a subject
 _LARGEST_CACHE = 2**24  # tokens
 _MOST_STORAGE_KEYS = 1024
 _SHARED_SECRET_ALGORITHMS = ("HS256", "HS384", "HS512")
@@ -119,40 +121,49 @@ def check_tokens(
 
 def check_lifecycle(
     *,
-    access_ttl: Any,
-    refresh_ttl: Any,
-    idle_ttl: Any,
-    refresh_token_length: Any,
-    rotate_refresh_tokens: Any,
-    reuse_grace: Any,
-    max_sessions: Any,
-    when_full: Any,
+    access_ttl: object,
+    refresh_ttl: object,
+    idle_ttl: object,
+    refresh_token_length: object,
+    rotate_refresh_tokens: object,
+    reuse_grace: object,
+    max_sessions: object,
+    when_full: object,
     leeway: float,
 ) -> Lifecycle:
     """Return the options for the life of a session, checked."""
-    _check_integer("access_ttl", access_ttl, 1, LONGEST_LIFETIME)
-    _check_integer("refresh_ttl", refresh_ttl, 1, LONGEST_LIFETIME)
-    if idle_ttl is not None:
-        _check_integer("idle_ttl", idle_ttl, 1, LONGEST_LIFETIME)
-    _check_integer("refresh_token_length", refresh_token_length, SHORTEST_SECRET, LONGEST_SECRET)
-    if not isinstance(rotate_refresh_tokens, bool):
-        raise ConfigurationError("rotate_refresh_tokens must be a bool")
-    _check_number("reuse_grace", reuse_grace, LONGEST_LIFETIME)
-    if max_sessions is not None:
-        _check_integer("max_sessions", max_sessions, 1, 2**31)
-    if when_full not in ("reject", "evict_oldest"):
-        raise ConfigurationError("when_full must be 'reject' or 'evict_oldest'")
+    if type(rotate_refresh_tokens) is not bool:
+        raise ConfigurationError(
+            f"rotate_refresh_tokens must be True or False, {as_given(rotate_refresh_tokens)}"
+        )
+    grace = _check_number("reuse_grace", reuse_grace, LONGEST_LIFETIME)
     return Lifecycle(
-        access_ttl=access_ttl,
-        refresh_ttl=refresh_ttl,
-        idle_ttl=idle_ttl,
-        secret_length=refresh_token_length,
+        access_ttl=_check_lifetime("access_ttl", access_ttl),
+        refresh_ttl=_check_lifetime("refresh_ttl", refresh_ttl),
+        idle_ttl=None if idle_ttl is None else _check_lifetime("idle_ttl", idle_ttl),
+        secret_length=_check_integer(
+            "refresh_token_length", refresh_token_length, SHORTEST_SECRET, LONGEST_SECRET
+        ),
         rotate=rotate_refresh_tokens,
-        reuse_grace=reuse_grace + max(leeway - DEFAULT_LEEWAY, 0) if reuse_grace else 0,
-        max_sessions=max_sessions,
-        when_full=when_full,
+        reuse_grace=grace + max(leeway - DEFAULT_LEEWAY, 0) if grace else 0,
+        max_sessions=(
+            None
+            if max_sessions is None
+            else _check_integer("max_sessions", max_sessions, 1, _MOST_SESSIONS)
+        ),
+        when_full=_check_when_full(when_full),
         revocation_margin=max(leeway, LARGEST_CALL_LEEWAY),
     )
+
+
+def _check_when_full(when_full: object) -> Literal["reject", "evict_oldest"]:
+    text = text_of(when_full)
+    if text == "reject":
+        return "reject"
+    if text == "evict_oldest":
+        return "evict_oldest"
+    what = "" if text is not None else f", not {type_name_of(when_full)}"
+    raise ConfigurationError(f"when_full must be 'reject' or 'evict_oldest'{what}")
 
 
 def check_storage_key(storage_key: object) -> tuple[bytes, ...]:
@@ -241,25 +252,22 @@ def _unless_text(value: object) -> str:
 def _check_integer(name: str, value: object, least: int, most: int) -> int:
     number = whole_number_of(value)
     if number is None or not least <= number <= most:
-        raise ConfigurationError(
-            f"{name} must be an int from {least} to {most}, {_given(value, number)}"
-        )
+        raise ConfigurationError(f"{name} must be an int from {least} to {most}, {as_given(value)}")
     return number
 
 
 def _check_number(name: str, value: object, most: int) -> float:
-    number = number_of(value)
-    if number is None or not 0 <= number <= most:
+    seconds = seconds_of(value)
+    if seconds is None or not 0 <= seconds <= most:
         raise ConfigurationError(
-            f"{name} must be a number of seconds from 0 to {most}, {_given(value, number)}"
+            f"{name} must be a number of seconds from 0 to {most}, "
+            f"or a timedelta of whole seconds, {as_given(value)}"
         )
-    return number
+    return seconds
 
 
-def _given(value: object, number: float | None) -> str:
-    """Return what to say of a value that is no number, or one out of range."""
-    if number is None:
-        return f"not {type_name_of(value)}"
-    # More digits than Python would write are of no use to anybody.
-    is_long = isinstance(number, int) and number.bit_length() > 64
-    return "and is far out of it" if is_long else f"and is {number}"
+def _check_lifetime(name: str, value: object) -> int:
+    seconds = lifetime_of(value)
+    if seconds is None:
+        raise ConfigurationError(f"{name} must be {LIFETIME_RULE}, {as_given(value)}")
+    return seconds
