@@ -18,9 +18,8 @@ The rules that make it safe:
 """
 
 import logging
-import time
 from collections.abc import ItemsView, KeysView, Mapping, MutableMapping, ValuesView
-from types import BuiltinFunctionType, GenericAlias
+from types import GenericAlias
 
 cimport cython
 from cpython.long cimport PyLong_AsLongLongAndOverflow
@@ -29,7 +28,7 @@ from cpython.ref cimport Py_XDECREF, PyObject
 from libc.math cimport INFINITY
 from libc.stdint cimport uint32_t, uint64_t
 
-from clock cimport clock_glance, clock_monotonic
+from clock cimport clock_begin, clock_glance, clock_monotonic, clock_monotonic_again
 from seconds cimport PyBool_Check, PyLong_Check, seconds_lifetime, seconds_reading
 from table.cache_collector cimport cache_collector_install
 from table.cache_contents cimport (
@@ -56,6 +55,7 @@ from unicode cimport PyUnicode_CheckExact
 
 from tokenwheel.errors import ConfigurationError, InvalidArgument
 from tokenwheel.events import RemovalReason
+from tokenwheel.seconds import monotonic_time
 
 __all__ = ["ExpiringCache"]
 
@@ -72,11 +72,12 @@ cdef double NEAR = 10.0                  # seconds: a thousand times what a glan
 cdef uint32_t LARGEST = 0x7FFFFFFF       # entries
 
 cdef object logger = logging.getLogger("tokenwheel")
-cdef object monotonic = time.monotonic
 cdef object MISSING = object()
 cdef tuple REASONS = (
     RemovalReason.EXPIRED, RemovalReason.DELETED, RemovalReason.REPLACED, RemovalReason.EVICTED
 )
+
+clock_begin()
 
 # Differs between processes, as the hash of text does, so that nobody can prepare whole numbers that
 # collide.
@@ -117,7 +118,8 @@ cdef class ExpiringCache:
         on_remove: called as ``on_remove(key, value, reason)`` for each entry that was removed,
             when the operation that removed it is done. It may use the cache in any way. What it
             raises is logged.
-        clock: returns the time in seconds, by default that of ``time.monotonic``.
+        clock: returns the time in seconds, by default that of ``time.monotonic`` as it stands at
+            each call. freezegun moves it, and time-machine does not.
 
     Raises:
         ConfigurationError: an argument cannot be used.
@@ -130,14 +132,14 @@ cdef class ExpiringCache:
     cdef double lifetime
     cdef uint32_t maxsize
     cdef bint is_made           # by __init__; before that there is no clock to ask
-    cdef bint plain_clock       # whether the clock can be read without running Python code
+    cdef bint is_default_clock  # which can mostly be read without running Python code
 
     def __cinit__(self, *args, **options):
         cache_contents_init(&self.contents, False, tag_of)
 
-    def __init__(self, maxsize=None, *, ttl=None, on_remove=None, clock=monotonic):
+    def __init__(self, maxsize=None, *, ttl=None, on_remove=None, clock=monotonic_time):
         cdef uint32_t most = entries_of(maxsize)
-        cdef double lifetime, now
+        cdef double lifetime
         try:
             lifetime = seconds_lifetime(ttl)
         except InvalidArgument as error:
@@ -156,11 +158,7 @@ cdef class ExpiringCache:
             self.lifetime = lifetime
             self.on_remove = on_remove
             self.clock = clock
-            self.plain_clock = (
-                clock is monotonic
-                and isinstance(clock, BuiltinFunctionType)
-                and clock_monotonic(&now) == 0
-            )
+            self.is_default_clock = clock is monotonic_time
 
     def __dealloc__(self):
         cache_contents_free(&self.contents)
@@ -392,7 +390,7 @@ cdef class ExpiringCache:
     @cython.final
     cdef inline double now(self) except? -1.0:
         cdef double reading = 0.0
-        if self.plain_clock and clock_monotonic(&reading) == 0:
+        if self.is_default_clock and clock_monotonic(&reading) == 0:
             return reading
         return self.ask_clock()
 
@@ -400,7 +398,7 @@ cdef class ExpiringCache:
     cdef inline double glance(self) except? -1.0:
         """Return the time, which may be a little behind where ``exactly`` can mend that."""
         cdef double reading = 0.0
-        if self.plain_clock and clock_glance(&reading) == 0:
+        if self.is_default_clock and clock_glance(&reading) == 0:
             return reading
         return self.ask_clock()
 
@@ -408,7 +406,9 @@ cdef class ExpiringCache:
     cdef inline double exactly(self, double glanced) noexcept:
         """Return the exact time, after a glance at it. No Python code runs."""
         cdef double reading = 0.0
-        return reading if self.plain_clock and clock_monotonic(&reading) == 0 else glanced
+        if self.is_default_clock and clock_monotonic_again(&reading) == 0:
+            return reading
+        return glanced
 
     @cython.final
     cdef inline bint is_live(self, const directory_place *place, double glanced) noexcept:

@@ -13,7 +13,7 @@ from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport INFINITY
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from clock cimport clock_monotonic
+from clock cimport clock_begin, clock_steady, clock_wall
 from seconds cimport SECONDS_FURTHEST, seconds_number, seconds_reading
 from table.revocation_table cimport (
     EVERY_GENERATION, ID_BYTES, revocation_table, revocation_table_add, revocation_table_bytes,
@@ -26,9 +26,9 @@ from token.claim_values cimport claim_values_decode_session_id
 from unicode cimport PyUnicode_READY
 
 from os import urandom
-from time import monotonic as system_timer, time as system_time
 
 from tokenwheel.errors import ConfigurationError, InvalidArgument
+from tokenwheel.seconds import steady_time, wall_time
 
 __all__ = ["LARGEST_GENERATION", "LONGEST_LIFETIME", "RevocationTable"]
 
@@ -37,6 +37,8 @@ LARGEST_GENERATION = 2**32 - 2
 
 cdef double LONGEST = LONGEST_LIFETIME
 cdef object LARGEST = LARGEST_GENERATION
+clock_begin()
+
 cdef str NO_DOORBELL = "doorbell must be None or a buffer of eight bytes"
 
 cdef extern from "Python.h":
@@ -90,12 +92,14 @@ cdef class RevocationTable:
     table at once.
 
     Args:
-        clock: returns Unix time in seconds, by default that of ``time.time``.
+        clock: returns Unix time in seconds, by default that of ``time.time`` as it stands at each
+            call: freezegun and time-machine move it.
         before_lookup: called without arguments before each lookup, so that revocations made
             elsewhere can be taken in first, or None. What it raises, the lookup raises. See
             :meth:`watch`.
-        timer: returns seconds that no one sets, by default those of ``time.monotonic``. By it the
-            table knows a clock that was put ahead for a while, and forgets nothing meanwhile.
+        timer: returns seconds that no one sets, by default the system's, which no test moves. By
+            it the table knows a clock that was put ahead for a while, and forgets nothing
+            meanwhile.
 
     Raises:
         ConfigurationError: an argument cannot be called, or this table has been made already.
@@ -105,6 +109,8 @@ cdef class RevocationTable:
     cdef revocation_table table
     cdef readonly object clock
     cdef object timer
+    cdef bint is_default_clock  # which can mostly be read without running Python code
+    cdef bint is_default_timer
     # What is behind the table's doorbell. As a member of the class, the collector would clear it
     # and not release it.
     cdef Py_buffer* watched
@@ -117,7 +123,7 @@ cdef class RevocationTable:
         cdef bytes secret = urandom(sizeof(self.table.secret))
         revocation_table_init(&self.table, <const uint8_t*>PyBytes_AS_STRING(secret))
 
-    def __init__(self, clock=system_time, before_lookup=None, timer=system_timer):
+    def __init__(self, clock=wall_time, before_lookup=None, timer=steady_time):
         if not callable(clock):
             raise ConfigurationError("clock must be a callable that returns Unix seconds")
         if not callable(timer):
@@ -129,6 +135,8 @@ cdef class RevocationTable:
             self.is_made = True
             self.clock = clock
             self.timer = timer
+            self.is_default_clock = clock is wall_time
+            self.is_default_timer = timer is steady_time
             self.news = before_lookup
             self.table.is_fed = before_lookup is not None
 
@@ -215,14 +223,17 @@ cdef class RevocationTable:
         return f"<{type(self).__name__} of {revocation_table_count(&self.table)} sessions>"
 
     cdef double now(self) except? -1:
+        cdef double reading = 0.0
         clock = self.clock
+        if self.is_default_clock and clock_wall(&reading) == 0:
+            return reading
         if clock is None:
             raise ConfigurationError("a RevocationTable must be constructed before it is used")
         return seconds_reading(PyObject_CallNoArgs(clock))
 
     cdef double steady(self) except? -1:
         cdef double reading = 0.0
-        if self.timer is system_timer and clock_monotonic(&reading) == 0:
+        if self.is_default_timer and clock_steady(&reading) == 0:
             return reading
         timer = self.timer
         if timer is None:

@@ -25,7 +25,7 @@ from libc.math cimport floor
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy
 
-from clock cimport clock_time
+from clock cimport clock_begin, clock_wall
 from seconds cimport (
     PyBool_Check, PyLong_Check, SECONDS_LONGEST, seconds_duration, seconds_number, seconds_reading,
 )
@@ -53,14 +53,13 @@ from token.segment cimport SEGMENT_NONE
 from unicode cimport PyUnicode_1BYTE_DATA, PyUnicode_GET_LENGTH, PyUnicode_IS_ASCII, PyUnicode_READY
 
 import os
-import time
 from collections.abc import ItemsView, KeysView, Mapping, ValuesView
-from types import BuiltinFunctionType
 
 import orjson
 
 from tokenwheel._native.plain_json import LARGEST_PAYLOAD, MAX_NESTING, copy_plain
 from tokenwheel._native.revocations import RevocationTable
+from tokenwheel.clocks_apart import ClocksApart
 from tokenwheel.errors import (
     AccessTokenExpired, AccessTokenNotYetValid, AccessTokenRevoked, ConfigurationError,
     InvalidAccessToken, InvalidArgument,
@@ -69,6 +68,7 @@ from tokenwheel.exact import as_given, text_of, texts_of, type_name_of
 from tokenwheel.json_refusal import shown_class
 from tokenwheel.large_integers import loads_exactly
 from tokenwheel.pydantic_hooks import claims_json_schema, claims_schema, claims_serializer
+from tokenwheel.seconds import wall_time
 from tokenwheel.wrapping import wrapping_of
 
 __all__ = ["MAX_TOKEN_LENGTH", "Claims", "Verifier"]
@@ -82,7 +82,6 @@ cdef Py_ssize_t LONGEST_TOKEN = MAX_TOKEN_LENGTH
 cdef int DEEPEST = MAX_NESTING
 cdef object json_loads = orjson.loads
 cdef object json_loads_exactly = loads_exactly
-cdef object system_time = time.time
 # Bytes: the claims' objects, beside their text, which counts twice.
 cdef Py_ssize_t REMEMBERED_OVERHEAD = 576
 cdef Py_ssize_t TAG_CHARACTERS = 16  # of the signature: 96 bits of it
@@ -99,6 +98,7 @@ cdef tuple KINDS = (
     ("sub", (str,)), ("sid", (str,)), ("iat", (int, float)), ("exp", (int, float)),
 )
 
+clock_begin()
 evp_load_from_hashlib()
 
 cdef extern from "Python.h":
@@ -302,8 +302,9 @@ cdef class Verifier:
     cdef object common_audience  # the ``aud`` of the token remembered last
     cdef double leeway
     cdef double largest_leeway
+    cdef readonly object clocks_apart
     cdef object clock
-    cdef bint is_plain_clock  # whether it can be read without running Python code
+    cdef bint is_default_clock  # which can mostly be read without running Python code
     cdef object revocations  # keeps the table behind the pointer alive
     cdef object revocations_clock  # None where it is the same as the verifier's
     cdef revocation_table* table  # NULL until the verifier has been made
@@ -336,6 +337,7 @@ cdef class Verifier:
         )
         cdef bytes drawn = os.urandom(sizeof(self.seed))
         cdef list in_use = [key_in_use(key) for key in keys]
+        cdef object clocks_apart = ClocksApart(tolerated)
         # From here on nothing can fail, and no code but this runs.
         with cython.critical_section(self):
             if self.table != NULL:
@@ -345,10 +347,11 @@ cdef class Verifier:
             self.audience = accepted
             self.leeway = tolerated
             self.largest_leeway = most_tolerated
+            self.clocks_apart = clocks_apart
             self.cache_size = most
             self.cache_bytes = most_bytes
             self.clock = clock
-            self.is_plain_clock = clock is system_time and type(clock) is BuiltinFunctionType
+            self.is_default_clock = clock is wall_time
             self.revocations = revocations
             self.revocations_clock = None if revocations_clock is clock else revocations_clock
             self.keys = in_use
@@ -453,11 +456,12 @@ cdef class Verifier:
             known = self.verify_unseen(text, length)
         if not (known.has_accepted_audience if audience is None else is_for(known, audience)):
             raise InvalidAccessToken("the access token is for another audience")
-        if not self.is_plain_clock or clock_time(&now) < 0:
+        if not self.is_default_clock or clock_wall(&now) < 0:
             now = seconds_reading(PyObject_CallNoArgs(self.clock))
         if not now - tolerated < known.expires_at:
             raise AccessTokenExpired("the access token has expired")
         if known.starts_at > now + tolerated:
+            self.clocks_apart.see(claim_values_find(known._claims, IAT), now)
             raise AccessTokenNotYetValid("the access token is not valid yet")
         if self.is_revoked(known, now):
             raise AccessTokenRevoked("the access token has been revoked")

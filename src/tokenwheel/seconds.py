@@ -1,8 +1,15 @@
-"""Seconds as a caller gives them and as a clock tells them, checked. Twin: ``ext/seconds.pxd``.
+"""Seconds as a caller gives them and as a clock tells them, checked, and the default clocks.
+
+Twins: ``ext/seconds.pxd``, ``ext/clock.pxd``.
 
 Every comparison of a time stands behind these checks. What is not a number, or lies beyond all
 ends, makes each comparison come out false, and whoever asked "is it over?" would go on. No code of
 the caller's runs here: a subclass of ``float`` or ``int`` has no say in what it equals.
+
+Tests move the default clocks. freezegun and monkeypatch put another function in the place of
+``time.time`` and ``time.monotonic``, and time-machine changes what is inside ``time.time``. So the
+default clocks look the functions up at each call, and keep none of them. Only ``steady_time``
+follows nobody: what is measured by it must neither stand still in a test nor jump at its end.
 """
 
 from __future__ import annotations
@@ -10,11 +17,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from math import inf, isnan, nan
 
 from .errors import InvalidArgument
 
-__all__ = ["FURTHEST", "checked_clock", "duration_of", "number_of", "reading", "whole_seconds_of"]
+__all__ = [
+    "FURTHEST",
+    "checked_clock",
+    "duration_of",
+    "monotonic_time",
+    "number_of",
+    "reading",
+    "steady_time",
+    "wall_time",
+    "whole_seconds_of",
+]
 
 FURTHEST = 1e11
 """Seconds either side of zero, 3,170 years: where the timer wheel's ticks are still exact."""
@@ -23,8 +41,6 @@ _SECONDS_OF_A_DAY = 86_400
 _days_of = timedelta.__dict__["days"].__get__
 _seconds_of = timedelta.__dict__["seconds"].__get__
 _microseconds_of = timedelta.__dict__["microseconds"].__get__
-
-_SYSTEM_CLOCKS = (time.time, time.monotonic)
 
 
 def number_of(seconds: object) -> float:
@@ -85,9 +101,40 @@ def reading(answer: object) -> float:
 def checked_clock(clock: Callable[[], float]) -> Callable[[], float]:
     """Return a clock that tells what ``clock`` does, and raises where that is no time.
 
-    What it raises is the InvalidArgument of :func:`reading`. The system's own clocks are returned
-    as they are.
+    What it raises is the InvalidArgument of :func:`reading`. Of the default clocks that is done in
+    as few calls as it can be.
     """
-    if any(clock is system_clock for system_clock in _SYSTEM_CLOCKS):
+    if clock is wall_time:
+        return _checked_wall_time
+    if clock is steady_time:
         return clock
     return lambda: reading(clock())
+
+
+def wall_time() -> float:
+    """Return what ``time.time`` tells at the moment, in Unix seconds: the default clock."""
+    return time.time()
+
+
+def _checked_wall_time() -> float:
+    return reading(time.time())
+
+
+def monotonic_time() -> float:
+    """Return what ``time.monotonic`` tells at the moment, in seconds: that of ExpiringCache."""
+    return time.monotonic()
+
+
+def _unmoved() -> Callable[[], float]:
+    """Return what reads the clock behind ``time.monotonic``, whatever stands in its place."""
+    if hasattr(time, "CLOCK_MONOTONIC"):
+        return partial(time.clock_gettime, time.CLOCK_MONOTONIC)
+    # Windows has no other name for it. freezegun does not look into a partial.
+    return partial(time.monotonic)
+
+
+steady_time: Callable[[], float] = _unmoved()
+"""Return seconds that no one sets and no test moves: the default timer.
+
+By it a wall clock that was put ahead is known, a listener's silence is measured, and a call waits.
+"""

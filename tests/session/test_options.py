@@ -46,7 +46,7 @@ nan, infinite = float("nan"), float("inf")
         ("revocations", [object(), set()]),
         ("refresh_hook", ["same", 7]),
         ("verified_cache_size", [-1, True, 1.5, None, 10**12]),
-        ("clock", [None, 7]),
+        ("clock", ["now", 7]),
     ],
 )
 def test_an_option_that_makes_no_sense_is_refused_by_name(

@@ -28,7 +28,8 @@ class ExpiringCache(MutableMapping[_K, _V], Generic[_K, _V]):
         on_remove: called as ``on_remove(key, value, reason)`` for each entry that was removed,
             when the operation that removed it is done. It may use the cache in any way. What it
             raises is logged.
-        clock: returns the time in seconds, by default that of ``time.monotonic``.
+        clock: returns the time in seconds, by default that of ``time.monotonic`` as it stands at
+            each call. freezegun moves it, and time-machine does not.
 
     Raises:
         ConfigurationError: an argument cannot be used.

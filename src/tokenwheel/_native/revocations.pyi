@@ -19,12 +19,14 @@ class RevocationTable:
     table at once.
 
     Args:
-        clock: returns Unix time in seconds, by default that of ``time.time``.
+        clock: returns Unix time in seconds, by default that of ``time.time`` as it stands at each
+            call: freezegun and time-machine move it.
         before_lookup: called without arguments before each lookup, so that revocations made
             elsewhere can be taken in first, or None. What it raises, the lookup raises. See
             :meth:`watch`.
-        timer: returns seconds that no one sets, by default those of ``time.monotonic``. By it the
-            table knows a clock that was put ahead for a while, and forgets nothing meanwhile.
+        timer: returns seconds that no one sets, by default the system's, which no test moves. By
+            it the table knows a clock that was put ahead for a while, and forgets nothing
+            meanwhile.
 
     Raises:
         ConfigurationError: an argument cannot be called, or this table has been made already.

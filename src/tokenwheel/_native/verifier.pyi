@@ -2,6 +2,7 @@ from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, Se
 from datetime import timedelta
 from typing import Any, NoReturn, Protocol, Self, TypeVar, final, overload
 
+from ..clocks_apart import ClocksApart
 from .revocations import RevocationTable
 
 __all__ = ["MAX_TOKEN_LENGTH", "Claims", "Verifier"]
@@ -119,6 +120,9 @@ class Verifier:
         clock: Callable[[], float],
         revocations: RevocationTable,
     ) -> None: ...
+    @property
+    def clocks_apart(self) -> ClocksApart:
+        """What is shown dates that other nodes have set, and says so where their clocks differ."""
     @property
     def remembered(self) -> int:
         """The number of tokens that are remembered."""

@@ -12,7 +12,6 @@ which the outermost operation works off: an operation within a callback only add
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import (
     Callable,
     ItemsView,
@@ -27,7 +26,7 @@ from typing import Any, Generic, NoReturn, Self, TypeVar, cast
 
 from ..errors import ConfigurationError, InvalidArgument
 from ..events import RemovalReason
-from ..seconds import duration_of, reading
+from ..seconds import duration_of, monotonic_time, reading
 from .cache_keys import Changing, place_of
 from .removed import RemovedQueue
 from .table import ExpiringTable
@@ -58,7 +57,8 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
         on_remove: called as ``on_remove(key, value, reason)`` for each entry that was removed,
             when the operation that removed it is done. It may use the cache in any way. What it
             raises is logged.
-        clock: returns the time in seconds, by default that of ``time.monotonic``.
+        clock: returns the time in seconds, by default that of ``time.monotonic`` as it stands at
+            each call. freezegun moves it, and time-machine does not.
 
     Raises:
         ConfigurationError: an argument cannot be used.
@@ -85,7 +85,7 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
         *,
         ttl: float | timedelta | None = None,
         on_remove: Callable[[K, V, RemovalReason], object] | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = monotonic_time,
     ) -> None:
         most = _entries_of(maxsize)
         try:

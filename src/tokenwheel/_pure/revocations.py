@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from math import inf
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING, NoReturn, Self, cast
 
 from ..errors import ConfigurationError, InvalidArgument
 from ..fork_safety import hold_lock_during_fork
-from ..seconds import FURTHEST, number_of, reading
+from ..seconds import FURTHEST, number_of, reading, steady_time, wall_time
 from ..slow_clock import SlowClock
 from .wheel import Timer, TimerWheel
 
@@ -59,12 +58,14 @@ class RevocationTable:
     table at once.
 
     Args:
-        clock: returns Unix time in seconds, by default that of ``time.time``.
+        clock: returns Unix time in seconds, by default that of ``time.time`` as it stands at each
+            call: freezegun and time-machine move it.
         before_lookup: called without arguments before each lookup, so that revocations made
             elsewhere can be taken in first, or None. What it raises, the lookup raises. See
             :meth:`watch`.
-        timer: returns seconds that no one sets, by default those of ``time.monotonic``. By it the
-            table knows a clock that was put ahead for a while, and forgets nothing meanwhile.
+        timer: returns seconds that no one sets, by default the system's, which no test moves. By
+            it the table knows a clock that was put ahead for a while, and forgets nothing
+            meanwhile.
 
     Raises:
         ConfigurationError: an argument cannot be called, or this table has been made already.
@@ -115,9 +116,9 @@ class RevocationTable:
 
     def __init__(
         self,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = wall_time,
         before_lookup: Callable[[], object] | None = None,
-        timer: Callable[[], float] = time.monotonic,
+        timer: Callable[[], float] = steady_time,
     ) -> None:
         if not callable(clock):
             raise ConfigurationError("clock must be a callable that returns Unix seconds")

@@ -24,6 +24,7 @@ from typing import Any, NoReturn, Protocol, Self
 import jwt
 from jwt.algorithms import Algorithm
 
+from ..clocks_apart import ClocksApart
 from ..errors import (
     AccessTokenExpired,
     AccessTokenNotYetValid,
@@ -188,6 +189,7 @@ class Verifier:
         "_cache_bytes",
         "_cache_size",
         "_clock",
+        "_clocks_apart",
         "_is_made",
         "_issuer",
         "_largest_leeway",
@@ -238,6 +240,7 @@ class Verifier:
         self._audience = accepted
         self._leeway = tolerated
         self._largest_leeway = most_tolerated
+        self._clocks_apart = ClocksApart(tolerated)
         self._cache_size = most
         self._cache_bytes = most_bytes
         self._clock = clock
@@ -252,6 +255,11 @@ class Verifier:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Verifier cannot be copied or pickled")
+
+    @property
+    def clocks_apart(self) -> ClocksApart:
+        """What is shown dates that other nodes have set, and says so where their clocks differ."""
+        return self._clocks_apart
 
     @property
     def remembered(self) -> int:
@@ -334,6 +342,7 @@ class Verifier:
             if not now - leeway < verified.expires_at:
                 raise AccessTokenExpired("the access token has expired")
             if verified.starts_at > now + leeway:
+                self._clocks_apart.see(verified.claims._claims["iat"], now)
                 raise AccessTokenNotYetValid("the access token is not valid yet")
             by_table = now if self._shares_clock else self._revocations._now()
             if self._revocations._refuses(verified.session_id, verified.generation, by_table, now):

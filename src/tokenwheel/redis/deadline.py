@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from contextvars import ContextVar, Token
 from math import inf
-from time import monotonic
 
 from ..errors import ConfigurationError, StorageUnavailable
+from ..seconds import steady_time
 
 __all__ = ["TIMEOUT", "begin", "check_timeout", "end", "is_over", "no_answer", "time_left"]
 
@@ -39,7 +39,7 @@ def check_timeout(timeout: object) -> None:
 
 def begin(timeout: float) -> Token[float]:
     """Give what runs from here on so many seconds. Return what :func:`end` asks for."""
-    return _ends_at.set(monotonic() + timeout)
+    return _ends_at.set(steady_time() + timeout)
 
 
 def end(token: Token[float]) -> None:
@@ -52,7 +52,7 @@ def time_left(longest: float) -> float:
 
     It is never zero, which means another thing to a socket.
     """
-    left = _ends_at.get() - monotonic()
+    left = _ends_at.get() - steady_time()
     if left > longest:
         return longest
     return max(_INSTANT, left)
@@ -60,7 +60,7 @@ def time_left(longest: float) -> float:
 
 def is_over() -> bool:
     """Return True once the call has taken its time."""
-    return _ends_at.get() - monotonic() <= _INSTANT
+    return _ends_at.get() - steady_time() <= _INSTANT
 
 
 def no_answer(timeout: float) -> StorageUnavailable:

@@ -19,7 +19,6 @@ import asyncio
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -28,7 +27,7 @@ from ..event_loop import check_event_loop
 from ..fork_safety import pause_during_fork, renew_after_fork
 from ..hidden import clears_locals
 from ..revocation.protocol import Apply, Revocation
-from ..seconds import checked_clock
+from ..seconds import checked_clock, steady_time, wall_time
 from ..slow_clock import SlowTime
 from .client import Client, Conversation, RedisClient, call
 from .deadline import TIMEOUT
@@ -82,8 +81,8 @@ class RedisFeed:
         max_staleness: float = 10.0,
         when_stale: Literal["accept", "refuse"] = "accept",
         timeout: float = TIMEOUT,
-        clock: Callable[[], float] = time.time,
-        timer: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = wall_time,
+        timer: Callable[[], float] = steady_time,
     ) -> None:
         _check_staleness(max_staleness, when_stale)
         for name, function in (("clock", clock), ("timer", timer)):

@@ -7,7 +7,6 @@ process goes on refusing: never the other way round.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import timedelta
@@ -20,7 +19,7 @@ from ..conformance import check_conforms, conforms, is_coroutine_function
 from ..errors import ConfigurationError, StorageUnavailable, TokenwheelError
 from ..exact import plain_of
 from ..hidden import clears_locals
-from ..seconds import duration_of, reading
+from ..seconds import duration_of, reading, steady_time, wall_time
 from .protocol import (
     AwaitableFeed,
     DoorbellFeed,
@@ -58,9 +57,10 @@ class RevocationList(RevocationTable):
 
     Args:
         feed: ties this list to those of other processes; with None it stands alone.
-        clock: returns Unix seconds.
-        timer: returns seconds that no one sets. By it a clock that was put ahead for a while is
-            known, and nothing is forgotten meanwhile.
+        clock: returns Unix seconds, by default those of ``time.time`` as it stands at each call:
+            freezegun and time-machine move it.
+        timer: returns seconds that no one sets, by default the system's, which no test moves. By
+            it a clock that was put ahead for a while is known, and nothing is forgotten meanwhile.
 
     Raises:
         ConfigurationError: an option makes no sense.
@@ -71,8 +71,8 @@ class RevocationList(RevocationTable):
         self,
         feed: RevocationFeed | None = None,
         *,
-        clock: Callable[[], float] = time.time,
-        timer: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = wall_time,
+        timer: Callable[[], float] = steady_time,
     ) -> None:
         if feed is not None:
             try:

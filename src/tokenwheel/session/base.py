@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
@@ -18,6 +17,7 @@ from ..hidden import clears_locals
 from ..jwt import AccessTokens
 from ..keys import Key, KeySet
 from ..revocation import RevocationList
+from ..seconds import wall_time
 from ..storage.memory import MemoryStorage
 from ..storage.protocol import AsyncSessionStorage, SessionStorage
 from .abilities import abilities_of
@@ -63,8 +63,9 @@ class BaseManager:
         revocations: RevocationList | None = None,
         refresh_hook: RefreshHook | None = None,
         verified_cache_size: int = 65_536,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
     ) -> None:
+        clock = wall_time if clock is None else clock
         options = check_tokens(
             keys=keys,
             algorithm=algorithm,

@@ -69,7 +69,8 @@ class SessionManager(BaseManager):
         refresh_hook: called with the session and the context of each refresh; raises to refuse it.
             By default the device must be the same.
         verified_cache_size: how many verified tokens are remembered; 0 for none.
-        clock: returns Unix seconds.
+        clock: returns Unix seconds. By default the system's clock, as ``time.time`` tells it at
+            each call: freezegun and time-machine move it.
 
     Attributes:
         storage: where sessions are kept, as it was handed in.

@@ -70,6 +70,7 @@ class RefreshingFlow(EndingFlow):
         now = arrived_at = self._clock()
         while True:
             record = yield from self._read_opened(presented, required_subject, now)
+            self._tokens.verifier.clocks_apart.see(record.last_used_at, now)
             # Whoever came in time has done so, however long hook and callable have taken since.
             standing = standing_of(presented, record, arrived_at, options.reuse_grace)
             if standing == "reused":

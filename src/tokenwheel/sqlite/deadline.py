@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ..errors import StorageUnavailable
+from ..seconds import steady_time
 
 __all__ = ["Deadline"]
 
@@ -34,7 +35,7 @@ class Deadline:
 
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
-        self._end = time.monotonic() + timeout
+        self._end = steady_time() + timeout
 
     def acquire(self, lock: threading.Lock) -> bool:
         """Take a lock within the time that is left. Return True if it was taken."""
@@ -76,4 +77,4 @@ class Deadline:
         )
 
     def _remaining(self) -> float:
-        return max(self._end - time.monotonic(), 0)
+        return max(self._end - steady_time(), 0)

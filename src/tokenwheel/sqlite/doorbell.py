@@ -15,10 +15,11 @@ import mmap
 import os
 import struct
 import tempfile
-import time
 from errno import ENOENT
 from math import inf, nan
 from pathlib import Path
+
+from ..seconds import steady_time
 
 __all__ = ["Doorbell"]
 
@@ -38,7 +39,7 @@ class Doorbell:
             ring but not hear.
         refusal: the error that the mapping met, or None.
         in_place_since: when the file took the place of another, in seconds of this machine's
-            monotonic clock; minus infinity for the first file of all.
+            steady clock; minus infinity for the first file of all.
     """
 
     def __init__(self, path: Path) -> None:
@@ -65,7 +66,7 @@ class Doorbell:
         self._file = status.st_dev, status.st_ino
         # The time in the file is not a number before ``replace`` has written it, and may be later
         # than now if it is from before a reboot. Then the file counts as put in place now.
-        self.in_place_since: float = min(time.monotonic(), since)
+        self.in_place_since: float = min(steady_time(), since)
 
     @classmethod
     def replace(cls, path: Path, *, is_first: bool) -> Doorbell:
@@ -97,7 +98,7 @@ class Doorbell:
         if not is_first:
             with path.open("r+b") as file:
                 file.seek(_SINCE_AT)
-                file.write(struct.pack("=d", time.monotonic()))
+                file.write(struct.pack("=d", steady_time()))
         return cls(path)
 
     def close(self) -> None:

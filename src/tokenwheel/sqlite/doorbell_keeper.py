@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-import time
 from math import inf
 from pathlib import Path
 
+from ..seconds import steady_time
 from .doorbell import Doorbell
 
 __all__ = ["DoorbellKeeper"]
@@ -54,14 +54,14 @@ class DoorbellKeeper:
             if self._bell.is_in_place():
                 return
             self.let_go()
-        if time.monotonic() < self._tried_again_at:
+        if steady_time() < self._tried_again_at:
             return
         try:
             self._bell = Doorbell(self._path)
         except (FileNotFoundError, ValueError):
             return  # Whoever publishes next makes one.
         except OSError as error:
-            self._tried_again_at = time.monotonic() + _TRIED_AGAIN_AFTER
+            self._tried_again_at = steady_time() + _TRIED_AGAIN_AFTER
             self._complain(error)
         else:
             if self._bell.refusal is not None:
@@ -96,7 +96,7 @@ class DoorbellKeeper:
             self._complain(error)
 
     def ring(self) -> float:
-        """Ring. Return the monotonic time by which every process has noticed."""
+        """Ring. Return the time, by ``steady_time``, by which every process has noticed."""
         self._ring()
         self.look()
         return self._ring()  # It may be another doorbell now.
@@ -115,7 +115,7 @@ class DoorbellKeeper:
                 pass
             else:
                 return self._bell.in_place_since + _SETTLED_AFTER
-        return time.monotonic() + _SETTLED_AFTER
+        return steady_time() + _SETTLED_AFTER
 
     def _complain(self, refusal: Exception) -> None:
         """Log, once, that lookups go without a doorbell."""

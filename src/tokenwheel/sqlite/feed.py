@@ -33,7 +33,7 @@ from ..fork_safety import renew_after_fork
 from ..revocation.message import pack
 from ..revocation.protocol import Apply, Revocation
 from ..revocation.stats import FeedStats
-from ..seconds import checked_clock
+from ..seconds import checked_clock, steady_time, wall_time
 from .database import Database, Synchronous
 from .doorbell_keeper import DoorbellKeeper
 from .kept_clock import boot_id, least_distance
@@ -85,8 +85,8 @@ class SqliteFeed:
         timeout: float = 5.0,
         synchronous: Synchronous = "FULL",
         when_stale: Literal["accept", "refuse"] = "refuse",
-        clock: Callable[[], float] = time.time,
-        timer: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = wall_time,
+        timer: Callable[[], float] = steady_time,
     ) -> None:
         if when_stale not in ("accept", "refuse"):
             raise ConfigurationError("when_stale must be 'accept' or 'refuse'")
@@ -180,7 +180,7 @@ class SqliteFeed:
             self._look_for(messages)
             if self._is_closed:  # Meanwhile. What was rung is not to be kept.
                 self._keeper.let_go()
-        remaining = heard_by_all - time.monotonic()
+        remaining = heard_by_all - steady_time()
         if remaining > 0:
             time.sleep(remaining)
 
