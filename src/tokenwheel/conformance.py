@@ -15,7 +15,14 @@ from typing import Any, TypeGuard, TypeVar
 from .errors import ConfigurationError
 from .exact import is_instance, type_name_of
 
-__all__ = ["check_call", "check_conforms", "check_instance", "conforms", "is_coroutine_function"]
+__all__ = [
+    "check_call",
+    "check_conforms",
+    "check_instance",
+    "conforms",
+    "is_awaitable",
+    "is_coroutine_function",
+]
 
 T = TypeVar("T")
 
@@ -102,6 +109,14 @@ def is_coroutine_function(function: Callable[..., Any]) -> bool:
     with suppress(Exception):
         return inspect.iscoroutinefunction(type(function).__call__)
     return False
+
+
+def is_awaitable(answer: object) -> bool:
+    """Return True where an answer is to be awaited. One that fails when it is asked is not."""
+    try:
+        return inspect.isawaitable(answer)
+    except Exception:  # any: __class__ is the user's own
+        return False
 
 
 def _attribute(value: object, name: str, default: object = None) -> Any:

@@ -63,9 +63,9 @@ def bytes_of(value: object) -> bytes | None:
     """
     if type(value) is bytes:
         return value
-    if not issubclass(type(value), bytes):
+    if not is_instance(value, bytes):
         return None
-    octets: bytes = bytes.__getitem__(value, slice(None))  # type: ignore[call-overload]
+    octets: bytes = bytes.__getitem__(value, slice(None))
     return octets
 
 

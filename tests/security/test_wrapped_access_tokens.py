@@ -98,6 +98,7 @@ WRAPPED = [
     ("\ufeff{}", [SPACE]),
     ('"Bearer {}"', [QUOTES, BEARER]),
     ('Bearer "{}"', [BEARER, QUOTES]),
+    ("b'Bearer {}'", [QUOTES, BEARER]),
     ("Bearer b'{}'\n", [SPACE, BEARER, QUOTES]),
 ]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from types import MethodType
 from typing import Any, NoReturn
 
@@ -189,7 +190,9 @@ class KeySet:
         return {"keys": [key.to_jwk() for key in self if key._public is not None]}
 
     def subscribe(self, callback: Callable[[], None]) -> None:
-        """Call ``callback`` after each change of the set.
+        """Call ``callback`` after each change of the set, which has then taken effect.
+
+        What it raises leaves the call that changed the set, after every other one was called.
 
         The set holds it weakly: it is called as long as the function lives, or, for a bound method,
         the object it is bound to.
@@ -235,8 +238,9 @@ class KeySet:
             if (callback := reference()) is not None
         ]
         self._subscribers = [reference for reference, _ in alive]
-        for _, callback in alive:
-            callback()
+        with ExitStack() as stack:  # Whoever raises keeps nobody from being told.
+            for _, callback in reversed(alive):
+                stack.callback(callback)
 
     def __iter__(self) -> Iterator[Key]:
         return iter(tuple(self._by_kid.values()))

@@ -7,7 +7,6 @@ awaiting them. Nothing about sessions is decided here.
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, ExitStack
@@ -16,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from .._impl import Claims
+from ..conformance import is_awaitable
 from ..driver import drive, drive_async
 from ..event_loop import check_event_loop
 from ..events import Event, Listeners
@@ -467,5 +467,5 @@ async def _close(part: Part) -> None:
     await _answer_of(await call_apart(part.close) if part.waits else part.close())
 
 
-async def _answer_of(answer: Awaitable[T] | T) -> T:
-    return await answer if inspect.isawaitable(answer) else answer
+async def _answer_of(answer: Any) -> Any:
+    return await answer if is_awaitable(answer) else answer

@@ -21,6 +21,7 @@ from ..errors import (
     TokenwheelError,
 )
 from ..events import Event
+from ..exact import is_instance
 from ..models import Session, SessionContext, SessionRecord
 from ..revocation.list import RevocationList
 from ..revocation.protocol import Revocation, RevocationFeed
@@ -86,7 +87,8 @@ class Step(Generic[A]):
             raise
         except Exception as error:
             raise self._meaning_of(error) from error
-        if isinstance(answer, CoroutineType):
+        # By its type alone: what a hook answers may raise when it is asked for its class.
+        if is_instance(answer, CoroutineType):
             answer.close()
             raise ConfigurationError(
                 f"{self.party} must not be async in a SessionManager; AsyncSessionManager takes it"
