@@ -14,7 +14,9 @@ from libc.math cimport isfinite
 from unicode cimport PyUnicode_GET_LENGTH, PyUnicode_IS_ASCII, PyUnicode_READY
 
 from tokenwheel.errors import InvalidArgument
-from tokenwheel.exact import NotPlain, TooLarge, members_of, type_name_of
+from tokenwheel.exact import (
+    NotPlain, TooLarge, members_of, nested_members_of, plain_of, type_name_of,
+)
 from tokenwheel.large_integers import digits_of
 
 __all__ = ["LARGEST_PAYLOAD", "MAX_NESTING", "copy_plain"]
@@ -109,7 +111,10 @@ cdef inline bint is_single(object value, Py_ssize_t* room) except -1:
 
 
 cdef object copy_below(object value, int levels, Py_ssize_t* room):
-    """Return a private copy of an array or an object, which may have so many levels."""
+    """Return a private copy of an array or an object, which may have so many levels.
+
+    A text or a number of a subclass becomes one of the plain type.
+    """
     cdef Py_ssize_t position = 0
     cdef Py_ssize_t place
     cdef PyObject* key = NULL
@@ -118,8 +123,14 @@ cdef object copy_below(object value, int levels, Py_ssize_t* room):
     cdef list items
     cdef object name
     cdef object item
+    cdef object plain
     if type(value) is not dict and type(value) is not list and type(value) is not tuple:
-        raise NotPlain(f"has a value of type {type_name_of(value)}, which is not JSON")
+        plain = plain_of(value)
+        if plain is value:
+            raise NotPlain(f"has a value of type {type_name_of(value)}, which is not JSON")
+        room[0] += 1  # which was taken for what was not known to be a text or a number
+        is_single(plain, room)
+        return plain
     if levels == 0:
         raise NotPlain(f"is nested deeper than {MAX_NESTING} levels")
     if len(value) > room[0]:  # Each item takes a byte, and more.
@@ -127,7 +138,7 @@ cdef object copy_below(object value, int levels, Py_ssize_t* room):
     if type(value) is dict:
         members = snapshot(<dict>value)
         if members is None:
-            raise NotPlain("has an object with a name that is not a str of valid Unicode")
+            members = nested_members_of(value)
         while PyDict_Next(members, &position, &key, &below):
             name = <object>key
             item = <object>below

@@ -28,6 +28,7 @@ from unicode cimport PyUnicode_READY
 from os import urandom
 
 from tokenwheel.errors import ConfigurationError, InvalidArgument
+from tokenwheel.exact import whole_number_of
 from tokenwheel.seconds import steady_time, wall_time
 
 __all__ = ["LARGEST_GENERATION", "LONGEST_LIFETIME", "RevocationTable"]
@@ -39,6 +40,7 @@ cdef double LONGEST = LONGEST_LIFETIME
 cdef object LARGEST = LARGEST_GENERATION
 clock_begin()
 
+cdef str NO_REVOCATION = "revocations must be an iterable of (session_id, expires_at, before)"
 cdef str NO_DOORBELL = "doorbell must be None or a buffer of eight bytes"
 
 cdef extern from "Python.h":
@@ -67,7 +69,9 @@ cdef double end_of(object expires_at) except? -1:
 cdef uint32_t generation_before(object before) except? 0:
     if before is None:
         return EVERY_GENERATION
-    if type(before) is not int or not 0 < before <= LARGEST:
+    if type(before) is not int:
+        before = whole_number_of(before)
+    if before is None or not 0 < before <= LARGEST:
         raise InvalidArgument(f"before must be None or an int from 1 to {LARGEST_GENERATION}")
     return before
 
@@ -303,7 +307,15 @@ cdef class RevocationTable:
                 effect.
         """
         cdef double now = self.now()
-        for session_id, expires_at, before in revocations:
+        try:
+            each = iter(revocations)
+        except Exception:  # any: the iterable is the caller's own
+            raise InvalidArgument(NO_REVOCATION) from None
+        for revocation in each:
+            try:
+                session_id, expires_at, before = revocation
+            except Exception:
+                raise InvalidArgument(NO_REVOCATION) from None
             self.add(session_id, before, now, end_of(expires_at), False)
 
     cdef int add(
@@ -338,7 +350,9 @@ cdef class RevocationTable:
         cdef double now
         cdef bint has_news, refused
         read_id(session_id, id)
-        if type(generation) is not int or not 0 <= generation <= LARGEST:
+        if type(generation) is not int:
+            generation = whole_number_of(generation)
+        if generation is None or not 0 <= generation <= LARGEST:
             raise InvalidArgument(f"generation must be an int from 0 to {LARGEST_GENERATION}")
         now = self.now()
         with cython.critical_section(self):

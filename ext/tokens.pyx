@@ -40,6 +40,10 @@ cdef Py_ssize_t LARGEST = MAX_TOKEN_BYTES
 cdef enum:
     BLOCK = 4096  # bytes
 
+cdef extern from "Python.h":
+    bint PyBool_Check(object)
+    bint PyLong_Check(object)
+
 cdef extern from *:
     """
     static volatile long tokens_forks = 0;
@@ -107,7 +111,7 @@ if hasattr(os, "register_at_fork"):
 cdef Py_ssize_t checked(object nbytes) except -1:
     cdef int is_out_of_range = 0
     cdef long long count = 0
-    if type(nbytes) is int:
+    if PyLong_Check(nbytes) and not PyBool_Check(nbytes):  # The value of a subclass, as it is.
         count = PyLong_AsLongLongAndOverflow(nbytes, &is_out_of_range)
     if is_out_of_range or not 1 <= count <= LARGEST:
         raise InvalidArgument(f"nbytes must be an int from 1 to {MAX_TOKEN_BYTES}")

@@ -24,6 +24,8 @@ __all__ = [
     "is_instance",
     "items_of",
     "members_of",
+    "named",
+    "nested_members_of",
     "number_of",
     "plain_of",
     "seconds_of",
@@ -168,6 +170,15 @@ def type_name_of(value: object) -> str:
     return name
 
 
+def named(value: object) -> str:
+    """Return how a message names what should have been something else.
+
+    That is by its type, or as the class that it is where it should have been an instance.
+    """
+    is_class = issubclass(type(value), type)
+    return f"the class {_name_of_type(value)}" if is_class else type_name_of(value)
+
+
 def members_of(mapping: object, whole: str, most: int) -> dict[str, Any]:
     """Return the members of a mapping, looked at once, under the characters of their names.
 
@@ -190,7 +201,7 @@ def members_of(mapping: object, whole: str, most: int) -> dict[str, Any]:
         elif isinstance(mapping, Mapping):
             pairs = [(name, value) for name, value in islice(mapping.items(), most + 1)]
         else:
-            raise InvalidArgument(f"{whole} must be a mapping, not {type_name_of(mapping)}")
+            raise InvalidArgument(f"{whole} must be a mapping, not {named(mapping)}")
     except InvalidArgument:
         raise
     except Exception as error:
@@ -204,5 +215,26 @@ def members_of(mapping: object, whole: str, most: int) -> dict[str, Any]:
             raise InvalidArgument(f"{whole} must have names of type str")
         if name in members:
             raise InvalidArgument(f"{whole} must not have a name twice")
+        members[name] = value
+    return members
+
+
+def nested_members_of(mapping: dict[Any, Any]) -> dict[str, Any]:
+    """Return the members that a dict has at this moment, under the characters of their names.
+
+    Raises:
+        NotPlain: it has a name that is no ``str``, or a name twice.
+    """
+    try:
+        pairs = list(mapping.copy().items())  # Another thread may change it meanwhile.
+    except Exception:  # any: a name that is compared runs code of the caller
+        raise NotPlain("has an object whose names cannot be read") from None
+    members: dict[str, Any] = {}
+    for given_name, value in pairs:
+        name = text_of(given_name)
+        if name is None:
+            raise NotPlain("has an object with a name that is not a str of valid Unicode")
+        if name in members:
+            raise NotPlain("has an object with a name twice")
         members[name] = value
     return members

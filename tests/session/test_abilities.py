@@ -125,8 +125,12 @@ def test_a_storage_that_keeps_lifetimes_must_take_an_issuer(kind: Any) -> None:
 
 @pytest.mark.parametrize("kind", MANAGERS)
 def test_revocations_are_an_instance(kind: Any) -> None:
-    for unfit in (RevocationList, Feed(), Feed):
-        with pytest.raises(ConfigurationError, match="revocations must be a RevocationList"):
+    for unfit, reason in (
+        (RevocationList, r"must be an instance.*write RevocationList\(\.\.\.\)"),
+        (Feed, r"must be an instance.*write Feed\(\.\.\.\)"),
+        (Feed(), "must be a RevocationList"),
+    ):
+        with pytest.raises(ConfigurationError, match=f"revocations {reason}"):
             make(kind, revocations=unfit)
 
 

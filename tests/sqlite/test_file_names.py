@@ -19,7 +19,6 @@ from tokenwheel import (
     SqliteFeed,
     StorageUnavailable,
 )
-from tokenwheel.sqlite.file_names import real_path
 
 ONE = "A" * 16
 
@@ -159,9 +158,3 @@ def test_a_link_that_leads_to_another_file_than_it_did_is_noticed(
     with pytest.raises(StorageUnavailable, match="must be started anew"):
         feed.poll()
     feed.close()
-
-
-@pytest.mark.parametrize("name", ["", ":memory:", None, b"sessions.db", 3, object()])
-def test_what_is_no_path_of_a_file_has_no_name(name: Any) -> None:
-    with pytest.raises(ConfigurationError, match="path must be the path of a file"):
-        real_path(name)

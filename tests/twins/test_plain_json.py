@@ -39,6 +39,12 @@ class Role(enum.StrEnum):
     ADMIN = "admin"
 
 
+class OldRole(str, enum.Enum):  # noqa: UP042 - which is another thing than a StrEnum
+    """What str() and format() call by the member's name, and not by its characters."""
+
+    ADMIN = "admin"
+
+
 class Level(enum.IntEnum):
     HIGH = 1
 
@@ -113,12 +119,6 @@ def test_a_name_that_stands_twice_is_refused(copy: Copy, mapping: Any) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        Role.ADMIN,
-        Level.HIGH,
-        Text("x"),
-        Agreeing("x"),
-        Number(1),
-        Seconds(1),
         Point(),
         dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
         dt.date(2026, 1, 1),
@@ -148,8 +148,62 @@ def test_a_value_that_an_encoder_may_take_for_another_is_refused(copy: Copy, val
 
 
 @pytest.mark.parametrize(
-    "name", [Text("x"), Agreeing("x"), 1, None, Role.ADMIN, "\ud800"], ids=ascii
+    "value, plain",
+    [
+        (Role.ADMIN, "admin"),
+        (OldRole.ADMIN, "admin"),
+        (Text("x"), "x"),
+        (Agreeing("x"), "x"),
+        (Level.HIGH, 1),
+        (Number(1), 1),
+        (Number(2**64 - 1), 2**64 - 1),
+        (Seconds(1.5), 1.5),
+    ],
+    ids=ascii,
 )
+def test_a_text_counts_by_its_characters_and_a_number_by_its_value(
+    copy: Copy, value: Any, plain: Any
+) -> None:
+    copied = copy({"a": value, "b": [value], "c": ({"d": value},)})
+    assert copied == {"a": plain, "b": [plain], "c": [{"d": plain}]}
+    for given in (copied["a"], copied["b"][0], copied["c"][0]["d"]):
+        assert type(given) is type(plain)
+
+
+@pytest.mark.parametrize(
+    "value, reason",
+    [
+        (Text("\ud800"), "a lone surrogate"),
+        (Number(2**64), "an integer of more than 64 bits"),
+        (Seconds(float("nan")), "a number that JSON cannot hold"),
+        (Seconds(float("inf")), "a number that JSON cannot hold"),
+    ],
+    ids=ascii,
+)
+def test_a_subclass_of_what_json_cannot_hold_is_refused(
+    copy: Copy, value: Any, reason: str
+) -> None:
+    for given in (value, [value], {"b": value}):
+        with pytest.raises(InvalidArgument, match=f"claim 'a' has {reason}|text with {reason}"):
+            copy({"a": given})
+
+
+@pytest.mark.parametrize("kind", [Text, Agreeing, lambda text: OldRole.ADMIN])
+def test_a_nested_name_counts_by_its_characters(copy: Copy, kind: Any) -> None:
+    copied = copy({"a": {kind("admin"): 1}, "b": [{"x": 0, kind("admin"): 1}]})
+    assert copied == {"a": {"admin": 1}, "b": [{"x": 0, "admin": 1}]}
+    assert type(*copied["a"]) is str
+
+
+@pytest.mark.parametrize("names", [(Text("x"), "x"), ("x", Agreeing("x"))], ids=ascii)
+def test_a_nested_name_that_stands_twice_is_refused(copy: Copy, names: Any) -> None:
+    held = dict(zip(names, (1, 2), strict=True))
+    if len(held) == 2:
+        with pytest.raises(InvalidArgument, match="claim 'a' has an object with a name twice"):
+            copy({"a": [held]})
+
+
+@pytest.mark.parametrize("name", [1, None, b"x", "\ud800", Text("\ud800")], ids=ascii)
 def test_a_nested_name_that_is_no_plain_text_is_refused(copy: Copy, name: Any) -> None:
     for value in ({name: 1}, [{"b": {"x": 1, name: 2}}]):
         with pytest.raises(InvalidArgument, match="claim 'a' has an object with a name that is"):

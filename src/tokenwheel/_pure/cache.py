@@ -47,7 +47,8 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
     """A mapping whose entries expire by themselves.
 
     An expired entry can no longer be read. It is removed by one of the next operations: no thread
-    runs in the background. Several threads may use the cache at once.
+    runs in the background. Several threads may use the cache at once. What the ``__hash__`` or
+    ``__eq__`` of a key raises reaches the caller, as from a dict, and the cache is as it was.
 
     Args:
         maxsize: how many entries the cache holds at most, or None for no limit. A full cache

@@ -1,9 +1,10 @@
 """Private copies of the plain JSON that a caller hands in.
 
 Each object in it is looked at once. The copy is what is checked, and all that is used afterwards:
-what the caller, another thread or a lying mapping does to the original reaches nobody. Only values
-that are exactly of a type JSON has are copied, since an encoder may take those of a subclass for
-something else. The readable twin of ``plain_json.pyx``.
+what the caller, another thread or a lying mapping does to the original reaches nobody. A text
+counts by its characters and a number by its value, whatever subclass they are of, such as an Enum:
+an encoder might take them for something else. Any other value must be exactly of a type JSON has.
+The readable twin of ``plain_json.pyx``.
 
 Levels and size are bounded. A list may hold itself, and thirty lists that each hold the next one
 twice are a billion values.
@@ -15,13 +16,21 @@ from math import isfinite
 from typing import Any
 
 from ..errors import InvalidArgument
-from ..exact import NotPlain, TooLarge, members_of, type_name_of
+from ..exact import (
+    NotPlain,
+    TooLarge,
+    members_of,
+    nested_members_of,
+    plain_of,
+    type_name_of,
+)
 from ..large_integers import digits_of
 from .json_object import MAX_NESTING
 
 __all__ = ["LARGEST_PAYLOAD", "MAX_NESTING", "copy_plain"]
 
 LARGEST_PAYLOAD = 6144  # bytes of JSON: 8 KiB as base64url
+_PLAIN = frozenset({str, int, dict, list, float, bool, tuple, type(None)})
 
 
 class _Room:
@@ -73,6 +82,8 @@ def _copy(value: Any, depth: int, room: _Room) -> Any:
     Raises:
         NotPlain: it is not plain JSON, or too large.
     """
+    if type(value) not in _PLAIN:
+        value = plain_of(value)
     kind = type(value)
     if kind is str:
         room.take(len(value) + 2)
@@ -99,20 +110,12 @@ def _copy(value: Any, depth: int, room: _Room) -> Any:
     if kind is not dict:
         return [_copy(item, depth + 1, room) for item in tuple(value)]
     copied = {}
-    for name, item in _members_of_plain(value):
-        if type(name) is not str or not _is_unicode(name):
+    for name, item in nested_members_of(value).items():
+        if not _is_unicode(name):
             raise NotPlain("has an object with a name that is not a str of valid Unicode")
         room.take(len(name) + 3)
         copied[name] = _copy(item, depth + 1, room)
     return copied
-
-
-def _members_of_plain(value: dict[Any, Any]) -> list[tuple[Any, Any]]:
-    """Return the members that a dict has at this moment, whatever another thread does to it."""
-    try:
-        return list(value.copy().items())
-    except Exception:  # any: a name that is compared runs code of the caller
-        raise NotPlain("has an object with a name that is not a str of valid Unicode") from None
 
 
 def _is_unicode(text: str) -> bool:

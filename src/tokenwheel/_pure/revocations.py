@@ -16,11 +16,12 @@ from __future__ import annotations
 import re
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from math import inf
-from typing import TYPE_CHECKING, NoReturn, Self, cast
+from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 
 from ..errors import ConfigurationError, InvalidArgument
+from ..exact import text_of, whole_number_of
 from ..fork_safety import hold_lock_during_fork
 from ..seconds import FURTHEST, number_of, reading, steady_time, wall_time
 from ..slow_clock import SlowClock
@@ -38,6 +39,7 @@ _REVOKE_BUDGET = 16  # steps of maintenance with each entry, which costs at most
 _ENTRY_BYTES = 320  # of a Python object, its number, its text and its places in two dicts, roughly
 _LONGEST_TRUST = 1  # seconds for which a doorbell that stays the same is taken at its word
 _NO_DOORBELL = "doorbell must be None or a buffer of eight bytes"
+_NO_REVOCATION = "revocations must be an iterable of (session_id, expires_at, before)"
 _SESSION_ID = re.compile(r"[A-Za-z0-9_-]{16}")
 
 
@@ -206,7 +208,11 @@ class RevocationTable:
                 effect.
         """
         now = self._now()
-        for session_id, expires_at, before in revocations:
+        for revocation in _each_of(revocations):
+            try:
+                session_id, expires_at, before = revocation
+            except Exception:
+                raise InvalidArgument(_NO_REVOCATION) from None
             self._add(session_id, before, now, _seconds("expires_at", expires_at, 0, FURTHEST))
 
     def is_revoked(self, session_id: str, generation: int = 0) -> bool:
@@ -220,7 +226,9 @@ class RevocationTable:
             InvalidArgument: ``session_id`` or ``generation`` is not of that form.
         """
         session_id = _checked_id(session_id)
-        if type(generation) is not int or not 0 <= generation <= LARGEST_GENERATION:
+        if type(generation) is not int:
+            generation = whole_number_of(generation)  # type: ignore[assignment]
+        if generation is None or not 0 <= generation <= LARGEST_GENERATION:
             raise InvalidArgument(f"generation must be an int from 0 to {LARGEST_GENERATION}")
         return self._refuses(session_id, generation, self._now(), inf)
 
@@ -440,19 +448,28 @@ class RevocationTable:
         del self._entries[cast(_Entry, timer).session_id]
 
 
+def _each_of(revocations: Iterable[Any]) -> Iterator[Any]:
+    try:
+        return iter(revocations)
+    except Exception:  # any: the iterable is the caller's own
+        raise InvalidArgument(_NO_REVOCATION) from None
+
+
 def _checked_id(session_id: object) -> str:
     """Return a session id as a plain ``str``, so that no subclass has a say in what it equals."""
-    if not isinstance(session_id, str) or not _SESSION_ID.fullmatch(session_id):
+    text = session_id if type(session_id) is str else text_of(session_id)
+    if text is None or not _SESSION_ID.fullmatch(text):
         raise InvalidArgument("session_id must be 16 base64url characters")
-    return session_id if type(session_id) is str else str.__str__(session_id)
+    return text
 
 
 def _generation_before(before: object) -> int:
     if before is None:
         return _EVERY_GENERATION
-    if type(before) is not int or not 0 < before <= LARGEST_GENERATION:
+    lowest = whole_number_of(before)
+    if lowest is None or not 0 < lowest <= LARGEST_GENERATION:
         raise InvalidArgument(f"before must be None or an int from 1 to {LARGEST_GENERATION}")
-    return before
+    return lowest
 
 
 def _check_news(before_lookup: object) -> None:

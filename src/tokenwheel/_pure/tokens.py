@@ -19,6 +19,7 @@ import os
 import re
 
 from ..errors import InvalidArgument
+from ..exact import whole_number_of
 
 __all__ = [
     "MAX_TOKEN_BYTES",
@@ -48,9 +49,10 @@ def random_bytes(nbytes: int) -> bytes:
     Raises:
         InvalidArgument: ``nbytes`` is not an int from 1 to 65,536.
     """
-    if type(nbytes) is not int or not 1 <= nbytes <= MAX_TOKEN_BYTES:
+    count = whole_number_of(nbytes)
+    if count is None or not 1 <= count <= MAX_TOKEN_BYTES:
         raise InvalidArgument(f"nbytes must be an int from 1 to {MAX_TOKEN_BYTES}")
-    return os.urandom(nbytes)
+    return os.urandom(count)
 
 
 def new_token(nbytes: int) -> str:

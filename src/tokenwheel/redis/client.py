@@ -44,6 +44,10 @@ Conversation = Generator[Command, Any, T]
 
 _LONGEST_CONNECT = 2.0  # seconds
 _PAUSE = 0.01  # seconds
+_NO_CLIENT = (
+    "client must be a client of redis-py or valkey-py: Redis, RedisCluster, "
+    "what Sentinel.master_for returns, or asyncio's"
+)
 
 
 class Client(Protocol):
@@ -101,8 +105,13 @@ class RedisClient:
 
     @clears_locals
     def __init__(self, client: Client, timeout: float = TIMEOUT) -> None:
-        _check(client)
-        check_timeout(timeout)
+        try:
+            _check(client)
+        except ConfigurationError:
+            raise
+        except Exception as error:  # any: its attributes are the caller's own
+            raise ConfigurationError(_NO_CLIENT) from error
+        timeout = check_timeout(timeout)
         self.adapted: Any = client
         self.is_async = inspect.iscoroutinefunction(client.execute_command)
         self.is_cluster = callable(getattr(client, "get_node_from_key", None))
@@ -197,15 +206,14 @@ class RedisClient:
 
 def _check(client: object) -> None:
     check_instance("client", client)
+    if issubclass(type(client), str):
+        raise ConfigurationError(f"{_NO_CLIENT}; of a URL, redis.Redis.from_url(url) makes one")
     if callable(getattr(client, "master_for", None)):
         raise ConfigurationError(
             "client must be what the Sentinel's master_for returns, not the Sentinel"
         )
     if not callable(getattr(client, "execute_command", None)):
-        raise ConfigurationError(
-            "client must be a client of redis-py or valkey-py: Redis, RedisCluster, "
-            "what Sentinel.master_for returns, or asyncio's"
-        )
+        raise ConfigurationError(_NO_CLIENT)
     # Pipelines answer nothing before they are executed, and a subscription answers no command.
     if callable(getattr(client, "execute", None)) or callable(getattr(client, "listen", None)):
         raise ConfigurationError(

@@ -10,7 +10,8 @@ from __future__ import annotations
 from contextvars import ContextVar, Token
 from math import inf
 
-from ..errors import ConfigurationError, StorageUnavailable
+from ..errors import StorageUnavailable
+from ..option_checks import check_seconds
 from ..seconds import steady_time
 
 __all__ = ["TIMEOUT", "begin", "check_timeout", "end", "is_over", "no_answer", "time_left"]
@@ -21,20 +22,13 @@ _INSTANT = 0.005  # seconds: this and less is no time left
 _ends_at: ContextVar[float] = ContextVar("tokenwheel_deadline", default=inf)
 
 
-def check_timeout(timeout: object) -> None:
-    """Check that this is a number of seconds that a call may take.
+def check_timeout(timeout: object) -> float:
+    """Return the seconds that a call may take.
 
     Raises:
-        ConfigurationError: it is not; names the range.
+        ConfigurationError: it is no such number; names the range.
     """
-    if (
-        isinstance(timeout, bool)
-        or not isinstance(timeout, int | float)
-        or not _SHORTEST <= timeout <= _LONGEST
-    ):
-        raise ConfigurationError(
-            f"timeout must be a number of seconds from {_SHORTEST:g} to {_LONGEST:g}"
-        )
+    return check_seconds("timeout", timeout, _SHORTEST, _LONGEST)
 
 
 def begin(timeout: float) -> Token[float]:

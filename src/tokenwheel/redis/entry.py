@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ..errors import InvalidArgument
-from ..revocation.message import pack, unpack_each
+from ..revocation.message import pack, plain_revocations, unpack_each
 from ..revocation.protocol import Revocation, Row
 from .scripts import milliseconds
 
@@ -44,6 +44,9 @@ def encode_entry(revocations: Sequence[Revocation], now: float) -> tuple[str, li
     Raises:
         InvalidArgument: a revocation that no list could take.
     """
+    revocations = plain_revocations(revocations)
+    if not revocations:
+        raise InvalidArgument("an entry of the stream has at least one revocation")
     messages = [pack(revocation) for revocation in revocations]
     last_end = max(revocation.expires_at for revocation in revocations)
     return f"{milliseconds(last_end - now)} {max(int(now * 1000), 0)}", messages

@@ -26,6 +26,8 @@ from ..errors import ConfigurationError, StorageUnavailable
 from ..event_loop import check_event_loop
 from ..fork_safety import pause_during_fork, renew_after_fork
 from ..hidden import clears_locals
+from ..option_checks import check_choice, check_clocks, check_seconds
+from ..revocation.message import plain_revocations
 from ..revocation.protocol import Apply, Revocation
 from ..seconds import checked_clock, steady_time, wall_time
 from ..slow_clock import SlowTime
@@ -84,10 +86,11 @@ class RedisFeed:
         clock: Callable[[], float] = wall_time,
         timer: Callable[[], float] = steady_time,
     ) -> None:
-        _check_staleness(max_staleness, when_stale)
-        for name, function in (("clock", clock), ("timer", timer)):
-            if not callable(function):
-                raise ConfigurationError(f"{name} must be a callable that returns seconds")
+        max_staleness = check_seconds(
+            "max_staleness", max_staleness, _SHORTEST_STALENESS, _LONGEST_STALENESS
+        )
+        refuses = check_choice("when_stale", when_stale, ("accept", "refuse")) == "refuse"
+        check_clocks(clock=clock, timer=timer)
         timer = checked_clock(timer)
         self.client = RedisClient(client, timeout)
         self._names = KeyNames(prefix)
@@ -98,9 +101,7 @@ class RedisFeed:
         self._goes_on = False  # after a fork, or after another reader of the stream
         self._max_staleness = max_staleness
         self._reader = StreamReader(self._names.stream, self._time, timer)
-        self._freshness = Freshness(
-            self._reader, timer, max_staleness, refuses=when_stale == "refuse"
-        )
+        self._freshness = Freshness(self._reader, timer, max_staleness, refuses=refuses)
         self._lock = threading.Lock()
         self._tail: Any = None
         self._stuck: list[ThreadTail] = []
@@ -186,7 +187,7 @@ class RedisFeed:
             Exception: the client's errors. Nothing was published, or all, or the first of more
                 than 250.
         """
-        return self.client.run(self._append(revocations))
+        return self.client.run(self._append(plain_revocations(revocations)))
 
     def entry_for(self, revocations: Sequence[Revocation]) -> tuple[str, str, list[bytes]]:
         """Return what a storage on the same server needs to publish revocations itself.
@@ -381,17 +382,3 @@ class RedisFeed:
             chunk = revocations[start : start + REVOCATIONS_PER_ENTRY]
             stream, lasting, messages = self.entry_for(chunk)
             yield from call(APPEND, (stream,), lasting, b"".join(messages))
-
-
-def _check_staleness(max_staleness: object, when_stale: object) -> None:
-    if (
-        isinstance(max_staleness, bool)
-        or not isinstance(max_staleness, int | float)
-        or not _SHORTEST_STALENESS <= max_staleness <= _LONGEST_STALENESS
-    ):
-        raise ConfigurationError(
-            "max_staleness must be a number of seconds "
-            f"from {_SHORTEST_STALENESS:g} to {_LONGEST_STALENESS:g}"
-        )
-    if when_stale not in ("accept", "refuse"):
-        raise ConfigurationError("when_stale must be 'accept' or 'refuse'")

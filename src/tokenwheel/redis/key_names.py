@@ -20,6 +20,7 @@ from itertools import product
 
 from .._impl import decode, digest
 from ..errors import ConfigurationError
+from ..exact import text_of
 
 __all__ = ["PREFIX", "TAG_LENGTH", "KeyNames", "slot_of_id", "slot_of_subject", "tags"]
 
@@ -70,11 +71,12 @@ class KeyNames:
     """
 
     def __init__(self, prefix: str) -> None:
-        if not isinstance(prefix, str) or not _PREFIX.fullmatch(prefix):
+        plain = text_of(prefix)
+        if plain is None or not _PREFIX.fullmatch(plain):
             raise ConfigurationError(
                 "prefix must be 1 to 64 letters, digits and characters of _ . : / -"
             )
-        self.prefix = prefix
+        self.prefix = prefix = plain
         self.head = f"{prefix}:{{"
         self.every_session = f"{self.head}{'?' * TAG_LENGTH}}}:{'?' * _ID_LENGTH}"
         self.stream = f"{prefix}:revocations"

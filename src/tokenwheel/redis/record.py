@@ -97,9 +97,18 @@ def pack_record(record: SessionRecord) -> bytes:
     """Return the bytes of a record.
 
     Raises:
-        InvalidArgument: a hash, the salt or the MAC has another length than those of this library,
-            or the issuer is too long.
+        InvalidArgument: a field cannot be used, such as a hash of another length than those of this
+            library.
     """
+    try:
+        return _pack(record)
+    except InvalidArgument:
+        raise
+    except Exception as error:  # any: a field may be of a type of the caller's own
+        raise InvalidArgument("the record cannot be one that a manager has made") from error
+
+
+def _pack(record: SessionRecord) -> bytes:
     subject = record.subject.encode()
     present, optional = _pack_optional(record)
     head = _HEAD.pack(

@@ -116,8 +116,9 @@ local function trim(stream, now)
   end
 end
 
+-- A stream that is not there yet has no info, and why nothing was added is another matter.
 local function is_exhausted(stream)
-  local info = redis.call('XINFO', 'STREAM', stream)
+  local info = redis.pcall('XINFO', 'STREAM', stream)
   for place = 1, #info, 2 do
     if info[place] == 'last-generated-id' then return info[place + 1] == LARGEST end
   end

@@ -16,10 +16,19 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
-from ..errors import InvalidArgument, StorageUnavailable
+from ..errors import InvalidArgument
+from ..failures import meaning_of
 from ..hidden import ClearedLocals, clears_locals
 from ..models import SessionRecord
-from ..storage.damaged import DamagedRecord, DamagedRecords, is_session_id, record_of
+from ..storage.damaged import DamagedRecord, DamagedRecords, is_session_id, is_subject, record_of
+from ..storage.given import (
+    given_lifetime,
+    given_limit,
+    given_now,
+    given_record,
+    given_records,
+    given_text,
+)
 from ..storage.lifetimes import lifetime_in
 from .client import Client, Conversation, RedisClient, call
 from .deadline import TIMEOUT
@@ -47,6 +56,7 @@ from .scripts import (
 __all__ = ["RedisStorage"]
 
 _COUNTED_AT_ONCE = 1_000  # sessions
+_LARGEST = 2**32 - 1  # a version, in the four bytes that hold it
 
 
 class RedisStorage:
@@ -70,8 +80,8 @@ class RedisStorage:
 
     @clears_locals
     def __init__(self, client: Client, *, prefix: str = PREFIX, timeout: float = TIMEOUT) -> None:
-        self.timeout = timeout
         self._client = RedisClient(client, timeout)
+        self.timeout = self._client.timeout
         self._names = KeyNames(prefix)
 
     def __repr__(self) -> str:
@@ -97,7 +107,7 @@ class RedisStorage:
 
         They name the slot that all of the subject's sessions share.
         """
-        return slot_of_subject(subject).to_bytes(2, "big")
+        return slot_of_subject(given_text("subject", subject)).to_bytes(2, "big")
 
     def publishes_to(self, feed: Any) -> bool:
         """Return True if ``replace`` and ``delete`` can publish to this feed in their round trip.
@@ -105,7 +115,10 @@ class RedisStorage:
         They can where it is a ``RedisFeed`` of this storage's client. On a cluster they can't,
         since a script there only reaches the keys of one slot.
         """
-        client = getattr(feed, "client", None)
+        try:
+            client = getattr(feed, "client", None)
+        except Exception:  # any: the feed may be the user's own
+            return False
         return (
             isinstance(client, RedisClient)
             and client.adapted is self._client.adapted
@@ -121,6 +134,8 @@ class RedisStorage:
             KeyError: a session with this id exists already.
             InvalidArgument: on a cluster, an id that does not begin with ``session_id_prefix``.
         """
+        record, limit, now = given_record(record), given_limit(limit), given_now(now)
+        _check_place(record)
         return self._client.run(self._insert(record, limit, now))
 
     def read(self, session_id: str, now: float) -> Any:
@@ -129,7 +144,7 @@ class RedisStorage:
         Raises:
             DamagedRecords: the record is damaged.
         """
-        return self._client.run(self._read(session_id))
+        return self._client.run(self._read(given_text("session_id", session_id)))
 
     def read_all(self, subject: str, now: float) -> Any:
         """Return the records of a subject's sessions, in any order.
@@ -137,6 +152,7 @@ class RedisStorage:
         Raises:
             DamagedRecords: some of the records are damaged; has the others.
         """
+        subject, now = given_text("subject", subject), given_now(now)
         return self._client.run(self._read_all(subject, now))
 
     def replace(
@@ -147,6 +163,8 @@ class RedisStorage:
         Return True where it was written. With a feed and one revocation the script then also
         publishes that.
         """
+        record, now = given_record(record), given_now(now)
+        _check_place(record)
         return self._client.run(self._replace(record, now, feed, revocations))
 
     def delete(
@@ -161,6 +179,9 @@ class RedisStorage:
         With a feed and a revocation for each record the script also publishes the revocations of
         the sessions that it deletes.
         """
+        records, now = given_records(records), given_now(now)
+        if not all(map(_can_be_deleted, records)):
+            raise InvalidArgument("a record's id, subject or version cannot be one")
         return self._client.run(self._delete(records, now, feed, revocations))
 
     def keep_access_lifetime(self, issuer: str, seconds: int) -> Any:
@@ -168,6 +189,7 @@ class RedisStorage:
 
         Its key never expires.
         """
+        issuer, seconds = given_text("issuer", issuer), given_lifetime(seconds)
         return self._client.run(self._keep_access_lifetime(issuer, seconds))
 
     def count(self, now: float) -> int:
@@ -178,6 +200,7 @@ class RedisStorage:
         Raises:
             StorageUnavailable: the server could not be reached or answered an error.
         """
+        now = given_now(now)
         live: int = 0
         names: list[Any] = []
         try:
@@ -191,8 +214,8 @@ class RedisStorage:
                         names.clear()
                 return live + self._count_live(names, now)
         except Exception as error:
-            raise StorageUnavailable(
-                "the session storage could not be reached or answered an error"
+            raise meaning_of(
+                "the session storage could not be reached or answered an error", error
             ) from error
 
     def close(self) -> Any:
@@ -243,6 +266,8 @@ class RedisStorage:
     def _read(
         self, session_id: str, subject: str | None = None
     ) -> Conversation[SessionRecord | None]:
+        if not is_session_id(session_id):  # No session has it, and no slot follows from it.
+            return None
         try:
             value = yield "GET", self._names.session(session_id)
         except Exception as error:
@@ -365,6 +390,25 @@ class RedisStorage:
 
 async def _nothing() -> None:
     """Return None, to be awaited: an asyncio client's own connections are used."""
+
+
+def _check_place(record: SessionRecord) -> None:
+    """Check that a slot follows from the id of a record, and that its version can be compared.
+
+    Raises:
+        InvalidArgument: none does, or it can't.
+    """
+    if not is_session_id(record.id) or not 0 < record.version <= _LARGEST:
+        raise InvalidArgument(
+            "a record's id must be 16 base64url characters, and its version an int above 0"
+        )
+
+
+def _can_be_deleted(record: SessionRecord) -> bool:
+    """Return True for a record of a manager's, and for a damaged one that names its key."""
+    version: object = record.version
+    is_version = type(version) is bytes or (type(version) is int and 0 <= version <= _LARGEST)
+    return is_version and is_session_id(record.id) and is_subject(record.subject)
 
 
 def _subject_of(pair: tuple[SessionRecord, bytes]) -> str:

@@ -18,8 +18,11 @@ from .._impl import RevocationTable
 from ..conformance import check_conforms, conforms, is_coroutine_function
 from ..errors import ConfigurationError, StorageUnavailable, TokenwheelError
 from ..exact import plain_of
+from ..failures import meaning_of
 from ..hidden import clears_locals
-from ..seconds import duration_of, reading, steady_time, wall_time
+from ..option_checks import check_clocks
+from ..seconds import duration_of, number_of, reading, steady_time, wall_time
+from .message import plain_revocations
 from .protocol import (
     AwaitableFeed,
     DoorbellFeed,
@@ -74,6 +77,7 @@ class RevocationList(RevocationTable):
         clock: Callable[[], float] = wall_time,
         timer: Callable[[], float] = steady_time,
     ) -> None:
+        check_clocks(clock=clock, timer=timer)
         if feed is not None:
             try:
                 _check_feed(feed)
@@ -109,7 +113,7 @@ class RevocationList(RevocationTable):
             InvalidArgument: an argument that cannot be used.
             ConfigurationError: the feed has to be awaited; an async manager does.
             StorageUnavailable: the feed failed. In this process the session is refused all the
-                same. The call can be made again.
+                same. The error says where the call can be made again.
         """
         # The table and the feed look at the same ones, so they must not answer as they like.
         session_id, lifetime, before = plain_of(session_id), duration_of(ttl), plain_of(before)
@@ -221,10 +225,23 @@ class RevocationList(RevocationTable):
 
         Returns:
             What the feed's ``publish`` returned, to be awaited where it is awaitable.
+
+        Raises:
+            InvalidArgument: a revocation cannot be used, or ``now`` or what this list's clock tells
+                is no time.
+            StorageUnavailable: the feed failed. In this process the tokens are refused all the
+                same. What is awaited raises the feed's own errors.
         """
-        revocations = list(revocations)
+        revocations = plain_revocations(revocations)
         self.refuse(revocations, now)
-        return None if self._feed is None else self._feed.publish(revocations)
+        if self._feed is None:
+            return None
+        try:
+            return self._feed.publish(revocations)
+        except TokenwheelError:
+            raise
+        except Exception as error:
+            raise meaning_of(_UNREACHABLE, error) from error
 
     def refuse(self, revocations: Sequence[Revocation], now: float) -> None:
         """Refuse access tokens in this process, and tell no feed.
@@ -232,12 +249,13 @@ class RevocationList(RevocationTable):
         The caller tells the feed, or has a storage do so. Arguments are those of :meth:`publish`.
 
         Raises:
-            InvalidArgument: ``now``, or what this list's clock tells, is no time.
+            InvalidArgument: a revocation cannot be used, or ``now`` or what this list's clock tells
+                is no time.
         """
         ahead = max(reading(self.clock()) - reading(now), 0)
         self.revoke_each(
-            revocation._replace(expires_at=revocation.expires_at + ahead)
-            for revocation in revocations
+            (session_id, number_of(expires_at) + ahead, before)
+            for session_id, expires_at, before in plain_revocations(revocations)
         )
 
     def lowest_generation(self, session_id: str) -> int | None:
@@ -277,7 +295,7 @@ class RevocationList(RevocationTable):
             except TokenwheelError:
                 raise
             except Exception as error:
-                raise StorageUnavailable(_UNREACHABLE) from error
+                raise meaning_of(_UNREACHABLE, error) from error
 
     @property
     def feed(self) -> RevocationFeed | None:
@@ -351,7 +369,7 @@ def _call(feed: RevocationFeed, name: str, *arguments: Any) -> None:
     except TokenwheelError:
         raise
     except Exception as error:
-        raise StorageUnavailable(_UNREACHABLE) from error
+        raise meaning_of(_UNREACHABLE, error) from error
     if isawaitable(answer):
         if isinstance(answer, CoroutineType):
             answer.close()

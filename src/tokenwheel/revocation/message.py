@@ -10,9 +10,17 @@ import struct
 
 from .._impl import decode, encode
 from ..errors import InvalidArgument
+from ..exact import named, plain_of
 from .protocol import Revocation
 
-__all__ = ["MESSAGE_BYTES", "pack", "unpack", "unpack_each"]
+__all__ = [
+    "MESSAGE_BYTES",
+    "pack",
+    "plain_revocation",
+    "plain_revocations",
+    "unpack",
+    "unpack_each",
+]
 
 # The version, the session id, the generation (all ones for every generation), and the end in Unix
 # seconds.
@@ -29,11 +37,12 @@ def pack(revocation: Revocation) -> bytes:
     Raises:
         InvalidArgument: a field cannot be used. A list would refuse it, too.
     """
-    problem = _problem(revocation)
+    session_id, expires_at, before = plain_revocation(revocation)
+    problem = _problem(session_id, expires_at, before)
     if problem is not None:
         raise InvalidArgument(f"a revocation's {problem}")
-    before = _EVERY_GENERATION if revocation.before is None else revocation.before
-    return _FORMAT.pack(_VERSION, decode(revocation.session_id), before, revocation.expires_at)
+    lowest = _EVERY_GENERATION if before is None else before
+    return _FORMAT.pack(_VERSION, decode(session_id), lowest, expires_at)
 
 
 def unpack(message: bytes) -> Revocation:
@@ -72,20 +81,44 @@ def unpack_each(messages: bytes) -> list[tuple[str, float, int | None]]:
     return revocations
 
 
-def _problem(revocation: Revocation) -> str | None:
+def plain_revocation(revocation: object) -> Revocation:
+    """Return a revocation whose fields are of the plain types, as far as they are of a subclass.
+
+    Args:
+        revocation: a Revocation, or another tuple of the three fields.
+
+    Raises:
+        InvalidArgument: it is neither.
+    """
+    if not issubclass(type(revocation), tuple) or tuple.__len__(revocation) != 3:  # type: ignore[arg-type]
+        raise InvalidArgument(f"a revocation must be a Revocation, not {named(revocation)}")
+    return Revocation._make(map(plain_of, tuple.__iter__(revocation)))  # type: ignore[arg-type]
+
+
+def plain_revocations(revocations: object) -> list[Revocation]:
+    """Return revocations of an iterable, looked at once: see :func:`plain_revocation`.
+
+    Raises:
+        InvalidArgument: it is no iterable, or holds something else.
+    """
+    try:
+        looked_at = list(revocations)  # type: ignore[call-overload]
+    except Exception as error:  # any: the iterable is the caller's own
+        raise InvalidArgument(
+            f"revocations must be a sequence of Revocation, not {named(revocations)}"
+        ) from error
+    return [plain_revocation(revocation) for revocation in looked_at]
+
+
+def _problem(session_id: object, expires_at: object, before: object) -> str | None:
     """Return what keeps a list from taking a revocation; None where nothing does."""
-    session_id, expires_at, before = revocation
-    if not isinstance(session_id, str) or len(session_id) != 16:
+    if type(session_id) is not str or len(session_id) != 16:
         return "session_id must be 16 base64url characters"
     try:
         decode(session_id)
     except ValueError:
         return "session_id must be 16 base64url characters"
-    if (
-        isinstance(expires_at, bool)
-        or not isinstance(expires_at, int | float)
-        or not 0 <= expires_at <= _FURTHEST_END
-    ):
+    if type(expires_at) not in (int, float) or not 0 <= expires_at <= _FURTHEST_END:  # type: ignore[operator]
         return f"expires_at must be a number of seconds from 0 to {_FURTHEST_END:g}"
     if before is not None and (type(before) is not int or not 0 < before < _EVERY_GENERATION):
         return f"before must be None or an int from 1 to {_EVERY_GENERATION - 1}"

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from .._impl import LARGEST_PAYLOAD, Claims, copy_plain
 from ..conformance import is_coroutine_function
 from ..errors import InvalidArgument
-from ..exact import as_given, seconds_of, text_of, type_name_of
+from ..exact import as_given, named, seconds_of, text_of
 from ..large_integers import dumps
 from ..models import Device, Session, SessionContext
 from .refresh_tokens import SESSION_ID_LENGTH, session_id_of
@@ -71,7 +71,7 @@ def check_subject(subject: object) -> str:
     """Return a subject as it is stored and put into tokens."""
     text = text_of(subject)
     if text is None:
-        raise InvalidArgument(f"subject must be a str, not {type_name_of(subject)}")
+        raise InvalidArgument(f"subject must be a str, not {named(subject)}")
     if not 0 < len(text) <= LONGEST_SUBJECT:
         raise InvalidArgument(
             f"subject must have 1 to {LONGEST_SUBJECT} characters, and has {len(text)}"
@@ -154,7 +154,7 @@ def check_context(context: object) -> SessionContext:
     if context is None:
         return _NO_CONTEXT
     if not issubclass(type(context), SessionContext):
-        raise InvalidArgument(f"context must be a SessionContext, not {type_name_of(context)}")
+        raise InvalidArgument(f"context must be a SessionContext, not {named(context)}")
     return SessionContext(
         _check_text("context.ip", _field("context", context, "ip")),
         _check_device(_field("context", context, "device")),
@@ -166,7 +166,7 @@ def _check_device(device: object) -> Device | None:
     if device is None:
         return None
     if not issubclass(type(device), Device):
-        raise InvalidArgument(f"context.device must be a Device, not {type_name_of(device)}")
+        raise InvalidArgument(f"context.device must be a Device, not {named(device)}")
     name = _check_text("context.device.name", _field("context.device", device, "name"))
     kind = _check_text("context.device.type", _field("context.device", device, "type"))
     if name is None or kind is None:

@@ -9,7 +9,7 @@ from operator import methodcaller
 from typing import Any, Literal, TypeVar, overload
 
 from .._impl import Claims
-from ..conformance import is_coroutine_function
+from ..conformance import check_instance, is_coroutine_function
 from ..errors import ConfigurationError, InvalidArgument
 from ..events import Event, Listener, Listeners, SessionEvent
 from ..exact import is_instance, type_name_of
@@ -91,6 +91,7 @@ class BaseManager:
         seal = Seal(options.issuer, check_storage_key(storage_key))
         storage = MemoryStorage() if storage is None else storage
         revocations = RevocationList(clock=clock) if revocations is None else revocations
+        check_instance("revocations", revocations)
         if not is_instance(revocations, RevocationList):
             raise ConfigurationError("revocations must be a RevocationList")
         abilities = abilities_of(storage, revocations.feed)

@@ -17,11 +17,11 @@ from ..errors import (
     ConfigurationError,
     ContextMismatch,
     InvalidArgument,
-    StorageUnavailable,
     TokenwheelError,
 )
 from ..events import Event
 from ..exact import is_instance
+from ..failures import meaning_of
 from ..models import Session, SessionContext, SessionRecord
 from ..revocation.list import RevocationList
 from ..revocation.protocol import Revocation, RevocationFeed
@@ -101,10 +101,7 @@ class Step(Generic[A]):
 
     def _meaning_of(self, error: Exception) -> TokenwheelError:
         """Return what a foreign error that this step met means to the manager's caller."""
-        return StorageUnavailable(
-            "the session storage could not be reached or answered an error; "
-            "the call can be made again"
-        )
+        return meaning_of("the session storage could not be reached or answered an error", error)
 
 
 # The steps are values that nobody changes. They are not frozen, since freezing makes each cost four
@@ -214,10 +211,7 @@ class Revoke(Step[None]):
         return collaborators.publish(self.revocations, self.now)
 
     def _meaning_of(self, error: Exception) -> TokenwheelError:
-        return StorageUnavailable(
-            "the revocation feed could not be reached or answered an error; "
-            "the call can be made again"
-        )
+        return meaning_of("the revocation feed could not be reached or answered an error", error)
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Literal
 
+from ..errors import ConfigurationError
 from .log_sync import can_sync
 from .schema import check_schema, migrate
 
@@ -55,12 +56,20 @@ def check_owner(path: Path) -> None:
     application left behind.
 
     Raises:
-        ConfigurationError: the file is another application's, or of a later version.
+        ConfigurationError: the file is another application's, of a later version, or no database.
         sqlite3.Error: the file cannot be read, or is in another's hands.
     """
     uri = f"{path.as_uri()}?mode=ro"
-    with closing(sqlite3.connect(uri, uri=True, timeout=0)) as connection:
-        check_schema(connection)
+    try:
+        with closing(sqlite3.connect(uri, uri=True, timeout=0)) as connection:
+            check_schema(connection)
+    except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_NOTADB:
+            raise
+        raise ConfigurationError(
+            "path must be the path of a SQLite database or of no file yet, and the file there is "
+            "no such database, or a damaged one; it was left as it is"
+        ) from error
 
 
 def _can_map(folder: Path) -> bool:

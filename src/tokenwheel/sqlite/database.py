@@ -25,12 +25,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from ..errors import ConfigurationError, StorageUnavailable
+from ..errors import StorageUnavailable
 from ..fork_safety import pause_during_fork, renew_after_fork
+from ..option_checks import check_choice, check_seconds
 from .connection import Synchronous, check_owner, open_connection
 from .deadline import Deadline
+from .failures import FAILURES, unavailable
 from .file_modes import warn_of_modes
 from .file_names import real_path
+from .given_path import given_path
 from .inherited import begin_anew, is_inherited, keep_for_ever, watch
 from .line import Line
 from .log_sync import LogSync
@@ -54,9 +57,6 @@ _REMOVED = (
     "a file beside the database, its -wal or its -shm, was removed while it was in use; "
     "the process must be started anew"
 )
-
-# Python raises a UnicodeDecodeError where a message of SQLite quotes a damaged file.
-_FAILURES = sqlite3.Error, OSError, UnicodeDecodeError
 
 _databases: weakref.WeakSet[Database] = weakref.WeakSet()
 
@@ -89,10 +89,12 @@ class Database:
         timeout: float = 5.0,
         synchronous: Synchronous = "FULL",
     ) -> None:
-        _check_options(timeout, synchronous)
-        self.path = real_path(path)
+        timeout = check_seconds("timeout", timeout, 0, _LONGEST_WAIT)
+        synchronous = check_choice("synchronous", synchronous, ("FULL", "NORMAL"))
+        name = given_path(path)
+        self.path = real_path(name)
         # Where this is a link, it may come to lead to another file.
-        self._given = Path(path).absolute()
+        self._given = Path(name).absolute()
         self.file: FileId | None = None
         self._timeout = timeout
         self._synchronous: Synchronous = synchronous
@@ -114,8 +116,8 @@ class Database:
             self.file = identify(self._given)
             deadline.insist(check_owner, self.path)
             self._connect(self._writer, deadline)
-        except _FAILURES as error:
-            raise _unavailable(error) from error
+        except FAILURES as error:
+            raise unavailable(error) from error
         finally:
             self._writer.lock.release()
         warn_of_modes(self.path)
@@ -154,8 +156,8 @@ class Database:
             commit = 0 if log_sync is None else log_sync.count()
             if line.files is not None and not line.files.are_in_place():
                 raise self._refuse(line, "; all of it may have been written")
-        except _FAILURES as error:
-            raise _unavailable(error) from error
+        except FAILURES as error:
+            raise unavailable(error) from error
         finally:
             line.lock.release()
         # SQLite's write lock was given back, and this process's: others commit meanwhile.
@@ -182,8 +184,8 @@ class Database:
         line.take(deadline)
         try:
             return deadline.insist(work, self._connect(line, deadline))
-        except _FAILURES as error:
-            raise _unavailable(error) from error
+        except FAILURES as error:
+            raise unavailable(error) from error
         finally:
             line.lock.release()
 
@@ -351,26 +353,3 @@ def _mend(connection: sqlite3.Connection, log_sync: LogSync) -> None:
             "the call can be made again"
         )
     log_sync.mend()
-
-
-def _check_options(timeout: object, synchronous: object) -> None:
-    if (
-        isinstance(timeout, bool)
-        or not isinstance(timeout, int | float)
-        or not 0 <= timeout <= _LONGEST_WAIT
-    ):
-        raise ConfigurationError(f"timeout must be a number of seconds from 0 to {_LONGEST_WAIT:g}")
-    if synchronous not in ("FULL", "NORMAL"):
-        raise ConfigurationError("synchronous must be 'FULL' or 'NORMAL'")
-
-
-def _unavailable(error: Exception) -> StorageUnavailable:
-    """Return an error that says what went wrong, in words that hold nothing of what was stored."""
-    reason = (
-        getattr(error, "sqlite_errorname", None)
-        or getattr(error, "strerror", None)
-        or type(error).__name__
-    )
-    return StorageUnavailable(
-        f"the database file could not be used: {reason}; the call can be made again"
-    )

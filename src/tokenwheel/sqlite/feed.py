@@ -30,7 +30,8 @@ from typing import Literal, TypeVar
 
 from ..errors import ConfigurationError, StorageUnavailable
 from ..fork_safety import renew_after_fork
-from ..revocation.message import pack
+from ..option_checks import check_choice, check_clocks
+from ..revocation.message import pack, plain_revocations
 from ..revocation.protocol import Apply, Revocation
 from ..revocation.stats import FeedStats
 from ..seconds import checked_clock, steady_time, wall_time
@@ -88,11 +89,8 @@ class SqliteFeed:
         clock: Callable[[], float] = wall_time,
         timer: Callable[[], float] = steady_time,
     ) -> None:
-        if when_stale not in ("accept", "refuse"):
-            raise ConfigurationError("when_stale must be 'accept' or 'refuse'")
-        for name, function in (("clock", clock), ("timer", timer)):
-            if not callable(function):
-                raise ConfigurationError(f"{name} must be a callable that returns seconds")
+        refuses = check_choice("when_stale", when_stale, ("accept", "refuse")) == "refuse"
+        check_clocks(clock=clock, timer=timer)
         clock, timer = checked_clock(clock), checked_clock(timer)
         self._database = Database(path, timeout=timeout, synchronous=synchronous)
         self._clock = clock
@@ -100,7 +98,7 @@ class SqliteFeed:
         self._boot = boot_id()
         self._keeper = DoorbellKeeper(self._database.path)
         self._reader = LogReader(self._read, clock, timer)
-        self._reachability = Reachability(timer, refuses=when_stale == "refuse")
+        self._reachability = Reachability(timer, refuses=refuses)
         self._apply: Apply | None = None
         self._put_back_again_at = -inf
         self._is_closed = False
@@ -161,6 +159,7 @@ class SqliteFeed:
             InvalidArgument: a revocation that no list could take.
             StorageUnavailable: the file cannot be written; nothing was published.
         """
+        revocations = plain_revocations(revocations)
         for revocation in revocations:
             pack(revocation)  # which refuses what cannot be sent
         if not revocations:

@@ -21,26 +21,21 @@ _MOUNT_POINT = 4  # which field of a line there
 _ESCAPED = re.compile(rb"\\([0-7]{3})")
 
 
-def real_path(path: str | os.PathLike[str]) -> Path:
+def real_path(name: str) -> Path:
     """Return the name by which every process opens the file, whatever name it was given.
 
     Symbolic links are followed, to the file and on the way to it.
 
     Args:
-        path: a name of the file. There may be no file yet.
+        name: a name of the file. There may be no file yet.
 
     Returns:
         An absolute path without links.
 
     Raises:
-        ConfigurationError: the path is none of a file, or the file has another name, by a hard link
-            or since it is mounted by itself.
+        ConfigurationError: the file has another name, by a hard link or since it is mounted by
+            itself.
     """
-    name = os.fspath(path) if isinstance(path, str | os.PathLike) else None
-    if not isinstance(name, str) or name in ("", ":memory:"):
-        raise ConfigurationError(
-            "path must be the path of a file; for sessions in memory there is MemoryStorage"
-        )
     try:
         real = Path(os.path.realpath(name))
         # Another process may be about to make the file. The second look finds its work done.

@@ -12,10 +12,18 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from ..errors import StorageUnavailable
+from ..errors import InvalidArgument, StorageUnavailable
 from ..models import SessionRecord
 from ..storage.context import pack_context, unpack_context
 from ..storage.damaged import DamagedRecord, DamagedRecords, damage_of
+from ..storage.given import (
+    given_lifetime,
+    given_limit,
+    given_now,
+    given_record,
+    given_records,
+    given_text,
+)
 from ..storage.lifetimes import lifetime_in
 from .database import Database, Synchronous
 from .schema import bring_up_to_date
@@ -31,6 +39,7 @@ _STAYS_AFTER_END = 3600
 _NEVER_CHANGED = {"id", "subject", "created_at", "expires_at", "context"}
 
 _COLUMNS = SessionRecord._fields
+_BINDABLE = frozenset({str, int, float, bytes, bytearray, memoryview, type(None)})
 _CHANGING = [name for name in _COLUMNS if name not in _NEVER_CHANGED]
 
 _CONTEXT = _COLUMNS.index("context")
@@ -101,6 +110,9 @@ class SqliteStorage:
         Raises:
             StorageUnavailable: the file cannot be written, or holds a session with this id.
         """
+        record, limit, now = given_record(record), given_limit(limit), given_now(now)
+
+        fields = _bindable(*record[:-2], pack_context(record.context) or None, record.mac)
 
         def work(connection: sqlite3.Connection) -> bool:
             _remove_what_is_over(connection, now)
@@ -109,9 +121,7 @@ class SqliteStorage:
                 (live,) = connection.execute(_COUNT_OF_SUBJECT, whose).fetchone()
                 if live >= limit:
                     return False
-            connection.execute(
-                _INSERT, (*record[:-2], pack_context(record.context) or None, record.mac)
-            )
+            connection.execute(_INSERT, fields)
             return True
 
         return self._database.write(work)
@@ -123,6 +133,7 @@ class SqliteStorage:
             DamagedRecords: the record is damaged.
             StorageUnavailable: the file cannot be read.
         """
+        session_id = given_text("session_id", session_id)
 
         def work(connection: sqlite3.Connection) -> list[Any]:
             return _rows(connection, f"{_SELECT} WHERE id = ?", (session_id,))
@@ -137,6 +148,7 @@ class SqliteStorage:
             DamagedRecords: some of the records are damaged; has the others.
             StorageUnavailable: the file cannot be read.
         """
+        subject, now = given_text("subject", subject), given_now(now)
 
         def work(connection: sqlite3.Connection) -> list[Any]:
             return _rows(connection, _SELECT_LIVE, (subject, now, now))
@@ -151,11 +163,13 @@ class SqliteStorage:
         Raises:
             StorageUnavailable: the file cannot be written.
         """
+        record, now = given_record(record), given_now(now)
+        changed = [getattr(record, name) for name in _CHANGING]
+        fields = _bindable(*changed, record.id, record.version - 1)
 
         def work(connection: sqlite3.Connection) -> bool:
             _remove_what_is_over(connection, now)
-            changed = [getattr(record, name) for name in _CHANGING]
-            cursor = connection.execute(_UPDATE, (*changed, record.id, record.version - 1))
+            cursor = connection.execute(_UPDATE, fields)
             return cursor.rowcount == 1
 
         return self._database.write(work)
@@ -166,13 +180,15 @@ class SqliteStorage:
         Raises:
             StorageUnavailable: the file cannot be written; nothing was deleted.
         """
+        records, now = given_records(records), given_now(now)
+        whole = [(record, _bindable(record.id, record.version)) for record in records]
 
         def work(connection: sqlite3.Connection) -> list[str]:
             _remove_what_is_over(connection, now)
             return [
                 record.id
-                for record in records
-                if connection.execute(_DELETE, (record.id, record.version)).rowcount == 1
+                for record, fields in whole
+                if connection.execute(_DELETE, fields).rowcount == 1
             ]
 
         return self._database.write(work)
@@ -183,6 +199,7 @@ class SqliteStorage:
         Raises:
             StorageUnavailable: the file cannot be read, or cannot be written where it has to be.
         """
+        issuer, seconds = given_text("issuer", issuer), given_lifetime(seconds)
 
         def ask(connection: sqlite3.Connection) -> int:
             row = connection.execute(_LIFETIME, (issuer,)).fetchone()
@@ -200,6 +217,7 @@ class SqliteStorage:
         Raises:
             StorageUnavailable: the file cannot be read.
         """
+        now = given_now(now)
 
         def work(connection: sqlite3.Connection) -> int:
             return int(connection.execute(_COUNT, (now,)).fetchone()[0])
@@ -223,6 +241,17 @@ class SqliteStorage:
         Any other call then raises :class:`~tokenwheel.errors.StorageUnavailable`.
         """
         self._database.close()
+
+
+def _bindable(*fields: Any) -> tuple[Any, ...]:
+    """Return fields of a record that a table can hold. SQLite would ask any others what they are.
+
+    Raises:
+        InvalidArgument: one of them is of another type.
+    """
+    if not _BINDABLE.issuperset(map(type, fields)):
+        raise InvalidArgument("a record must hold texts, numbers, bytes and None")
+    return fields
 
 
 def _remove_what_is_over(connection: sqlite3.Connection, now: float) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import orjson
 
 from .._impl import copy_plain
+from ..errors import InvalidArgument
 from ..large_integers import dumps, loads
 from ..models import Device, SessionContext
 
@@ -18,12 +19,18 @@ def pack_context(context: SessionContext) -> bytes:
     """Return the context as JSON, or no bytes at all where it says nothing, as most do.
 
     Equal contexts make equal bytes.
+
+    Raises:
+        InvalidArgument: the context is none that a manager has checked.
     """
     device = context.device
     if device is None and context.ip is None and context.location is None:
         return b""
-    described = None if device is None else [device.name, device.type, dict(device.extra)]
-    return dumps([context.ip, context.location, described], orjson.OPT_SORT_KEYS)
+    try:
+        described = None if device is None else [device.name, device.type, dict(device.extra)]
+        return dumps([context.ip, context.location, described], orjson.OPT_SORT_KEYS)
+    except Exception as error:  # any: what is in it may be somebody else's
+        raise InvalidArgument("a context must hold texts and plain JSON") from error
 
 
 def unpack_context(packed: bytes) -> SessionContext:

@@ -13,9 +13,17 @@ from typing import Any, NamedTuple
 
 from .._impl import decode
 from ..errors import StorageUnavailable
+from ..exact import text_of
 from ..models import Device, SessionContext, SessionRecord
 
-__all__ = ["DamagedRecord", "DamagedRecords", "damage_of", "is_session_id", "record_of"]
+__all__ = [
+    "DamagedRecord",
+    "DamagedRecords",
+    "damage_of",
+    "is_session_id",
+    "is_subject",
+    "record_of",
+]
 
 _LARGEST_VERSION = 2**32 - 2  # Four bytes hold the version that follows.
 _LARGEST_GENERATION = 2**32 - 2
@@ -109,7 +117,7 @@ def damage_of(record: SessionRecord) -> str | None:
         )
     except (AttributeError, TypeError):
         is_usual = False
-    if is_usual and is_session_id(record.id) and _is_subject(record.subject):
+    if is_usual and is_session_id(record.id) and is_subject(record.subject):
         return None
     return next((name for name, is_sound in _SOUND if not is_sound(getattr(record, name))), None)
 
@@ -122,22 +130,25 @@ def _is_time(value: object) -> bool:
 
 def is_session_id(value: object) -> bool:
     """Return True for a text of 16 characters that stands for the 12 bytes of a session's id."""
-    if not isinstance(value, str) or len(value) != _ID_LENGTH:
+    text = text_of(value)
+    if text is None or len(text) != _ID_LENGTH:
         return False
     try:
-        decode(value)
+        decode(text)
     except ValueError:
         return False
     return True
 
 
-def _is_subject(value: object) -> bool:
-    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_SUBJECT:
+def is_subject(value: object) -> bool:
+    """Return True for a text that a manager takes for a subject."""
+    text = text_of(value)
+    if text is None or not 0 < len(text) <= _LONGEST_SUBJECT:
         return False
-    if value.isascii():
+    if text.isascii():
         return True
     try:
-        value.encode()
+        text.encode()
     except UnicodeEncodeError:
         return False
     return True
@@ -192,7 +203,7 @@ def _or_none(is_sound: Callable[[object], bool]) -> Callable[[object], bool]:
 _SOUND: Sequence[tuple[str, Callable[[object], bool]]] = (
     ("id", is_session_id),
     ("version", _is_version),
-    ("subject", _is_subject),
+    ("subject", is_subject),
     ("issuer", _is_issuer),
     ("generation", _is_generation),
     ("created_at", _is_time),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["lifetime_in"]
+__all__ = ["LONGEST_LIFETIME", "lifetime_in"]
 
-_LONGEST_LIFETIME = 100 * 31_557_600  # seconds: 100 years of 365.25 days
+LONGEST_LIFETIME = 100 * 31_557_600  # seconds: 100 years of 365.25 days
 
 
 def lifetime_in(value: object) -> int:
@@ -13,6 +13,6 @@ def lifetime_in(value: object) -> int:
     Args:
         value: an int, or its digits as bytes.
     """
-    if isinstance(value, bytes) and value.isdigit() and len(value) <= len(str(_LONGEST_LIFETIME)):
+    if isinstance(value, bytes) and value.isdigit() and len(value) <= len(str(LONGEST_LIFETIME)):
         value = int(value)
-    return value if type(value) is int and 0 < value <= _LONGEST_LIFETIME else 0
+    return value if type(value) is int and 0 < value <= LONGEST_LIFETIME else 0

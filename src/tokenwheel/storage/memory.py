@@ -13,8 +13,17 @@ from collections.abc import Sequence
 from copy import deepcopy
 
 from .._impl import ExpiringCache
+from ..errors import InvalidArgument
 from ..events import RemovalReason
 from ..models import SessionRecord
+from .given import (
+    given_lifetime,
+    given_limit,
+    given_now,
+    given_record,
+    given_records,
+    given_text,
+)
 
 __all__ = ["MemoryStorage"]
 
@@ -45,7 +54,8 @@ class MemoryStorage:
             return len(self._records)
 
     def insert(self, record: SessionRecord, limit: int | None, now: float) -> bool:
-        record = _apart(record)
+        record, limit = _apart(given_record(record)), given_limit(limit)
+        now = given_now(now)
         with self._lock:
             self._now = now
             if limit is not None:
@@ -63,19 +73,21 @@ class MemoryStorage:
             return True
 
     def read(self, session_id: str, now: float) -> SessionRecord | None:
+        session_id, now = given_text("session_id", session_id), given_now(now)
         with self._lock:
             self._now = now
             record = self._records.get(session_id)
         return None if record is None else _apart(record)
 
     def read_all(self, subject: str, now: float) -> Sequence[SessionRecord]:
+        subject, now = given_text("subject", subject), given_now(now)
         with self._lock:
             self._now = now
             records = self._live(subject)
         return [_apart(record) for record in records]
 
     def replace(self, record: SessionRecord, now: float) -> bool:
-        record = _apart(record)
+        record, now = _apart(given_record(record)), given_now(now)
         with self._lock:
             self._now = now
             stored = self._records.get(record.id)
@@ -85,17 +97,24 @@ class MemoryStorage:
             return True
 
     def delete(self, records: Sequence[SessionRecord], now: float) -> Sequence[str]:
+        records, now = given_records(records), given_now(now)
         with self._lock:
             self._now = now
             deleted = []
             for record in records:
-                stored = self._records.get(record.id)
-                if stored is not None and stored.version == record.version:
+                stored = self._records.get(record.id) if type(record.id) is str else None
+                # Of another type it is another version, whatever it says when it is asked.
+                if (
+                    stored is not None
+                    and type(stored.version) is type(record.version)
+                    and stored.version == record.version
+                ):
                     del self._records[record.id]
                     deleted.append(record.id)
             return deleted
 
     def keep_access_lifetime(self, issuer: str, seconds: int) -> int:
+        issuer, seconds = given_text("issuer", issuer), given_lifetime(seconds)
         with self._lock:
             kept = max(self._access_lifetimes.get(issuer, 0), seconds)
             if kept:
@@ -127,7 +146,14 @@ class MemoryStorage:
 
 
 def _apart(record: SessionRecord) -> SessionRecord:
-    """Return a record that shares nothing with this one that anybody could change."""
+    """Return a record that shares nothing with this one that anybody could change.
+
+    Raises:
+        InvalidArgument: its context holds what cannot be copied.
+    """
     if record.context.device is None:
         return record
-    return record._replace(context=deepcopy(record.context))
+    try:
+        return record._replace(context=deepcopy(record.context))
+    except Exception as error:  # any: what is in it may be somebody else's
+        raise InvalidArgument("a context must hold texts and plain JSON") from error
