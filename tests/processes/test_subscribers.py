@@ -47,6 +47,7 @@ class Sockets:
 
     def __init__(self, revocations: RevocationList) -> None:
         self._told: list[tuple[str, int | None]] = []
+        self._revocations = revocations  # Dropped, it would tell nobody.
         revocations.subscribe(self._close)
 
     def _close(self, session_id: str, before: int | None) -> None:

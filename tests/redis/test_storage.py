@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import settings
@@ -23,6 +23,7 @@ class TestOverEachClient(OverEachClient, OwnCopiesContract):
         return RedisStorage(self.client)
 
     def teardown_method(self) -> None:
+        self.wait(self.storage.close())
         self.close_client(self.client)
         super().teardown_method()
 
@@ -32,13 +33,17 @@ class TwiceOverServer(Twice):
 
     def __init__(self) -> None:
         empty(self.node)
+        self.clients: list[Any] = []
         super().__init__()
 
     def open(self) -> RedisStorage:
-        return RedisStorage(self.node.client())
+        self.clients.append(self.node.client())
+        return RedisStorage(self.clients[-1])
 
-    def close(self, storage: RedisStorage) -> None:
-        storage._client.adapted.close()
+    def teardown(self) -> None:
+        super().teardown()
+        for client in self.clients:
+            client.close()
 
 
 class TestTwice(TwiceOverServer.TestCase):  # type: ignore[misc]
