@@ -154,7 +154,7 @@ def test_an_option_that_is_mistyped_is_still_explained(capsys: pytest.CaptureFix
         (["sessions", "end", "ann", "--all=yes"], "argument --all: it takes no value"),
         (
             ["sessions", "end", "ann", "--database", "a"],
-            "one of the arguments SESSION --all is required",
+            "one of the arguments SESSION --all --refresh-token is required",
         ),
         (
             ["sessions", "end", "ann", "A" * 16, "--all", "--database", "a"],

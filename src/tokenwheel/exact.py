@@ -120,7 +120,7 @@ def as_given(value: object) -> str:
         return f"and is a timedelta of {timedelta.total_seconds(value)} seconds"  # type: ignore[arg-type]
     number = number_of(value)
     if number is None:
-        return f"not {type_name_of(value)}"
+        return f"not {named(value)}"
     # More digits than Python would write are of no use to anybody.
     is_long = type(number) is int and number.bit_length() > _MOST_BITS_SHOWN
     return "and is far out of it" if is_long else f"and is {number}"

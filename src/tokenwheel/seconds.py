@@ -117,7 +117,8 @@ def wall_time() -> float:
 
 
 def _checked_wall_time() -> float:
-    return reading(time.time())
+    now = time.time()
+    return now if type(now) is float and 0.0 < now < FURTHEST else reading(now)
 
 
 def monotonic_time() -> float:

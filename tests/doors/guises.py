@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, NoReturn
 
@@ -48,7 +49,7 @@ def _raises(*_: Any, **__: Any) -> NoReturn:
 _QUESTIONS = (
     "__str__", "__repr__", "__format__", "__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__",
     "__hash__", "__len__", "__bool__", "__iter__", "__contains__", "__getitem__", "__int__",
-    "__index__", "__float__", "__bytes__", "__add__", "__radd__", "__getattr__", "__await__",
+    "__index__", "__float__", "__bytes__", "__add__", "__radd__", "__getattr__",
 )  # fmt: skip
 _RAISING: dict[str, Any] = dict.fromkeys(_QUESTIONS, _raises)
 _NAMELESS = property(_raises)
@@ -69,6 +70,11 @@ HostileText: Any = type("HostileText", (str,), _without("__getattr__", encode=_r
 HostileNumber: Any = type("HostileNumber", (int,), _without("__getattr__"))
 HostileSeconds: Any = type("HostileSeconds", (float,), _without("__getattr__"))
 HostileOctets: Any = type("HostileOctets", (bytes,), _without("__getattr__", decode=_raises))
+HostileDelta: Any = type(
+    "HostileDelta",
+    (timedelta,),
+    _without("__getattr__", "__len__", "__iter__", total_seconds=_raises, days=_NAMELESS),
+)
 
 
 class SubclassedDict(dict[Any, Any]):
@@ -233,6 +239,11 @@ HOSTILE: dict[str, Callable[[], Any]] = {
     "a complex number": lambda: 1j,
     "an int that lies, out of range": lambda: Number(-5),
     "a float that lies, out of range": lambda: Seconds(-5.0),
+    "a timedelta": lambda: timedelta(seconds=90),
+    "a timedelta of half a second": lambda: timedelta(seconds=0.5),
+    "a negative timedelta": lambda: timedelta(seconds=-90),
+    "the longest timedelta": lambda: timedelta.max,
+    "a timedelta that raises": lambda: HostileDelta(seconds=90),
     "an empty text": lambda: "",
     "an empty str that lies": lambda: Text(""),
     "an empty str that raises": lambda: HostileText(""),

@@ -75,6 +75,10 @@ def list_of(twin: str) -> Any:
     return revocations
 
 
+def told(session_id: str, before: int | None) -> None:
+    """Hear of a revocation."""
+
+
 def claims_of(twin: str) -> Any:
     return part(twin, "verifier", "Claims")(CLAIMS)
 
@@ -141,6 +145,8 @@ LIST = {
     ),
     "replay": Door(lambda twin: lambda: list_of(twin).replay().close()),
     "stats": Door(of(list_of, "stats")),
+    "subscribe": Door(of(list_of, "subscribe"), {"callback": told}),
+    "unsubscribe": Door(of(list_of, "unsubscribe"), {"callback": told}),
     "close": Door(of(list_of, "close")),
 }
 CLAIMS_DOORS = {

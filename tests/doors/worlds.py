@@ -7,6 +7,7 @@ apart from the one that all other tests know, and its modules are put aside agai
 from __future__ import annotations
 
 import asyncio
+import atexit
 import dataclasses
 import importlib
 import os
@@ -178,7 +179,9 @@ def _keys(implementation: str) -> Any:
 
 @cache
 def _loop() -> asyncio.AbstractEventLoop:
-    return asyncio.new_event_loop()
+    loop = asyncio.new_event_loop()
+    atexit.register(loop.close)
+    return loop
 
 
 def _run(coroutine: Any) -> Any:

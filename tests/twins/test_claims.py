@@ -297,7 +297,6 @@ def test_names_count_by_their_characters(cls: Any, kind: Any) -> None:
         10**5000,
         "\ud800",
         Text("\ud800"),
-        Number(2**64),
         {Text("\ud800"): 1},
     ],
     ids=lambda value: type(value).__name__,

@@ -36,7 +36,7 @@ from ..errors import (
 from ..exact import as_given, bytes_of, is_instance, text_of, texts_of, type_name_of
 from ..fork_safety import hold_lock_during_fork
 from ..large_integers import loads_exactly
-from ..seconds import duration_of, number_of, reading
+from ..seconds import checked_clock, duration_of, number_of
 from ..wrapping import wrapping_of
 from .claim_values import (
     audiences_in,
@@ -243,7 +243,7 @@ class Verifier:
         self._clocks_apart = ClocksApart(tolerated)
         self._cache_size = most
         self._cache_bytes = most_bytes
-        self._clock = clock
+        self._clock = checked_clock(clock)
         self._revocations = revocations
         self._shares_clock = their_clock is clock
         self._memory = memory
@@ -338,7 +338,7 @@ class Verifier:
                 accepted = not set(_check_audience(audience)).isdisjoint(verified.audience)
             if not accepted:
                 raise InvalidAccessToken("the access token is for another audience")
-            now = reading(self._clock())
+            now = self._clock()
             if not now - leeway < verified.expires_at:
                 raise AccessTokenExpired("the access token has expired")
             if verified.starts_at > now + leeway:

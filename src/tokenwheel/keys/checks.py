@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
 from ..errors import ConfigurationError, InvalidArgument
-from ..exact import text_of, text_or_bytes_of, type_name_of
+from ..exact import named, text_of, text_or_bytes_of
 from .guessable import is_guessable, is_made_of_words
 from .other_keys import is_other_key
 from .public_flaws import curve_flaw, edwards_flaw, rsa_flaw
@@ -62,7 +62,7 @@ def check_algorithm(algorithm: object) -> str:
     """
     name = text_of(algorithm)
     if name is None or name not in ALGORITHMS:
-        given = f", not {type_name_of(algorithm)}" if name is None else ""
+        given = f", not {named(algorithm)}" if name is None else ""
         raise ConfigurationError(f"algorithm must be one of {', '.join(sorted(ALGORITHMS))}{given}")
     return name
 
@@ -74,7 +74,7 @@ def check_bool(name: str, value: object) -> None:
         InvalidArgument: it is anything else, be it equal to one of these.
     """
     if type(value) is not bool:
-        raise InvalidArgument(f"{name} must be a bool, not {type_name_of(value)}")
+        raise InvalidArgument(f"{name} must be a bool, not {named(value)}")
 
 
 def check_kid(kid: object) -> str | None:
@@ -92,7 +92,7 @@ def check_kid(kid: object) -> str | None:
         or not name.isascii()
         or not name.isprintable()
     ):
-        given = f", not {type_name_of(kid)}" if name is None else ""
+        given = f", not {named(kid)}" if name is None else ""
         raise ConfigurationError(
             f"kid must be 1 to {_LONGEST_KID} printable ASCII characters{given}"
         )
@@ -134,7 +134,7 @@ def check_random_bytes(secret: object, name: str, shortest: int, too_short: str)
     """
     plain = text_or_bytes_of(secret)
     if plain is None:
-        raise ConfigurationError(f"{name} must be bytes or str, not {type_name_of(secret)}")
+        raise ConfigurationError(f"{name} must be bytes or str, not {named(secret)}")
     encoded = plain if isinstance(plain, bytes) else _utf8_of(plain)
     if encoded is None:
         raise ConfigurationError(f"{name} must be bytes, or str without lone surrogates")

@@ -24,10 +24,10 @@ from ..exact import (
     is_instance,
     items_of,
     members_of,
+    named,
     plain_of,
     text_of,
     text_or_bytes_of,
-    type_name_of,
 )
 from .checks import HASH_BYTES, check_algorithm, check_pair, check_secret
 
@@ -65,7 +65,7 @@ def parse_pem(pem: object, algorithm: str, password: object) -> KeyParts:
     """
     given, given_password = text_or_bytes_of(pem), text_or_bytes_of(password)
     if given is None or (given_password is None and password is not None):
-        wrong = type_name_of(pem if given is None else password)
+        wrong = named(pem if given is None else password)
         raise ConfigurationError(f"pem and password must be str or bytes, not {wrong}")
     private: Any = None
     public: Any = None
@@ -177,7 +177,7 @@ def read_json_object(given: object, name: str) -> dict[str, Any]:
     except Exception:  # any: a mapping is the caller's own
         parsed = None
     if type(parsed) is not dict:
-        wrong = f", not {type_name_of(given)}" if text is None else ""
+        wrong = f", not {named(given)}" if text is None else ""
         raise ConfigurationError(
             f"{name} must be a JSON object, as a mapping or as its text{wrong}"
         )

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from jwt.algorithms import Algorithm, get_default_algorithms
 
 from ..errors import ConfigurationError, InvalidArgument
-from ..exact import bytes_of, type_name_of
+from ..exact import bytes_of, named
 from ..hidden import clears_locals
 from .checks import CURVES, HASH_BYTES, check_algorithm, check_bool, check_kid, check_secret
 from .formats import KeyParts, parse_jwk, parse_pem, thumbprint, write_pem
@@ -254,8 +254,8 @@ class Key:
             for name, value in self._jwa.to_jwk(material, as_dict=True).items()
             if name != "key_ops"
         }
-        named = {} if self.kid is None else {"kid": self.kid}
-        return {**members, **named, "alg": self.algorithm, "use": "sig"}
+        kid = {} if self.kid is None else {"kid": self.kid}
+        return {**members, **kid, "alg": self.algorithm, "use": "sig"}
 
     def to_pem(self, private: bool = False) -> bytes:
         """Return the key in PEM form.
@@ -303,7 +303,7 @@ class Key:
 def _check_bytes(name: str, value: object) -> bytes:
     octets = bytes_of(value)
     if octets is None:
-        raise InvalidArgument(f"{name} must be bytes, not {type_name_of(value)}")
+        raise InvalidArgument(f"{name} must be bytes, not {named(value)}")
     return octets
 
 

@@ -13,7 +13,7 @@ from types import MethodType
 from typing import Any, NoReturn
 
 from ..errors import ConfigurationError, InvalidArgument
-from ..exact import is_instance, text_of, type_name_of
+from ..exact import is_instance, named, text_of
 from ..hidden import clears_locals
 from .checks import check_bool
 from .formats import read_json_object
@@ -50,7 +50,7 @@ class KeySet:
     def __init__(self, *keys: Key, signing: str | None = None) -> None:
         for key in keys:
             if not is_instance(key, Key):
-                raise ConfigurationError(f"keys must be one or more Key, not {type_name_of(key)}")
+                raise ConfigurationError(f"keys must be one or more Key, not {named(key)}")
         if not keys:
             raise ConfigurationError("keys must be one or more Key")
         self._lock = threading.RLock()
@@ -60,13 +60,13 @@ class KeySet:
             lacking = sum(key.kid is None for key in keys)
             raise ConfigurationError(
                 "keys must have a kid of their own each; at most one may have none"
-                f"{'. ' + _SHARED_WITHOUT_KID if lacking > 1 else ''}"
+                f"{'; ' + _SHARED_WITHOUT_KID if lacking > 1 else ''}"
             )
         if signing is None:
             self._signing = next((key for key in keys if key.can_sign), None)
         else:
-            named = self._by_kid.get(text_of(signing) or "")
-            self._signing = named if named is not None and named.can_sign else None
+            chosen = self._by_kid.get(text_of(signing) or "")
+            self._signing = chosen if chosen is not None and chosen.can_sign else None
             if self._signing is None:
                 raise ConfigurationError("signing must be the kid of a key that can sign")
 
@@ -140,12 +140,12 @@ class KeySet:
                 cannot; or a ``sign`` that is no ``bool``.
         """
         if not is_instance(key, Key):
-            raise InvalidArgument(f"key must be a Key, not {type_name_of(key)}")
+            raise InvalidArgument(f"key must be a Key, not {named(key)}")
         check_bool("sign", sign)
         with self._lock:
             if key.kid is None and None in self._by_kid:
                 raise InvalidArgument(
-                    f"the set has a key without kid already. {_SHARED_WITHOUT_KID}"
+                    f"the set has a key without kid already; {_SHARED_WITHOUT_KID}"
                 )
             if key.kid in self._by_kid:
                 raise InvalidArgument("the set has a key with this kid already")
@@ -202,7 +202,7 @@ class KeySet:
         """
         if not callable(callback):
             raise InvalidArgument(
-                f"callback must be a callable without arguments, not {type_name_of(callback)}"
+                f"callback must be a callable without arguments, not {named(callback)}"
             )
         try:
             reference: weakref.ref[Callable[[], None]] = (
@@ -213,7 +213,7 @@ class KeySet:
         except TypeError as error:
             raise InvalidArgument(
                 "callback must be a function or a method of an object that can be held weakly, "
-                f"not {type_name_of(callback)}"
+                f"not {named(callback)}"
             ) from error
         with self._lock:
             alive = [other for other in self._subscribers if other() is not None]

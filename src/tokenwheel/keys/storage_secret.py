@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 
 from ..errors import ConfigurationError
-from ..exact import is_instance, text_or_bytes_of, type_name_of
+from ..exact import is_instance, named, text_or_bytes_of
 from ..hidden import clears_locals
 from .checks import check_random_bytes
 from .key import Key
@@ -43,7 +43,7 @@ def storage_secret(value: object) -> bytes:
     if plain is None:
         raise ConfigurationError(
             "storage_key must be random bytes (secrets.token_bytes(32)), str, the Key of a shared "
-            f"secret, or a sequence of these, not {type_name_of(value)}"
+            f"secret, or a sequence of these, not {named(value)}"
         )
     return check_random_bytes(
         plain,

@@ -132,7 +132,8 @@ class RedisStorage:
 
         Raises:
             KeyError: a session with this id exists already.
-            InvalidArgument: on a cluster, an id that does not begin with ``session_id_prefix``.
+            InvalidArgument: an argument cannot be used. On a cluster that is also an id which does
+                not begin with ``session_id_prefix``.
         """
         record, limit, now = given_record(record), given_limit(limit), given_now(now)
         _check_place(record)
@@ -393,15 +394,13 @@ async def _nothing() -> None:
 
 
 def _check_place(record: SessionRecord) -> None:
-    """Check that a slot follows from the id of a record, and that its version can be compared.
+    """Check that keys follow from a record, and that its version can be compared.
 
     Raises:
-        InvalidArgument: none does, or it can't.
+        InvalidArgument: none do, or it can't.
     """
-    if not is_session_id(record.id) or not 0 < record.version <= _LARGEST:
-        raise InvalidArgument(
-            "a record's id must be 16 base64url characters, and its version an int above 0"
-        )
+    if not _can_be_deleted(record) or not record.version:
+        raise InvalidArgument("a record's id, subject or version cannot be one")
 
 
 def _can_be_deleted(record: SessionRecord) -> bool:

@@ -12,7 +12,7 @@ from .._impl import Claims
 from ..conformance import check_instance, is_coroutine_function
 from ..errors import ConfigurationError, InvalidArgument
 from ..events import Event, Listener, Listeners, SessionEvent
-from ..exact import is_instance, type_name_of
+from ..exact import is_instance, named
 from ..hidden import clears_locals
 from ..jwt import AccessTokens
 from ..keys import Key, KeySet
@@ -239,8 +239,7 @@ class BaseManager:
         def subscribe(listener: L) -> L:
             if not callable(listener):
                 raise InvalidArgument(
-                    "listener must be a callable that takes one event, "
-                    f"not {type_name_of(listener)}"
+                    f"listener must be a callable that takes one event, not {named(listener)}"
                 )
             if not self._takes_async and is_coroutine_function(listener):
                 raise InvalidArgument(
@@ -273,8 +272,7 @@ class BaseManager:
 def _check_event(event: object) -> None:
     if type(event) is not SessionEvent:
         raise InvalidArgument(
-            "event must be a SessionEvent, as SessionEvent.SESSION_CREATED, "
-            f"not {type_name_of(event)}"
+            f"event must be a SessionEvent, as SessionEvent.SESSION_CREATED, not {named(event)}"
         )
 
 

@@ -192,7 +192,7 @@ class EndingFlow(RestrictingFlow):
                 tell whether the refresh token was issued to it. A mere guess raises nothing.
         """
         family_hash = found.record.family_hash
-        if isinstance(family_hash, bytes) and len(family_hash) == len(presented.family_hash()):
+        if isinstance(family_hash, bytes) and len(family_hash) == len(presented.family_hash):
             if not is_of_family(presented, found.record):
                 return
             yield from self._end_damaged(found, now)

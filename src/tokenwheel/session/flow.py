@@ -119,7 +119,7 @@ class SessionFlow(RefreshingFlow):
             last_used_at=now,
             generation=0,
             access_expires_at=access_expires_at,
-            family_hash=refresh_token.family_hash(),
+            family_hash=refresh_token.family_hash,
             secret_hash=digest(refresh_token.secret),
             previous_hash=None,
             salt=None,

@@ -15,11 +15,11 @@ from ..exact import (
     as_given,
     is_instance,
     items_of,
+    named,
     seconds_of,
     text_of,
     text_or_bytes_of,
     texts_of,
-    type_name_of,
     whole_number_of,
 )
 from ..keys import Key, KeySet, storage_secret
@@ -162,7 +162,7 @@ def _check_when_full(when_full: object) -> Literal["reject", "evict_oldest"]:
         return "reject"
     if text == "evict_oldest":
         return "evict_oldest"
-    what = "" if text is not None else f", not {type_name_of(when_full)}"
+    what = "" if text is not None else f", not {named(when_full)}"
     raise ConfigurationError(f"when_full must be 'reject' or 'evict_oldest'{what}")
 
 
@@ -202,8 +202,7 @@ def _check_keys(keys: object, algorithm: object) -> KeySet:
     secret = text_or_bytes_of(keys)
     if secret is None:
         raise ConfigurationError(
-            "keys must be a shared secret (str or bytes), a Key or a KeySet, "
-            f"not {type_name_of(keys)}"
+            f"keys must be a shared secret (str or bytes), a Key or a KeySet, not {named(keys)}"
         )
     name = text_of(algorithm)
     if name not in _SHARED_SECRET_ALGORITHMS:
@@ -227,9 +226,10 @@ def _check_issuer(issuer: object) -> str:
 def _check_audience(name: str, audience: object) -> str | tuple[str, ...]:
     audiences = texts_of(audience)
     if audiences is None or not all(map(_is_plain_text, audiences)):
+        is_sequence = items_of(audience, _LONGEST_AUDIENCE) is not None
         raise ConfigurationError(
             f"{name} must be a non-empty str or a non-empty sequence of such, "
-            f"without NUL or a lone surrogate{_unless_text(audience)}"
+            f"without NUL or a lone surrogate{'' if is_sequence else _unless_text(audience)}"
         )
     length = sum(map(len, audiences))
     if length > _LONGEST_AUDIENCE:
@@ -246,7 +246,7 @@ def _is_plain_text(text: str) -> bool:
 
 def _unless_text(value: object) -> str:
     """Return what to say of a value's type where that is the mistake."""
-    return "" if text_of(value) is not None else f", not {type_name_of(value)}"
+    return "" if text_of(value) is not None else f", not {named(value)}"
 
 
 def _check_integer(name: str, value: object, least: int, most: int) -> int:

@@ -71,11 +71,12 @@ class RefreshToken(Hiding):
         session_id: the id of the session, which is public.
         family: the family secret.
         secret: the rotating secret.
+        family_hash: what a storage keeps of the family secret, and of the other one's length.
         following: the text of the refresh token that follows, once :func:`rotate` has made it.
         issued: the tokens to hand out, once they are made.
     """
 
-    __slots__ = ("family", "following", "issued", "secret", "session_id")
+    __slots__ = ("family", "family_hash", "following", "issued", "secret", "session_id")
     following: str
     issued: SessionTokens
 
@@ -83,13 +84,10 @@ class RefreshToken(Hiding):
         self.session_id = session_id
         self.family = family
         self.secret = secret
+        self.family_hash = digest(family + len(secret).to_bytes(_LENGTH_BYTES))
 
     def __repr__(self) -> str:
         return f"RefreshToken(session_id={self.session_id!r})"
-
-    def family_hash(self) -> bytes:
-        """Return what a storage keeps of the family secret and of the rotating one's length."""
-        return digest(self.family + len(self.secret).to_bytes(_LENGTH_BYTES))
 
     def to_text(self) -> str:
         """Return the text that a client holds."""
@@ -178,7 +176,7 @@ def is_of_family(presented: RefreshToken, record: SessionRecord) -> bool:
     Its family secret is that of the session, and its rotating secret is as long as all of the
     session's. A record that was written before lengths were hashed tells the family alone.
     """
-    if compare_digest(presented.family_hash(), record.family_hash):
+    if compare_digest(presented.family_hash, record.family_hash):
         return True
     return compare_digest(digest(presented.family), record.family_hash)
 

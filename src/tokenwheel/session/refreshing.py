@@ -70,7 +70,8 @@ class RefreshingFlow(EndingFlow):
         now = arrived_at = self._clock()
         while True:
             record = yield from self._read_opened(presented, required_subject, now)
-            self._tokens.verifier.clocks_apart.see(record.last_used_at, now)
+            if record.last_used_at > now:
+                self._tokens.verifier.clocks_apart.see(record.last_used_at, now)
             # Whoever came in time has done so, however long hook and callable have taken since.
             standing = standing_of(presented, record, arrived_at, options.reuse_grace)
             if standing == "reused":
@@ -79,14 +80,16 @@ class RefreshingFlow(EndingFlow):
             # what the callable may have known before.
             generation = self._next_generation(record)
             # A hook that only compares devices has nothing to compare where the login named none.
-            if record.context.device is not None or not self._compares_devices:
+            asks_hook = record.context.device is not None or not self._compares_devices
+            if asks_hook:
                 yield from AskHook(record.to_session(), origin)
             if ask is not None and asked_under != generation:
                 payload = check_claims((yield from AskClaims(ask, record.to_session())))
                 asked_under = generation
-            now = self._clock()
-            if record.ends_at <= now:
-                raise SessionNotFound(_NOT_FOUND)
+            if asks_hook or ask is not None:  # They may have taken their time.
+                now = self._clock()
+                if record.ends_at <= now:
+                    raise SessionNotFound(_NOT_FOUND)
             issued_at = floor(now)
             ends_at = record.expires_at
             if idle_ttl is not None:  # A node whose clock is behind takes away nothing.
@@ -179,7 +182,10 @@ class RefreshingFlow(EndingFlow):
         lowest = self._lowest_generation(record.id)
         if lowest is None:
             raise SessionNotFound(_NOT_FOUND)
-        return max(lowest, record.generation)  # max() takes longer.
+        generation = record.generation
+        if generation < lowest:  # noqa: PLR1730 (max() takes longer)
+            generation = lowest
+        return generation
 
     def _refreshed(
         self,
@@ -221,7 +227,7 @@ class RefreshingFlow(EndingFlow):
             last_used_at=max(now, record.last_used_at),
             generation=generation,
             access_expires_at=max(access_expires_at, record.access_expires_at),
-            family_hash=presented.family_hash(),
+            family_hash=presented.family_hash,
             secret_hash=secret_hash,
             previous_hash=previous_hash,
             salt=salt,

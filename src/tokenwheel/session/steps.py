@@ -8,11 +8,12 @@ manager's caller. Nothing here decides or waits.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from types import CoroutineType
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
+from ..conformance import is_awaitable
 from ..errors import (
     ConfigurationError,
     ContextMismatch,
@@ -20,7 +21,6 @@ from ..errors import (
     TokenwheelError,
 )
 from ..events import Event
-from ..exact import is_instance
 from ..failures import meaning_of
 from ..models import Session, SessionContext, SessionRecord
 from ..revocation.list import RevocationList
@@ -88,8 +88,8 @@ class Step(Generic[A]):
         except Exception as error:
             raise self._meaning_of(error) from error
         # By its type alone: what a hook answers may raise when it is asked for its class.
-        if is_instance(answer, CoroutineType):
-            answer.close()
+        if type(answer) is CoroutineType:
+            answer.close()  # type: ignore[attr-defined]
             raise ConfigurationError(
                 f"{self.party} must not be async in a SessionManager; AsyncSessionManager takes it"
             )
@@ -282,8 +282,8 @@ class AskClaims(Step[Any]):
 
     def __iter__(self) -> Generator[Step[Any], Any, Any]:
         answer = yield self
-        if issubclass(type(answer), Awaitable):
-            if isinstance(answer, CoroutineType):
+        if is_awaitable(answer):
+            if type(answer) is CoroutineType:
                 answer.close()
             raise InvalidArgument(ASYNC_CLAIMS)
         return answer
