@@ -36,6 +36,7 @@ from tokenwheel import (
     SessionManager,
     SqliteFeed,
     SqliteStorage,
+    new_token,
 )
 
 FIRST, SECOND = "AAAAAAAAAAAAAAAB", "AAAAAAAAAAAAAAAC"
@@ -96,11 +97,12 @@ def async_over_server(port: int) -> AsyncSessionManager:
 def check_told(manager: SessionManager, worker: Any) -> None:
     """Check that the worker is told of each way in which the manager refuses tokens."""
     assert worker.told() == []
-    tokens = manager.create(subject="ann")
+    subject = new_token(16)  # Other tests leave sessions on the server.
+    tokens = manager.create(subject=subject)
     manager.restrict_one(manager.read(tokens.access_token))
     until(lambda: worker.told() == [(tokens.session_id, 1)], "the news of a restriction")
     manager.update(tokens.refresh_token)
-    manager.delete_all("ann")
+    manager.delete_all(subject)
     until(lambda: len(worker.told()) == 2, "the news of a logout")
     assert worker.told() == [(tokens.session_id, 1), (tokens.session_id, 2)]
 
