@@ -21,6 +21,7 @@ _NO_LOOP = (
     "no event loop of asyncio is running here, and an AsyncSessionManager with its storage and "
     "feed works in one: await it within asyncio.run(...)"
 )
+_NO_THREAD = "can't start new thread"  # what Python says while the system has no room for one
 _OTHER_LOOP = (
     "the storage or the feed was used in another event loop, which it belongs to: make its client "
     "within the asyncio.run(...) that uses it"
@@ -81,7 +82,7 @@ _PASSING_ANSWER = re.compile(
 def lasts(error: BaseException) -> bool:
     """Return True where another call would most likely meet the same error."""
     if isinstance(error, _MISTAKES):
-        return True
+        return _NO_THREAD not in str(error)
     if isinstance(error, OSError):
         return error.errno in _LASTING_NUMBERS
     if type(error).__name__ == "ResponseError":

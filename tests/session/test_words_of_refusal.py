@@ -81,6 +81,7 @@ class Failing(MemoryStorage):
         redis.ResponseError("MISCONF Redis is configured to save RDB snapshots"),
         redis.ResponseError("ERR Error running script: NOREPLICAS Not enough good replicas"),
         sqlite3.OperationalError("database is locked"),
+        RuntimeError("can't start new thread"),
     ],
     ids=repr,
 )

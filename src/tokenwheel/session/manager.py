@@ -163,8 +163,8 @@ class SessionManager(BaseManager):
                 is unchanged.
             Exception: what the callable raised, as it is; the session is unchanged.
             ConfigurationError: the key set has no key that can sign.
-            StorageUnavailable: the storage failed; the call can be made again with the same refresh
-                token. Or the record of the session is damaged.
+            StorageUnavailable: the storage failed; says where the call can be made again with this
+                refresh token. Or the record of the session is damaged.
         """
         flow = self._flow.update(refresh_token, claims, subject, context, access_ttl)
         del refresh_token  # No error shows it.
@@ -184,9 +184,9 @@ class SessionManager(BaseManager):
         Raises:
             InvalidArgument: a subject or session id that cannot be used; or one that the storage
                 does not know, after 100 such of the same subject: nothing was revoked.
-            StorageUnavailable: storage or feed failed; the call can be made again. Tokens issued so
-                far to a session that had been looked up are refused in this process meanwhile. Or
-                the session's record is damaged so that it cannot be deleted.
+            StorageUnavailable: storage or feed failed; says where another call can help. Tokens
+                issued so far to a session that had been looked up are refused in this process
+                meanwhile. Or the session's record is damaged so that it cannot be deleted.
         """
         flow = self._flow.delete_one(subject, session_id)
         del session_id  # It may be a refresh token, which no error shows.
@@ -208,10 +208,10 @@ class SessionManager(BaseManager):
             another service's. Of several calls at once only one gets the session.
 
         Raises:
-            StorageUnavailable: storage or feed failed; the call can be made again. Tokens issued so
-                far to the session are refused in this process meanwhile. Or the session's record is
-                damaged: the session has been ended, as far as the record tells that the refresh
-                token is one of its own.
+            StorageUnavailable: storage or feed failed; says where another call can help. Tokens
+                issued so far to the session are refused in this process meanwhile. Or the session's
+                record is damaged: the session has been ended, as far as the record tells that the
+                refresh token is one of its own.
         """
         flow = self._flow.end(refresh_token)
         del refresh_token  # No error shows it.
@@ -233,9 +233,10 @@ class SessionManager(BaseManager):
 
         Raises:
             InvalidArgument: a subject, or a session to keep, that cannot be used; nothing was done.
-            StorageUnavailable: storage or feed failed; the call can be made again. Tokens issued so
-                far to a session that had been looked up are refused in this process meanwhile. Or
-                a record is damaged so that its session cannot be ended; all the others were.
+            StorageUnavailable: storage or feed failed; says where another call can help. Tokens
+                issued so far to a session that had been looked up are refused in this process
+                meanwhile. Or a record is damaged so that its session cannot be ended; all the
+                others were.
         """
         flow = self._flow.delete_all(subject, keep)
         del keep  # It may be a refresh token, which no error shows.
@@ -253,9 +254,10 @@ class SessionManager(BaseManager):
             InvalidArgument: claims without a usable ``sub`` or ``sid``; or a ``sid`` that the
                 storage does not know, after 100 such of the same subject: nothing was revoked.
                 Claims that ``read`` returned are never too many.
-            StorageUnavailable: storage or feed failed; the call can be made again. Tokens issued so
-                far to a session that had been looked up are refused in this process meanwhile. Or
-                the session's record is damaged: its tokens are refused, and it cannot be refreshed.
+            StorageUnavailable: storage or feed failed; says where another call can help. Tokens
+                issued so far to a session that had been looked up are refused in this process
+                meanwhile. Or the session's record is damaged: its tokens are refused, and it cannot
+                be refreshed.
         """
         flow = self._flow.restrict_one(claims)
         del claims  # Their 'sid' may be a refresh token, which no error shows.
@@ -273,9 +275,10 @@ class SessionManager(BaseManager):
 
         Raises:
             InvalidArgument: a subject, or a session to keep, that cannot be used; nothing was done.
-            StorageUnavailable: storage or feed failed; the call can be made again. Tokens issued so
-                far to a session that had been looked up are refused in this process meanwhile. Or a
-                record is damaged: all tokens are refused, and its session cannot be refreshed.
+            StorageUnavailable: storage or feed failed; says where another call can help. Tokens
+                issued so far to a session that had been looked up are refused in this process
+                meanwhile. Or a record is damaged: all tokens are refused, and its session cannot be
+                refreshed.
         """
         flow = self._flow.restrict_all(subject, keep)
         del keep  # It may be a refresh token, which no error shows.

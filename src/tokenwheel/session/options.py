@@ -23,6 +23,7 @@ from ..exact import (
     whole_number_of,
 )
 from ..keys import Key, KeySet, storage_secret
+from ..option_checks import check_clocks
 from .arguments import LIFETIME_RULE, LONGEST_LIFETIME, lifetime_of
 from .hooks import RefreshHook, same_device
 from .refresh_tokens import LONGEST_SECRET, SHORTEST_SECRET
@@ -102,9 +103,7 @@ def check_tokens(
     checked_issuer = _check_issuer(issuer)
     tolerated = _check_number("leeway", leeway, _LARGEST_LEEWAY)
     cache_size = _check_integer("verified_cache_size", verified_cache_size, 0, _LARGEST_CACHE)
-    if not callable(clock):
-        raise ConfigurationError("clock must be a callable that returns Unix seconds")
-    check_call("clock", clock, [])
+    check_clocks(clock=clock)
     issued = _check_audience("audience", audience)
     accepted = (
         issued if accept_audience is None else _check_audience("accept_audience", accept_audience)
