@@ -165,10 +165,11 @@ class RevocationList(RevocationTable):
 
         A list without a feed calls it in the thread that revokes, before that call returns. A list
         with a feed calls it in a thread of its own, which runs while there are subscribers, also in
-        a process that is forked. So it must be safe to call from any thread, and quick: the others
-        wait. From there an event loop is reached by its ``call_soon_threadsafe``. No lock is held,
-        so it may call this list. What it raises is logged and disturbs nobody else, but for a
-        ``KeyboardInterrupt`` in the thread that revokes.
+        a process that is forked (by a server without Python's hooks: from its first lookup on). So
+        it must be safe to call from any thread, and quick: the others wait. From there an event
+        loop is reached by its ``call_soon_threadsafe``. No lock is held, so it may call this list.
+        What it raises is logged and disturbs nobody else, but for a ``KeyboardInterrupt`` in the
+        thread that revokes.
 
         Args:
             callback: a function. Subscribed twice, it is called twice.
