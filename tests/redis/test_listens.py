@@ -263,6 +263,8 @@ def test_a_listener_whose_thread_was_ended_is_begun_anew(
     with server.client() as client, manager_over(client) as manager:
         tokens = [manager.create(subject="ann") for _ in range(2)]
         assert not refuses(manager, tokens[0].access_token)
+        # While it connects, what ends it would leave a socket of redis-py's open.
+        until(lambda: listens(client))
         listener = listener_of_feeds()
         ctypes.pythonapi.PyThreadState_SetAsyncExc(
             ctypes.c_ulong(listener.ident or 0), ctypes.py_object(SystemExit)
@@ -272,6 +274,10 @@ def test_a_listener_whose_thread_was_ended_is_begun_anew(
         until(lambda: refuses(manager, tokens[0].access_token))
         assert not refuses(manager, tokens[1].access_token)
     assert "its thread has ended or stands still, so it is begun anew" in caplog.text
+
+
+def listens(client: redis.Redis) -> bool:
+    return any(other["cmd"] == "xread" and "b" in other["flags"] for other in client.client_list())
 
 
 def listener_of_feeds() -> threading.Thread:
@@ -295,8 +301,9 @@ def test_a_listener_whose_task_somebody_has_cancelled_is_begun_anew(server: Node
             (listener,) = [
                 task for task in asyncio.all_tasks() if task.get_name() == "tokenwheel-revocations"
             ]
-            listener.cancel()
             with server.client() as blocking:
+                await asyncio.to_thread(until, lambda: listens(blocking))
+                listener.cancel()
                 RedisFeed(blocking).publish([Revocation(tokens.session_id, FAR, None)])
             for _ in range(LONGEST_WAIT * 100):
                 if refuses(manager, tokens.access_token):
