@@ -127,7 +127,7 @@ wheel: .venv/.wheel  ## the sdist, and from it a wheel for each CPython found he
 lock: .venv/.lock  ## requirements.lock anew, with the newest releases that pyproject.toml allows
 	.venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --annotation-style line --custom-compile-command 'make lock' --output-file requirements.lock \
-	    --extra redis --group coverage --group lint --group lock --group wheel pyproject.toml
+	    --extra redis --extra fastapi --extra starlette --extra flask --extra quart --extra django --group coverage --group lint --group lock --group wheel pyproject.toml
 
 clean:  ## leave nothing but the sources
 	rm -rf build dist .coverage .coverage.* .venv .venv-* .benchmarks .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
