@@ -113,6 +113,8 @@ class BaseManager:
             clock=clock,
             revocations=revocations,
         )
+        self._clock = clock
+        self._keys = options.keys
         self._verify = tokens.verifier.verify
         # A call between the two would cost nearly as much as all the rest.
         if type(self).read is BaseManager.read:

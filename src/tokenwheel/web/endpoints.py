@@ -1,0 +1,177 @@
+"""What each route for sessions does: refresh, logout, "your devices", and the public keys.
+
+Each is a generator that yields calls of the manager, is sent what they return, and returns the
+finished answer. So it is written once for every framework, blocking or not: an adapter hands in
+what a request is made of, and drives it (``calls.py``). A refusal is an answer, too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
+
+from .._impl import Claims
+from ..errors import InvalidAccessToken, TokenwheelError
+from ..models import Session, SessionContext
+from .answers import Answer, json_answer, problem
+from .calls import Call
+from .demands import AskClaims, check_claims
+from .errors import CredentialsMissing
+from .fields import Headers
+from .fields import field as header_field
+from .gate import Gate
+
+__all__ = ["Endpoints", "Incoming", "Steps"]
+
+P = ParamSpec("P")
+Steps = Generator[Call, Any, Answer]
+
+_is_session_id = re.compile(r"[A-Za-z0-9_-]{16}").fullmatch
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """What a route is told of a request."""
+
+    method: str
+    headers: Headers
+    """Returns a header by its name in lower case."""
+    body: bytes = field(default=b"", repr=False)
+    """At most ``LONGEST_BODY`` bytes and one: what is longer is refused."""
+    context: SessionContext | None = None
+    """From where it came, for the refresh hook."""
+
+
+def _answering(
+    steps: Callable[Concatenate[Endpoints, P], Steps],
+) -> Callable[Concatenate[Endpoints, P], Steps]:
+    """Return the endpoint that answers with a refusal where one of its steps raises an error."""
+
+    @wraps(steps)
+    def answer(self: Endpoints, /, *args: P.args, **kwargs: P.kwargs) -> Steps:
+        try:
+            return (yield from steps(self, *args, **kwargs))
+        except TokenwheelError as error:
+            return self.gate.refusal(error)
+
+    return answer
+
+
+class Endpoints:
+    """The routes for sessions behind a gate.
+
+    Args:
+        gate: the gate of the application.
+        claims: returns the application's own claims for the next access token of a session; by
+            default what the gate has as ``renew``, and without it none.
+
+    Raises:
+        ConfigurationError: ``claims`` is no such callable, or is a coroutine function beside a
+            manager that blocks.
+    """
+
+    __slots__ = ("_claims", "gate")
+
+    def __init__(self, gate: Gate, claims: AskClaims | None = None) -> None:
+        check_claims("claims", claims, gate.manager)
+        self.gate = gate
+        self._claims = gate.renew if claims is None else claims
+
+    @_answering
+    def refresh(self, request: Incoming) -> Steps:
+        """Return the answer to ``POST refresh``, which goes back the way the token came."""
+        presented = self.gate.refresh_token(request.method, request.headers, request.body)
+        tokens = yield Call("update", (presented.token, self._claims), {"context": request.context})
+        return self.gate.welcome(tokens, via=presented.transport)
+
+    @_answering
+    def logout(self, request: Incoming) -> Steps:
+        """Return the answer to ``POST logout``, also where there was no session to end."""
+        gate = self.gate
+        try:
+            presented = gate.refresh_token(request.method, request.headers, request.body)
+        except CredentialsMissing:
+            claims = self._claims_at_logout(request)
+            if claims is not None:
+                yield Call("delete_one", (claims.subject, claims.session_id))
+            return self._farewell(request)
+        yield Call("end", (presented.token,))
+        return gate.farewell() if presented.transport == "cookie" else self._farewell(request)
+
+    def _claims_at_logout(self, request: Incoming) -> Claims | None:
+        self.gate.check_page(request.headers)
+        try:
+            return self.gate.admit(request.method, request.headers)
+        except (CredentialsMissing, InvalidAccessToken):
+            return None
+
+    @_answering
+    def logout_others(self, request: Incoming) -> Steps:
+        """Return the answer to ``POST logout/others``: all sessions but this one have ended."""
+        claims = self.gate.admit(request.method, request.headers)
+        yield Call("delete_all", (claims.subject,), {"keep": claims.session_id})
+        return Answer(204, _NO_STORE)
+
+    @_answering
+    def logout_everywhere(self, request: Incoming) -> Steps:
+        """Return the answer to ``POST logout/everywhere``: all the sessions of the user ended."""
+        claims = self.gate.admit(request.method, request.headers)
+        yield Call("delete_all", (claims.subject,))
+        return self._farewell(request)
+
+    @_answering
+    def sessions(self, request: Incoming) -> Steps:
+        """Return the answer to ``GET sessions``: the user's devices, the last used one first."""
+        claims = self.gate.admit(request.method, request.headers)
+        sessions = yield Call("read_all", (claims.subject,))
+        by_use = sorted(sessions.values(), key=lambda session: -session.last_used_at)
+        return json_answer(200, [_shown(session, claims.session_id) for session in by_use])
+
+    @_answering
+    def end_session(self, request: Incoming, session_id: str) -> Steps:
+        """Return the answer to ``DELETE sessions/{id}``: this session of the user's has ended."""
+        claims = self.gate.admit(request.method, request.headers)
+        # A refresh token would do for the manager, too, and does not belong into an address.
+        has_ended = _is_session_id(session_id) is not None and (
+            yield Call("delete_one", (claims.subject, session_id))
+        )
+        if not has_ended:
+            return problem(404, "session_not_found", "you have no such session")
+        is_current = session_id == claims.session_id
+        return self._farewell(request) if is_current else Answer(204, _NO_STORE)
+
+    def jwks(self, request: Incoming) -> Steps:
+        """Return the answer to ``GET jwks``: the public keys, if the client hasn't them yet."""
+        answer = self.gate.jwks()
+        known = header_field(request.headers, "if-none-match") or ""
+        tag = dict(answer.headers)["ETag"]
+        if tag in {entry.strip(" \t").removeprefix("W/") for entry in known.split(",")}:
+            return Answer(304, answer.headers[1:])
+        return answer
+        yield  # It asks for nothing, and is driven as the others are.
+
+    def _farewell(self, request: Incoming) -> Answer:
+        if self.gate.may_delete_cookies(request.headers):
+            return self.gate.farewell()
+        return Answer(204, _NO_STORE)
+
+
+_NO_STORE = (("Cache-Control", "no-store"),)
+
+
+def _shown(session: Session, current: str) -> dict[str, Any]:
+    """Return what the owner of a session sees of it. Times are in Unix seconds."""
+    device = session.device
+    return {
+        "id": session.id,
+        "current": session.id == current,
+        "created_at": session.created_at,
+        "last_used_at": session.last_used_at,
+        "expires_at": session.expires_at,
+        "ip": session.ip,
+        "device": None if device is None else {"name": device.name, "type": device.type},
+        "location": session.location,
+    }
