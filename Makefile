@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-floors test-long test-chaos test-pythons test-sanitize fuzz coverage lint bench bench-server bench-profile bench-check wheel lock clean
+.PHONY: help demo demo-web screenshot test test-floors test-long test-chaos test-pythons test-sanitize fuzz coverage lint bench bench-server bench-memory bench-profile bench-check wheel lock clean
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -35,6 +35,12 @@ help:  ## list the targets
 demo: $(VENV)/.built  ## sessions opened, verified, refreshed, stolen and revoked before your eyes
 	@$(RUN) -m tokenwheel demo
 
+demo-web: $(VENV)/.built  ## the FastAPI example on loopback, with two devices signed in: look at its page
+	@$(RUN) -m tools.demo_web
+
+screenshot: $(VENV)/.built  ## the README's pictures of that page, with Debian's chromium
+	$(RUN) -m tools.screenshot
+
 # A file stays with one worker, which keeps what its tests share; the slowest files come first in
 # the order of their names.
 IN_PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
@@ -45,7 +51,8 @@ test: $(VENV)/.built  ## the ordinary suite
 test-long: $(VENV)/.built  ## everything, with the long Hypothesis profile and the tests marked long
 	$(RUN) -m pytest $(IN_PARALLEL) -m "long or not long" --hypothesis-profile=long
 
-# Only tokenwheel's own dependencies are old there; what the tests use is as the lock has it.
+# Old there are tokenwheel's own dependencies and the web frameworks; what else the tests use is as the
+# lock has it.
 test-floors: .venv-floors/.built  ## the suite on the oldest releases that pyproject.toml allows
 	$(abspath .venv-floors/bin)/python -m pytest $(IN_PARALLEL)
 
@@ -66,8 +73,11 @@ bench: .venv-bench/.built .venv-bench/.peers  ## the benchmarks, beside all one 
 	    --benchmark-json=build/bench/benchmark.json -k '$(CASES)'
 	$(BENCH) -m benchmarks.report build/bench/benchmark.json $(if $(CASES),build/bench/report,benchmarks/report)
 
-bench-server: .venv-bench/.server .venv-bench/.built  ## the same seen from outside: uvicorn under load; CASES=text: only these
+bench-server: .venv-bench/.server .venv-bench/.built  ## the same seen from outside: servers under load; CASES=text: only these
 	$(BENCH) -m benchmarks.server $(if $(CASES),--cases "$(CASES)")
+
+bench-memory: .venv-bench/.server .venv-bench/.built  ## whether memory stays flat over a million requests on each adapter
+	$(BENCH) -m benchmarks.server.memory $(if $(CASES),--cases "$(CASES)")
 
 bench-profile: .venv-bench/.profile .venv-bench/.built  ## what one read is made of, in instructions: benchmarks/callgrind.md
 	$(BENCH) -m benchmarks.callgrind
@@ -167,7 +177,8 @@ BENCH_PYTHON = $(shell for python in python3.13 ~/.pyenv/versions/3.13.*/bin/pyt
 
 .venv-bench/.server: benchmarks/server/requirements.txt benchmarks/server/peers.txt | .venv-bench/bin/python
 	$(@D)/bin/python -m pip install -q -r benchmarks/server/requirements.txt
-	-$(@D)/bin/python -m pip install -q --only-binary :all: -r benchmarks/server/peers.txt
+	while read -r peer; do $(@D)/bin/python -m pip install -q --only-binary :all: "$$peer" || echo "left out: $$peer"; done \
+	    < <(grep -v '^#' benchmarks/server/peers.txt)
 	touch $@
 
 .venv-bench/.profile: | .venv-bench/bin/python
@@ -183,7 +194,8 @@ BENCH_PYTHON = $(shell for python in python3.13 ~/.pyenv/versions/3.13.*/bin/pyt
 # The floors are what uv resolves the dependencies to, without the groups of the tests.
 .venv-floors/.built: .venv/.lock .venv-floors/.ready setup.py $(EXTENSION_SOURCES) $(PACKAGE)
 	.venv/bin/uv pip compile -q --universal --resolution lowest-direct --python-version 3.11 --no-header --no-annotate \
-	    --extra redis -o $(@D)/floors.txt pyproject.toml
+	    --extra redis --extra fastapi --extra starlette --extra flask --extra quart --extra django \
+	    -o $(@D)/floors.txt pyproject.toml
 	$(@D)/bin/python -m pip install -q -r $(@D)/floors.txt
 	rm -rf build/lib build/bdist.*
 	TOKENWHEEL_IMPL=native $(@D)/bin/python -m pip install -q --no-deps .
