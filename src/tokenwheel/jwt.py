@@ -2,8 +2,9 @@
 
 An access token is a JWS in compact form (RFC 7515, section 7.1) of type ``at+jwt`` (RFC 9068,
 section 2.1). Its claims are ``iss``, ``aud``, ``sub``, ``sid``, ``gen`` (left out while 0),
-``iat``, ``exp`` and the application's own. Options have been checked before they arrive here.
-Nothing here knows how a session is stored.
+``iat``, ``exp`` and the application's own. That of a refreshed session has ``auth_time``, too (RFC
+9068, section 2.2.1): when the user logged in. Of the first one ``iat`` tells that. Options have
+been checked before they arrive here. Nothing here knows how a session is stored.
 """
 
 from __future__ import annotations
@@ -103,8 +104,18 @@ class AccessTokens:
         generation: int,
         issued_at: int,
         expires_at: int,
+        logged_in_at: int | None = None,
     ) -> str:
         """Return a signed access token. Times are in Unix seconds.
+
+        Args:
+            subject: whose session it is.
+            session_id: the session.
+            claims: the application's own. An ``auth_time`` among them counts.
+            generation: that of the session, the lowest which is not refused.
+            issued_at: now.
+            expires_at: the end of the token.
+            logged_in_at: the claim ``auth_time``; None leaves it out.
 
         Raises:
             InvalidArgument: the claims make a token of more than 8 KiB, which no ``read`` takes.
@@ -123,6 +134,8 @@ class AccessTokens:
             payload["gen"] = generation
         payload["iat"] = issued_at
         payload["exp"] = expires_at
+        if logged_in_at is not None:
+            payload["auth_time"] = logged_in_at
         payload.update(claims)
         token = signer.sign(dumps(payload))
         length = len(token)

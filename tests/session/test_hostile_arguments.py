@@ -57,6 +57,7 @@ def given_to(manager: Any, claims: Any, how: str) -> dict[str, Any]:
     if how == "update":
         tokens = manager.update(tokens.refresh_token, claims)
     read: dict[str, Any] = manager.read(tokens.access_token).to_dict()
+    assert read.pop("auth_time", None) == (1_700_000_000 if how == "update" else None)
     ours = {name: read.pop(name) for name in OURS if name in read}
     assert ours == {
         "iss": "auth-server.com",

@@ -110,6 +110,8 @@ class RefreshingFlow(EndingFlow):
                     generation=generation,
                     issued_at=issued_at,
                     expires_at=access_expires_at,
+                    # A node whose clock is behind puts no login after the token.
+                    logged_in_at=min(floor(record.created_at), issued_at),
                 ),
                 refresh_token=presented.following,
                 session_id=record.id,
