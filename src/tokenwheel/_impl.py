@@ -22,6 +22,7 @@ __all__ = [
     "RevocationTable",
     "Signer",
     "Verifier",
+    "admit_plain",
     "copy_plain",
     "decode",
     "digest",
@@ -53,6 +54,7 @@ implementation: Literal["native", "pure"] = _choose()
 
 if TYPE_CHECKING or implementation == "native":
     from ._native.cache import ExpiringCache
+    from ._native.plain_headers import admit_plain
     from ._native.plain_json import LARGEST_PAYLOAD, copy_plain
     from ._native.revocations import RevocationTable
     from ._native.signer import Signer
@@ -60,6 +62,7 @@ if TYPE_CHECKING or implementation == "native":
     from ._native.verifier import MAX_TOKEN_LENGTH, Claims, Verifier
 else:
     from ._pure.cache import ExpiringCache
+    from ._pure.plain_headers import admit_plain
     from ._pure.plain_json import LARGEST_PAYLOAD, copy_plain
     from ._pure.revocations import RevocationTable
     from ._pure.signer import Signer

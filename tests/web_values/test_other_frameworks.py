@@ -6,14 +6,13 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-import django
 import flask
 import pytest
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.test import RequestFactory
 from flask.json.provider import DefaultJSONProvider
 
+from tests.web.django_project import configure
 from tests.web_values.conftest import Login
 from tokenwheel import Claims
 
@@ -22,9 +21,7 @@ WAY_OUT = r"json takes dict\(claims\)"
 
 @pytest.fixture(scope="module", autouse=True)
 def _settings() -> None:
-    if not settings.configured:
-        settings.configure()
-        django.setup()
+    configure()
 
 
 def test_flask_answers_with_sessions_tokens_and_the_dict_of_claims(login: Login) -> None:

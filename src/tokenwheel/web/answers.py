@@ -7,6 +7,7 @@ lacks in ``WWW-Authenticate`` (RFC 6750, section 3; RFC 9470, section 3).
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import re
@@ -25,11 +26,12 @@ from ..errors import (
 )
 from .errors import CredentialsMissing, LoginTooOld, MalformedCredentials, ScopeMissing
 
-__all__ = ["Answer", "json_answer", "problem", "refusal_of"]
+__all__ = ["Answer", "json_answer", "keys_answer", "problem", "refusal_of"]
 
 logger = logging.getLogger("tokenwheel")
 
 _OF_THE_BODY = frozenset({"content-type", "etag"})
+_KEEP_KEYS = "public, max-age=300"  # five minutes: how soon resource servers hear of a new key
 _NO_STORE = ("Cache-Control", "no-store")
 # What a quoted text of WWW-Authenticate must not have (RFC 6750, section 3).
 _unsayable = re.compile(r"[^ -!#-\[\]-~]")
@@ -76,12 +78,24 @@ class _FinishedCookie(Morsel[str]):
 
     def __init__(self, line: str) -> None:
         super().__init__()
-        name, _, rest = line.partition("=")
-        self.set(name, rest.partition(";")[0], rest.partition(";")[0])
+        pair, *attributes = line.split("; ")
+        name, _, value = pair.partition("=")
+        self.set(name, value, value)
+        for attribute in attributes:  # Django's test client shows them.
+            key, has_value, text = attribute.partition("=")
+            if self.isReservedKey(key):
+                self[key] = text if has_value else True
         self._line = line
+
+    def __reduce__(self) -> tuple[type[_FinishedCookie], tuple[str]]:
+        return _FinishedCookie, (self._line,)
 
     def OutputString(self, attrs: Any = None) -> str:  # noqa: N802 -- http.cookies calls it so
         return self._line
+
+    def output(self, attrs: Any = None, header: str = "Set-Cookie:") -> str:
+        """Return the header's line, or its value alone where ``header`` is empty."""
+        return f"{header} {self._line}".lstrip()
 
 
 def _headers_of(response: Any) -> Any:
@@ -129,10 +143,24 @@ def problem(status: int, code: str, detail: str, *headers: tuple[str, str]) -> A
     )
 
 
+def keys_answer(jwks: object) -> Answer:
+    """Return an answer with public keys, which everybody may keep until they may have changed."""
+    body = json.dumps(jwks, separators=(",", ":")).encode()
+    return Answer(
+        200,
+        (
+            ("Content-Type", "application/jwk-set+json"),
+            ("Cache-Control", _KEEP_KEYS),
+            ("ETag", f'"{hashlib.sha256(body).hexdigest()[:32]}"'),
+        ),
+        body,
+    )
+
+
 def refusal_of(error: TokenwheelError) -> Answer:
     """Return the answer to a request that an error has refused. It sets and deletes no cookie."""
     if isinstance(error, ConfigurationError):
-        logger.error("a request could not be answered: %s", error)
+        logger.error("a request could not be answered: %s", error, exc_info=error.__cause__)
     detail = _HIDDEN.get(error.status, str(error))
     headers = []
     challenge = _challenge_of(error, detail)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator, Mapping
-from types import MappingProxyType
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any, TypeVar
 
 from ..driver import drive, drive_async
 from ..errors import ConfigurationError
 from ..exact import is_instance
+from ..hidden import Hiding
 from ..session import AsyncSessionManager, SessionManager
 
 __all__ = ["Call", "check_blocking", "make_calls", "make_calls_async"]
@@ -17,19 +17,28 @@ __all__ = ["Call", "check_blocking", "make_calls", "make_calls_async"]
 T = TypeVar("T")
 
 
-class Call(NamedTuple):
-    """A call of one of a manager's methods. It may hold a token, and is never shown."""
+class Call(Hiding):
+    """A call of one of a manager's methods. Its arguments may be tokens, and are never shown.
 
-    method: str
-    arguments: tuple[Any, ...]
-    options: Mapping[str, Any] = MappingProxyType({})
+    Args:
+        method: the name of the method.
+        arguments: by position.
+        options: by name.
+    """
+
+    __slots__ = ("_arguments", "_options", "method")
+
+    def __init__(self, method: str, *arguments: Any, **options: Any) -> None:
+        self.method = method
+        self._arguments = arguments
+        self._options = options
 
     def __repr__(self) -> str:
         return f"Call({self.method!r})"
 
     def make(self, manager: SessionManager | AsyncSessionManager) -> Any:
         """Return what the manager's method returns, which an async manager's caller awaits."""
-        return getattr(manager, self.method)(*self.arguments, **self.options)
+        return getattr(manager, self.method)(*self._arguments, **self._options)
 
 
 def check_blocking(manager: SessionManager | AsyncSessionManager, where: str) -> None:

@@ -10,18 +10,23 @@ import re
 from typing import Literal
 
 from ..errors import ConfigurationError, InvalidArgument
-from ..exact import as_given, text_of
+from ..exact import as_given, named, text_of, whole_number_of
+from ..hidden import clears_locals
 from .errors import MalformedCredentials
 
-__all__ = ["Cookies"]
+__all__ = ["Cookies", "find_cookie"]
 
 _LONGEST = 4096  # bytes that browsers keep of a name, a value and attributes together
 _LONGEST_LIFETIME = 400 * 86_400  # seconds: what browsers cut a Max-Age to
 _SAME_SITE = ("Lax", "Strict", "None")
-_LOCAL_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
+_PREFIXES = ("__host-", "__secure-", "__http-")  # in lower case, as browsers compare them
+_is_local_host = re.compile(
+    r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE | re.ASCII
+).fullmatch
 _is_name = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}").fullmatch
 _is_domain = re.compile(r"(?!\d+(\.\d+){3}$)[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})+").fullmatch
 _is_path = re.compile(r"/[!-:<-~]{0,255}").fullmatch
+_is_value = re.compile(r"[!#-+\--:<-\[\]-~]+").fullmatch  # RFC 6265, section 4.1.1
 
 
 class Cookies:
@@ -48,7 +53,14 @@ class Cookies:
         ConfigurationError: an option makes no sense, or a name does not fit its attributes.
     """
 
-    __slots__ = ("_access_attributes", "_refresh_attributes", "access", "is_local", "refresh")
+    __slots__ = (
+        "_attributes",
+        "_is_persistent",
+        "_paths",
+        "access",
+        "is_local",
+        "refresh",
+    )
 
     def __init__(
         self,
@@ -85,17 +97,16 @@ class Cookies:
         self.refresh = self._name_of("refresh", refresh, path, checked_domain)
         if self.access == self.refresh:
             raise ConfigurationError("access and refresh must be two names")
-        attributes = "".join(
+        self._paths = "; Path=/", f"; Path={path}"
+        self._attributes = "".join(
             (
                 "" if checked_domain is None else f"; Domain={checked_domain}",
                 "" if insecure_localhost else "; Secure",
                 f"; HttpOnly; SameSite={site}",
                 "; Partitioned" if partitioned else "",
-                "; Max-Age={max_age}" if persistent else "",
             )
         )
-        self._access_attributes = f"; Path=/{attributes}"
-        self._refresh_attributes = f"; Path={path}{attributes}"
+        self._is_persistent = persistent
 
     def _name_of(self, option: str, given: object, path: str, domain: str | None) -> str:
         name = text_of(given)
@@ -103,9 +114,13 @@ class Cookies:
             raise ConfigurationError(f"{option} must be the name of a cookie (RFC 6265, 4.1.1)")
         prefix, bare = _split_prefix(name)
         if self.is_local:
+            while prefix:
+                prefix, bare = _split_prefix(bare)
+        if not bare:
+            raise ConfigurationError(f"{option} must have more than a prefix")
+        if self.is_local:
             return bare
-        is_host_only = path == "/" and domain is None
-        if prefix == "__host-" and not is_host_only:
+        if prefix == "__host-" and (path != "/" or domain is not None):
             if name not in {"__Host-tw-access", "__Host-tw-refresh"}:
                 raise ConfigurationError(
                     f"{option} begins with __Host-, which a cookie with a domain or a path must "
@@ -114,22 +129,27 @@ class Cookies:
             return f"__Secure-{bare}"
         return name
 
+    @clears_locals
     def read_access(self, header: str) -> str | None:
         """Return the access token in a ``Cookie`` header, or None where it has none.
 
         Raises:
             MalformedCredentials: two cookies have the name.
+            InvalidArgument: the header is no text.
         """
-        return _find(header, self.access)
+        return find_cookie(_checked_header(header), self.access)
 
+    @clears_locals
     def read_refresh(self, header: str) -> str | None:
         """Return the refresh token in a ``Cookie`` header, or None where it has none.
 
         Raises:
             MalformedCredentials: two cookies have the name.
+            InvalidArgument: the header is no text.
         """
-        return _find(header, self.refresh)
+        return find_cookie(_checked_header(header), self.refresh)
 
+    @clears_locals
     def write(self, access_token: str, refresh_token: str, lifetime: int) -> tuple[str, str]:
         """Return the values of the ``Set-Cookie`` headers that hand a browser both tokens.
 
@@ -139,17 +159,22 @@ class Cookies:
             lifetime: seconds that the session has left.
 
         Raises:
-            InvalidArgument: a cookie would have more than 4,096 bytes, which browsers don't keep.
+            InvalidArgument: a cookie would have more than 4,096 bytes, which browsers don't keep;
+                or an argument is no token or no number of seconds.
         """
-        max_age = min(max(lifetime, 0), _LONGEST_LIFETIME)
-        lines = self._lines(access_token, refresh_token, max_age)
+        access = _checked_token("access_token", access_token)
+        refresh = _checked_token("refresh_token", refresh_token)
+        seconds = whole_number_of(lifetime)
+        if seconds is None:
+            raise InvalidArgument(
+                f"lifetime must be a whole number of seconds, {as_given(lifetime)}"
+            )
+        lines = self._lines(access, refresh, min(max(seconds, 0), _LONGEST_LIFETIME))
         for what, line in zip(("access", "refresh"), lines, strict=True):
-            length = len(line)
-            if length > _LONGEST:
-                del access_token, refresh_token, lines, line
+            if len(line) > _LONGEST:
                 raise InvalidArgument(
-                    f"the cookie of the {what} token would have {length} bytes, and browsers keep "
-                    f"{_LONGEST}: give the token fewer or shorter claims"
+                    f"the cookie of the {what} token would have {len(line)} bytes, and browsers "
+                    f"keep {_LONGEST}: give the token fewer or shorter claims"
                 )
         return lines
 
@@ -159,44 +184,63 @@ class Cookies:
 
     def fits_host(self, host: str | None) -> bool:
         """Return False where the cookies are for ``localhost`` alone, and this is another host."""
-        return not self.is_local or (host is not None and _LOCAL_HOST.fullmatch(host) is not None)
+        return not self.is_local or (host is not None and _is_local_host(host) is not None)
 
     def _lines(self, access_token: str, refresh_token: str, max_age: int) -> tuple[str, str]:
+        """Return both ``Set-Cookie`` headers' values. Empty tokens delete, with one attribute more.
+
+        A browser keeps no cookie whose ``Max-Age`` is 0, be it the session's only one.
+        """
+        attributes = self._attributes
+        if self._is_persistent or not access_token:
+            attributes += f"; Max-Age={max_age}"
+        access_path, refresh_path = self._paths
         return (
-            _line(self.access, access_token, self._access_attributes, max_age),
-            _line(self.refresh, refresh_token, self._refresh_attributes, max_age),
+            f"{self.access}={access_token}{access_path}{attributes}",
+            f"{self.refresh}={refresh_token}{refresh_path}{attributes}",
         )
 
 
-def _line(name: str, value: str, attributes: str, max_age: int) -> str:
-    """Return a ``Set-Cookie`` header's value. An empty value deletes, with the same attributes."""
-    if not value and "{max_age}" not in attributes:
-        attributes += "; Max-Age=0"
-    return f"{name}={value}{attributes.replace('{max_age}', str(max_age))}"
-
-
-def _find(header: str, name: str) -> str | None:
+def find_cookie(header: str, name: str) -> str | None:
     """Return the value of a cookie, empty ones counting as absent (RFC 6265, section 4.2).
 
     Nothing is unquoted and no other separator is known: a proxy in front reads it alike.
     """
-    if name not in header:
+    before, found, after = header.partition(name)
+    if not found:
         return None
-    found: str | None = None
+    if name not in after and after[:1] == "=" and (not before or before[-2:] == "; "):
+        # It stands there once, where browsers put it: the long way would find it, too.
+        return after[1:].partition(";")[0].strip(" \t") or None
+    values = []
     for pair in header.split(";"):
         key, equals, value = pair.partition("=")
         if equals and key.strip(" \t") == name:
-            if found is not None:
-                raise MalformedCredentials(
-                    f"the request has two cookies {name}, and it can't be told which is meant"
-                )
-            found = value.strip(" \t")
-    return found or None
+            values.append(value.strip(" \t"))
+    if len(values) > 1:
+        raise MalformedCredentials(
+            f"the request has two cookies {name}, and it can't be told which is meant"
+        )
+    return (values[0] or None) if values else None
+
+
+def _checked_token(name: str, token: object) -> str:
+    text = text_of(token)
+    if text is None or not _is_value(text):
+        raise InvalidArgument(f"{name} must be a token, as create returns it")
+    return text
+
+
+def _checked_header(header: object) -> str:
+    text = text_of(header)
+    if text is None:
+        raise InvalidArgument(f"header must be a str, not {named(header)}")
+    return text
 
 
 def _split_prefix(name: str) -> tuple[str, str]:
     """Return the prefix that browsers know, in lower case as they compare it, and the rest."""
-    for prefix in ("__host-", "__secure-"):
+    for prefix in _PREFIXES:
         if name.lower().startswith(prefix):
             return prefix, name[len(prefix) :]
     return "", name

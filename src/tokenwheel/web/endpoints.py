@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from contextlib import suppress
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 
 from .._impl import Claims
-from ..errors import InvalidAccessToken, TokenwheelError
+from ..errors import InvalidAccessToken, InvalidArgument, TokenwheelError
+from ..exact import text_of
+from ..hidden import Hiding
 from ..models import Session, SessionContext
 from .answers import Answer, json_answer, problem
 from .calls import Call
 from .demands import AskClaims, check_claims
 from .errors import CredentialsMissing
-from .fields import Headers
-from .fields import field as header_field
+from .fields import Headers, field
 from .gate import Gate
 
 __all__ = ["Endpoints", "Incoming", "Steps"]
@@ -32,17 +33,30 @@ Steps = Generator[Call, Any, Answer]
 _is_session_id = re.compile(r"[A-Za-z0-9_-]{16}").fullmatch
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """What a route is told of a request."""
+class Incoming(Hiding):
+    """What a route is told of a request. It shows nothing of it, since there are tokens in it.
 
-    method: str
-    headers: Headers
-    """Returns a header by its name in lower case."""
-    body: bytes = field(default=b"", repr=False)
-    """At most ``LONGEST_BODY`` bytes and one: what is longer is refused."""
-    context: SessionContext | None = None
-    """From where it came, for the refresh hook."""
+    Args:
+        method: the request's method.
+        headers: returns a header by its name in lower case.
+        body: at most ``LONGEST_BODY`` bytes and one: what is longer is refused. None where the
+            route reads none.
+        context: from where the request came, for the refresh hook.
+    """
+
+    __slots__ = ("body", "context", "headers", "method")
+
+    def __init__(
+        self,
+        method: str,
+        headers: Headers,
+        body: bytes | None = None,
+        context: SessionContext | None = None,
+    ) -> None:
+        self.method = method
+        self.headers = headers
+        self.body = body
+        self.context = context
 
 
 def _answering(
@@ -84,8 +98,11 @@ class Endpoints:
     def refresh(self, request: Incoming) -> Steps:
         """Return the answer to ``POST refresh``, which goes back the way the token came."""
         presented = self.gate.refresh_token(request.method, request.headers, request.body)
-        tokens = yield Call("update", (presented.token, self._claims), {"context": request.context})
-        return self.gate.welcome(tokens, via=presented.transport)
+        transport = presented.transport
+        call = Call("update", presented.token, self._claims, context=request.context)
+        del presented  # No error shows it, be it one of the application's own.
+        tokens = yield call
+        return self.gate.welcome(tokens, via=transport)
 
     @_answering
     def logout(self, request: Incoming) -> Steps:
@@ -96,13 +113,18 @@ class Endpoints:
         except CredentialsMissing:
             claims = self._claims_at_logout(request)
             if claims is not None:
-                yield Call("delete_one", (claims.subject, claims.session_id))
+                yield Call("delete_one", claims.subject, claims.session_id)
             return self._farewell(request)
-        yield Call("end", (presented.token,))
-        return gate.farewell() if presented.transport == "cookie" else self._farewell(request)
+        transport = presented.transport
+        call = Call("end", presented.token)
+        del presented  # No error shows it.
+        yield call
+        return gate.farewell() if transport == "cookie" else self._farewell(request)
 
     def _claims_at_logout(self, request: Incoming) -> Claims | None:
-        self.gate.check_page(request.headers)
+        # A page of another origin may send a bearer, which no browser adds by itself.
+        if not self.gate.bears(request.headers):
+            self.gate.check_page(request.headers)
         try:
             return self.gate.admit(request.method, request.headers)
         except (CredentialsMissing, InvalidAccessToken):
@@ -112,22 +134,22 @@ class Endpoints:
     def logout_others(self, request: Incoming) -> Steps:
         """Return the answer to ``POST logout/others``: all sessions but this one have ended."""
         claims = self.gate.admit(request.method, request.headers)
-        yield Call("delete_all", (claims.subject,), {"keep": claims.session_id})
+        yield Call("delete_all", claims.subject, keep=claims.session_id)
         return Answer(204, _NO_STORE)
 
     @_answering
     def logout_everywhere(self, request: Incoming) -> Steps:
         """Return the answer to ``POST logout/everywhere``: all the sessions of the user ended."""
         claims = self.gate.admit(request.method, request.headers)
-        yield Call("delete_all", (claims.subject,))
+        yield Call("delete_all", claims.subject)
         return self._farewell(request)
 
     @_answering
     def sessions(self, request: Incoming) -> Steps:
         """Return the answer to ``GET sessions``: the user's devices, the last used one first."""
         claims = self.gate.admit(request.method, request.headers)
-        sessions = yield Call("read_all", (claims.subject,))
-        by_use = sorted(sessions.values(), key=lambda session: -session.last_used_at)
+        sessions = yield Call("read_all", claims.subject)
+        by_use = sorted(sessions.values(), key=lambda session: (-session.last_used_at, session.id))
         return json_answer(200, [_shown(session, claims.session_id) for session in by_use])
 
     @_answering
@@ -135,9 +157,11 @@ class Endpoints:
         """Return the answer to ``DELETE sessions/{id}``: this session of the user's has ended."""
         claims = self.gate.admit(request.method, request.headers)
         # A refresh token would do for the manager, too, and does not belong into an address.
-        has_ended = _is_session_id(session_id) is not None and (
-            yield Call("delete_one", (claims.subject, session_id))
-        )
+        has_ended = False
+        if _is_session_id(text_of(session_id) or "") is not None:
+            # The manager refuses who asks for too many sessions that are not there.
+            with suppress(InvalidArgument):
+                has_ended = yield Call("delete_one", claims.subject, session_id)
         if not has_ended:
             return problem(404, "session_not_found", "you have no such session")
         is_current = session_id == claims.session_id
@@ -146,9 +170,9 @@ class Endpoints:
     def jwks(self, request: Incoming) -> Steps:
         """Return the answer to ``GET jwks``: the public keys, if the client hasn't them yet."""
         answer = self.gate.jwks()
-        known = header_field(request.headers, "if-none-match") or ""
-        tag = dict(answer.headers)["ETag"]
-        if tag in {entry.strip(" \t").removeprefix("W/") for entry in known.split(",")}:
+        known = field(request.headers, "if-none-match") or ""
+        known_tags = {entry.strip(" \t").removeprefix("W/") for entry in known.split(",")}
+        if not known_tags.isdisjoint({dict(answer.headers)["ETag"], "*"}):
             return Answer(304, answer.headers[1:])
         return answer
         yield  # It asks for nothing, and is driven as the others are.

@@ -18,8 +18,9 @@ from .fields import Headers, field
 __all__ = ["check_origin", "check_trusted_origins", "comes_from_browser"]
 
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+# Of any scheme: a browser's extension and a mobile app's web view have some of their own.
 _is_origin = re.compile(
-    r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?"
+    r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?"
 ).fullmatch
 _MOST_ORIGINS = 1024
 
@@ -72,6 +73,8 @@ def check_origin(headers: Headers, trusted: frozenset[str] | Sequence[str]) -> N
             "the request has the origin 'null', as a page has that is sandboxed, opened from a "
             "file, or sent with Referrer-Policy: no-referrer"
         )
+    if origin is not None and "," in origin:
+        raise CrossOriginRequest("the request has two origins, and it can't be told which counts")
     site = field(headers, "sec-fetch-site")
     if site is not None:
         if site not in {"same-origin", "none"}:
@@ -93,9 +96,13 @@ def check_origin(headers: Headers, trusted: frozenset[str] | Sequence[str]) -> N
 
 
 def _is_same_host(origin: str, host: str | None) -> bool:
-    """Return True where both name one host and port. The scheme's default port may be left away."""
-    scheme, separator, origin_host = origin.lower().partition("://")
-    if not separator or not origin_host or not host:
+    """Return True where both name one host and port. The scheme's default port may be left away.
+
+    A page that is no web page, as that of an extension, is of no host that could be this one.
+    """
+    scheme, _, origin_host = origin.lower().partition("://")
+    port = _DEFAULT_PORTS.get(scheme)
+    if port is None or host is None:
         return False
-    port = _DEFAULT_PORTS.get(scheme, "")
-    return origin_host.removesuffix(port) == host.lower().removesuffix(port)
+    own_host = host.lower().removesuffix(port)
+    return own_host != "" and origin_host.removesuffix(port) == own_host

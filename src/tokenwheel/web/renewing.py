@@ -8,6 +8,7 @@ the grace of the refresh token, and all get the same new one.
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from .._impl import Claims
@@ -15,12 +16,14 @@ from ..errors import (
     AccessTokenExpired,
     AccessTokenRevoked,
     ContextMismatch,
+    InvalidAccessToken,
     SessionNotFound,
     TokenwheelError,
 )
 from .answers import Answer
 from .calls import Call
 from .endpoints import Incoming
+from .errors import MalformedCredentials
 from .gate import Gate
 
 __all__ = ["Admitted", "admit_or_renew"]
@@ -55,19 +58,28 @@ def admit_or_renew(
     try:
         return Admitted(gate.admit(request.method, request.headers), None)
     except (AccessTokenExpired, AccessTokenRevoked):
-        token = gate.renewal_token(request.method, request.headers)
+        call = _renewal_of(gate, request)
     except TokenwheelError:
         if not optional:
             raise
-        token = None
-    if token is not None:
-        try:
-            tokens = yield Call("update", (token, gate.renew), {"context": request.context})
-        except (ContextMismatch, SessionNotFound):
-            pass
-        else:
+        call = None
+    if call is not None:
+        # The session may be over by now, or be refreshed from elsewhere than it was opened.
+        with suppress(ContextMismatch, InvalidAccessToken, SessionNotFound):
+            tokens = yield call
             renewed = gate.welcome(tokens, via="cookie")
             return Admitted(gate.manager.read(tokens.access_token), renewed)
     if optional:
         return Admitted(gate.admit_optional(request.method, request.headers), None)
     return Admitted(gate.admit(request.method, request.headers), None)
+
+
+def _renewal_of(gate: Gate, request: Incoming) -> Call | None:
+    """Return the call that refreshes the session of a request, or None where it can't be told."""
+    try:
+        token = gate.renewal_token(request.method, request.headers)
+    except MalformedCredentials:
+        return None
+    if token is None:
+        return None
+    return Call("update", token, gate.renew, context=request.context)
