@@ -1,0 +1,215 @@
+"""Sessions for any ASGI application, and the routes for Starlette.
+
+Importing this imports no framework: the middleware is pure ASGI, and ``session_routes`` alone asks
+for Starlette.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from .._impl import Claims
+from ..errors import ConfigurationError, TokenwheelError
+from ..exact import as_given, is_instance, named
+from .asgi_answers import (
+    admit_scope,
+    answer_of,
+    renew_scope,
+    run_renewing,
+    run_without_token,
+    send_answer,
+)
+from .async_watch import AsyncWatch
+from .demands import AskClaims
+from .endpoints import Endpoints, Steps
+from .gate import Gate
+from .scopes import App, PublicPaths, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from starlette.requests import HTTPConnection
+    from starlette.routing import Route
+
+__all__ = ["AuthMiddleware", "Visitor", "session_routes", "watch"]
+
+
+class Visitor:
+    """Who has sent a request, as Starlette's ``request.user`` and ``request.auth`` in one."""
+
+    __slots__ = ("_gate", "claims")
+
+    def __init__(self, gate: Gate, claims: Claims | None) -> None:
+        self._gate = gate
+        self.claims = claims
+
+    @property
+    def is_authenticated(self) -> bool:
+        """True where somebody is signed in."""
+        return self.claims is not None
+
+    @property
+    def identity(self) -> str:
+        """The subject, or an empty text where nobody is signed in."""
+        return "" if self.claims is None else self.claims.subject
+
+    display_name = identity
+    username = identity
+
+    @property
+    def scopes(self) -> list[str]:
+        """The scopes of the claims, and ``authenticated`` where somebody is signed in."""
+        if self.claims is None:
+            return []
+        return ["authenticated", *sorted(self._gate.scopes_of(self.claims))]
+
+
+class AuthMiddleware:
+    """Let in requests that have a good access token, and refuse all others with a finished answer.
+
+    What it refuses reaches no application, mounted ones included. To those let in it tells the
+    claims: ``scope["state"]["claims"]`` (``request.state.claims`` of Starlette), and as Starlette
+    has them ``scope["user"]`` and ``scope["auth"]``, so that ``@requires("admin")`` works.
+
+    With ``Gate(..., renew=...)`` an access cookie that has expired is renewed on the way, and the
+    new cookies are set on the response, whatever it is. In Starlette, put the middleware first.
+
+    On a public path nobody is refused or renewed, whatever they send: a token that is not good
+    counts as none, since the routes for login, refresh and logout never look at it. So it is for
+    ``OPTIONS``.
+
+    Args:
+        app: the application.
+        gate: decides.
+        required: False lets in those who send no access token at all, with claims that are None.
+        public: paths that need none either: exact ones, or prefixes that end in ``/``. They are
+            those within the application, without its ``root_path``.
+
+    Raises:
+        ConfigurationError: an option makes no sense.
+    """
+
+    __slots__ = ("_admit_plain", "_public", "app", "gate", "required")
+
+    def __init__(
+        self, app: App, *, gate: Gate, required: bool = True, public: Sequence[str] = ()
+    ) -> None:
+        if not is_instance(gate, Gate):
+            raise ConfigurationError(f"gate must be a Gate, not {named(gate)}")
+        if type(required) is not bool:
+            raise ConfigurationError(f"required must be True or False, {as_given(required)}")
+        self.app = app
+        self.gate = gate
+        self.required = required
+        self._public = PublicPaths(public)
+        self._admit_plain = gate.admit_plain
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Admit a request, and run the application for it."""
+        kind = scope["type"]
+        if kind == "http":
+            claims = self._admit_plain(scope["method"], scope["headers"])
+            if claims is None:
+                await self._run_closely(scope, receive, send)
+            else:
+                self._tell(scope, claims)
+                await self.app(scope, receive, send)
+        elif kind == "websocket":
+            await run_without_token(self._run_closely, scope, receive, send)
+        elif kind == "lifespan":
+            await self.app(scope, receive, send)
+        else:
+            raise ConfigurationError("AuthMiddleware is for http, websocket and lifespan alone")
+
+    async def _run_closely(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the application for a request that has to be looked at more closely."""
+        if scope.get("method") == "OPTIONS" or self._public.include(scope):
+            claims = None
+            with suppress(TokenwheelError):
+                claims = admit_scope(self.gate, scope)
+            self._tell(scope, claims)
+            await self.app(scope, receive, send)
+        elif self.gate.renew is not None and scope["type"] == "http":
+            await run_renewing(self._run_renewed, self.gate, scope, receive, send)
+        else:
+            await self._run_renewed(scope, receive, send)
+
+    async def _run_renewed(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            claims = await renew_scope(self.gate, scope, optional=not self.required)
+        except TokenwheelError as error:
+            await send_answer(scope, send, self.gate.refusal(error))
+            return
+        self._tell(scope, claims)
+        await self.app(scope, receive, send)
+
+    def _tell(self, scope: Scope, claims: Claims | None) -> None:
+        # The state may be that of the lifespan, and shared by all requests.
+        state = scope.get("state")
+        scope["state"] = {**state, "claims": claims} if state else {"claims": claims}
+        scope["user"] = scope["auth"] = Visitor(self.gate, claims)
+
+
+class _Route:
+    """A route as an ASGI application, so that no framework reads more of the body."""
+
+    def __init__(
+        self, gate: Gate, endpoint: Callable[..., Steps], body: bool, names: Sequence[str]
+    ) -> None:
+        self._gate = gate
+        self._endpoint = endpoint
+        self._body = body
+        self._names = names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        arguments = [scope["path_params"][name] for name in self._names]
+        answer = await answer_of(
+            self._endpoint, self._gate, scope, receive, *arguments, body=self._body
+        )
+        await send_answer(scope, send, answer)
+
+
+def session_routes(gate: Gate, *, claims: AskClaims | None = None) -> list[Route]:
+    """Return Starlette's routes for sessions, to be mounted anywhere.
+
+    They are ``POST refresh``, ``logout``, ``logout/others``, ``logout/everywhere``, ``GET
+    sessions``, ``DELETE sessions/{id}`` and ``GET jwks``. They look for tokens by themselves: where
+    :class:`AuthMiddleware` is above them, their prefix must be public.
+
+    Args:
+        gate: the gate of the application.
+        claims: returns the application's own claims for the next access token of a session.
+
+    Raises:
+        ConfigurationError: ``claims`` is no such callable.
+    """
+    from starlette.routing import Route
+
+    routes = Endpoints(gate, claims)
+    rows: list[tuple[str, str, Callable[..., Any], bool, tuple[str, ...]]] = [
+        ("POST", "/refresh", routes.refresh, True, ()),
+        ("POST", "/logout", routes.logout, True, ()),
+        ("POST", "/logout/others", routes.logout_others, False, ()),
+        ("POST", "/logout/everywhere", routes.logout_everywhere, False, ()),
+        ("GET", "/sessions", routes.sessions, False, ()),
+        ("DELETE", "/sessions/{session_id}", routes.end_session, False, ("session_id",)),
+        ("GET", "/jwks", routes.jwks, False, ()),
+    ]
+    return [
+        Route(path, _Route(gate, endpoint, body, names), methods=[method], name=endpoint.__name__)
+        for method, path, endpoint, body, names in rows
+    ]
+
+
+def watch(gate: Gate, connection: HTTPConnection, claims: Claims) -> AsyncWatch:
+    """Return what ends a WebSocket, or a stream of events, when its session or its token ends.
+
+    Args:
+        gate: the gate that has admitted it.
+        connection: a WebSocket of Starlette, to be closed with 4401: ``async with watch(...)``. Or
+            a request whose response is a stream: ``watch(...).each(source)``.
+        claims: what it was admitted with.
+    """
+    if connection.scope["type"] == "websocket":
+        return AsyncWatch(gate.watches, claims, connection.close)  # type: ignore[attr-defined]
+    return AsyncWatch(gate.watches, claims)

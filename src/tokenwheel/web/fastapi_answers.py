@@ -1,0 +1,44 @@
+"""Refusals as FastAPI sends them, and what is carried around an application."""
+
+import json
+from typing import NoReturn
+
+from fastapi import HTTPException, WebSocketException
+from starlette.requests import HTTPConnection
+from starlette.websockets import WebSocket
+
+from ..errors import TokenwheelError
+from .answers import refusal_of
+from .asgi_answers import CLOSE_REFUSED, run_renewing, run_without_token
+from .gate import Gate
+from .scopes import App, Receive, Scope, Send
+
+__all__ = ["Carrier", "refuse"]
+
+
+def refuse(connection: HTTPConnection, error: TokenwheelError) -> NoReturn:
+    """Raise an error; as one of FastAPI's where the application has no handler for ours."""
+    handlers, _ = connection.scope.get("starlette.exception_handlers", ({}, {}))
+    if any(kind in handlers for kind in type(error).__mro__):
+        raise error
+    if isinstance(connection, WebSocket):
+        raise WebSocketException(CLOSE_REFUSED) from error
+    answer = refusal_of(error)
+    headers = {name: value for name, value in answer.headers if name != "Content-Type"}
+    raise HTTPException(answer.status, json.loads(answer.body)["detail"], headers) from error
+
+
+class Carrier:
+    """Carry what a dependency can't: new cookies, and the subprotocol of a WebSocket."""
+
+    def __init__(self, app: App, gate: Gate) -> None:
+        self._app = app
+        self._gate = gate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and self._gate.renew is not None:
+            await run_renewing(self._app, self._gate, scope, receive, send)
+        elif scope["type"] == "websocket":
+            await run_without_token(self._app, scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
