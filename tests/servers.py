@@ -307,9 +307,9 @@ class Proxy:
 
     def close(self) -> None:
         self.sever()
+        asyncio.run_coroutine_threadsafe(self._settle(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
-        self._loop.run_until_complete(self._settle())
         self._loop.close()
 
     async def _settle(self) -> None:
