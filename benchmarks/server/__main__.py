@@ -1,10 +1,11 @@
 """What verification costs a server, seen from outside: ``make bench-server``.
 
-Each application is served by one uvicorn worker (uvloop, httptools, no access log) on one core; the
-load comes over 32 kept-alive connections from a process on another core. All are measured in turn,
-round after round, with every other round in reverse, and each is compared with its reference in the
-same round. The servers are started anew several times, since a process may have luck with where its
-memory lies.
+Each application is served by one uvicorn worker (uvloop, httptools, no access log) on one core, or
+where it is one of WSGI by one of gunicorn; the load comes over 32 kept-alive connections from a
+process on another core. All of a family are measured in turn, round after round, with every other
+round in reverse, and each is compared with its reference in the same round. The servers are started
+anew several times, since a process may have luck with where its memory lies. What is behind a web
+framework is measured without a server, too (``in_process.py``).
 """
 
 from __future__ import annotations
@@ -18,36 +19,38 @@ from pathlib import Path
 
 from benchmarks.programs import find_program
 
-from tokenwheel import SessionManager
-
-from .application import AUDIENCE, CASES, ISSUER, REFERENCES
+from .cases import CASES, REFERENCES, Case
+from .in_process import run as run_in_process
 from .load import command, measured
 from .processes import LOAD_CORE, SERVER_CORE, Server, run_load, serving
 from .report import Round, write_report
+from .requests import CREDENTIALS, PROOFS, read_requests
+from .sessions import issue
 
-TOKENS = (1, 1_000)
-
-
-def issue_tokens(secret: str) -> list[str]:
-    manager = SessionManager(secret, issuer=ISSUER, audience=AUDIENCE, access_ttl=86_400)
-    return [
-        manager.create({"role": "user", "name": "John"}, subject=f"uid{number}").access_token
-        for number in range(max(TOKENS))
-    ]
+TOKENS = 1_000
+ROUNDS_IN_PROCESS = 100  # after each start
 
 
-def check(case: str, server: Server, tokens: list[str]) -> None:
+def check(name: str, server: Server) -> None:
     """Check that what is timed below is right.
 
-    A good token gets in. Neither none, a forged one nor one of another service does.
+    A good token gets in. Neither none, a forged one nor one of another service does. Nor does a
+    cookie with nothing to show that a page of the same origin sent it, where that is checked.
     """
-    body, _, signature = tokens[0].rpartition(".")
-    forged = f"{body}.{signature[:-8]}{'A' * 8}"
-    (other,) = issue_tokens(secrets.token_urlsafe(32))[:1]
-    answers = [server.status(token) for token in (*tokens[:3], "", forged, other)]
-    expected = [200] * 3 + [401 if CASES[case].verifies else 200] * 3
-    if answers != expected:
-        raise SystemExit(f"{case} answers {answers}, not {expected}")
+    case = CASES[name]
+    good = read_requests(server.requests)[:3]
+    body, _, signature = good[0].token.rpartition(".")
+    forged = good[0].with_token(f"{body}.{signature[:-8]}{'A' * 8}")
+    other = good[0].with_token(issue(secrets.token_urlsafe(32), 1)[0].access_token)
+    bad = [good[0].without(CREDENTIALS), forged, other]
+    if case.checks_origin:
+        bad.append(good[0].without(PROOFS))
+    refused = set(range(400, 500)) if case.verifies else {200}
+    answers = [server.status(request) for request in (*good, *bad)]
+    if answers[:3] != [200] * 3 or not refused.issuperset(answers[3:]):
+        raise SystemExit(
+            f"{name} answers {answers}: it lets in whom it must not, or not whom it must"
+        )
 
 
 def measure(case: str, server: Server, load: list[str]) -> Round:
@@ -58,6 +61,29 @@ def measure(case: str, server: Server, load: list[str]) -> Round:
         raise SystemExit(f"{case}: {seen.failed} of {seen.requests} requests failed")
     cpu = None if before is None or after is None else (after - before) / seen.requests * 1e6
     return Round(seen.requests / seen.seconds, seen.p50_us, seen.p99_us, cpu)
+
+
+def run_family(
+    cases: list[Case],
+    secret: str,
+    rounds: dict[tuple[str, int], list[Round]],
+    arguments: argparse.Namespace,
+    wrk: str | None,
+) -> None:
+    """Start the servers of a family, and measure them in turn."""
+    turns = [(case.name, count) for count in cases[0].token_counts for case in cases]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        serving([case.name for case in cases], secret, Path(folder), TOKENS) as servers,
+    ):
+        for name, server in servers.items():
+            check(name, server)
+            run_load(command(wrk, server.url, 1, server.requests))
+        for number in range(arguments.rounds):
+            for name, count in turns[:: -1 if number % 2 else 1]:
+                server = servers[name]
+                load = command(wrk, server.url, arguments.seconds, server.few_requests(count))
+                rounds[name, count].append(measure(name, server, load))
 
 
 def main() -> None:
@@ -91,43 +117,34 @@ def main() -> None:
     missing = sorted(
         {case.needs for case in CASES.values() if case.needs and find_spec(case.needs) is None}
     )
-    chosen = [name for name in CASES if arguments.cases in name]
-    chosen += [REFERENCES[CASES[name].family] for name in chosen]
-    cases = [name for name, case in CASES.items() if name in chosen and case.needs not in missing]
+    chosen = {name for name in CASES if arguments.cases in name}
+    chosen |= {REFERENCES[CASES[name].family] for name in chosen}
+    cases = [case for name, case in CASES.items() if name in chosen and case.needs not in missing]
     secret = secrets.token_urlsafe(32)
-    tokens = issue_tokens(secret)
-    rounds: dict[tuple[str, int], list[Round]] = {
-        (case, count): [] for count in TOKENS for case in cases
-    }
-    with tempfile.TemporaryDirectory() as folder:
-        files = {count: Path(folder, f"{count}.txt") for count in TOKENS}
-        for count, path in files.items():
-            path.write_text("\n".join(tokens[:count]) + "\n")
-        for start in range(arguments.starts):
-            with serving(cases, secret) as servers:
-                for case, server in servers.items():
-                    check(case, server, tokens)
-                    run_load(command(wrk, server.url, 1, files[max(TOKENS)]))
-                for number in range(arguments.rounds):
-                    for case, count in list(rounds)[:: -1 if number % 2 else 1]:
-                        rounds[case, count].append(
-                            measure(
-                                case,
-                                servers[case],
-                                command(wrk, servers[case].url, arguments.seconds, files[count]),
-                            )
-                        )
-            print(f"start {start + 1} of {arguments.starts} measured", file=sys.stderr)
+    rounds: dict[tuple[str, int], list[Round]] = {}
+    times: dict[str, dict[str, list[float]]] = {}
+    for family in dict.fromkeys(case.family for case in cases):
+        members = [case for case in cases if case.family == family]
+        for count in members[0].token_counts:
+            rounds.update({(case.name, count): [] for case in members})
+        for _ in range(arguments.starts):
+            run_family(members, secret, rounds, arguments, wrk)
+            if members[0].framework is not None:
+                for name, measured_times in run_in_process(
+                    family, secret, ROUNDS_IN_PROCESS
+                ).items():
+                    times.setdefault(family, {}).setdefault(name, []).extend(measured_times)
+        print(f"{family} measured", file=sys.stderr)
     setting = {
         "load": "wrk" if wrk else "the generator in Python, as wrk could not be had",
         "pinned": SERVER_CORE is not None and LOAD_CORE is not None,
         "starts": arguments.starts,
         "rounds": arguments.rounds,
         "seconds": arguments.seconds,
-        "token_length": len(tokens[0]),
+        "token_length": len(issue(secret, 1)[0].access_token),
         "missing": missing,
     }
-    write_report(rounds, setting, save=not arguments.cases)
+    write_report(rounds, times, setting, save=not arguments.cases)
 
 
 if __name__ == "__main__":

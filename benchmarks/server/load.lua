@@ -1,9 +1,15 @@
--- wrk's script: sends the tokens of a file in turn, and prints what was measured as JSON.
+-- wrk's script: sends the requests of a file in turn, and prints what was measured as JSON.
 local requests, at = {}, 0
 
 function init(arguments)
-  for token in io.lines(arguments[1]) do
-    requests[#requests + 1] = wrk.format("GET", "/", { ["Host"] = "localhost", ["Authorization"] = "Bearer " .. token })
+  for line in io.lines(arguments[1]) do
+    local fields, headers = {}, {}
+    for text in line:gmatch("[^\t]+") do fields[#fields + 1] = text end
+    for n = 3, #fields do
+      local name, value = fields[n]:match("^(.-): (.*)$")
+      headers[name] = value
+    end
+    requests[#requests + 1] = wrk.format(fields[2], "/", headers)
   end
 end
 

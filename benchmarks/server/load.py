@@ -4,7 +4,7 @@ The latter reaches less and says so in the report.
 
     python -m benchmarks.server.load URL CONNECTIONS SECONDS FILE
 
-sends the tokens of the file in turn, keeps one request on its way on every connection, and prints
+sends the requests of the file in turn, keeps one request on its way on every connection, and prints
 what was measured as JSON.
 """
 
@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from .requests import Request, read_requests
+
 CONNECTIONS = 32
 
 
@@ -32,7 +34,7 @@ class Measured(NamedTuple):
     p99_us: float
 
 
-def command(wrk: str | None, url: str, seconds: int, tokens: Path) -> list[str]:
+def command(wrk: str | None, url: str, seconds: int, requests: Path) -> list[str]:
     if wrk is None:
         return [
             sys.executable,
@@ -41,10 +43,10 @@ def command(wrk: str | None, url: str, seconds: int, tokens: Path) -> list[str]:
             url,
             str(CONNECTIONS),
             str(seconds),
-            str(tokens),
+            str(requests),
         ]
     script = str(Path(__file__).with_name("load.lua"))
-    return [wrk, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", script, url, "--", str(tokens)]
+    return [wrk, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", script, url, "--", str(requests)]
 
 
 def measured(output: str) -> Measured:
@@ -79,13 +81,18 @@ class Client(asyncio.Protocol):
         self.send()
 
 
-async def generate(url: str, connections: int, seconds: float, tokens: list[str]) -> Measured:
-    requests = cycle(
-        [
-            f"GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
-            for token in tokens
-        ]
-    )
+def as_bytes(request: Request) -> bytes:
+    lines = [
+        f"{request.method} / HTTP/1.1",
+        *(f"{name}: {value}" for name, value in request.headers),
+    ]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+async def generate(
+    url: str, connections: int, seconds: float, requests_sent: list[Request]
+) -> Measured:
+    requests = cycle([as_bytes(request) for request in requests_sent])
     latencies: list[float] = []
     failures: list[bytes] = []
     address = urlsplit(url)
@@ -119,7 +126,7 @@ if __name__ == "__main__":
         "JSON",
         json.dumps(
             uvloop.run(
-                generate(url, int(connections), float(seconds), Path(file).read_text().split())
+                generate(url, int(connections), float(seconds), read_requests(Path(file)))
             )._asdict()
         ),
     )

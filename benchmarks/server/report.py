@@ -13,12 +13,17 @@ from typing import Any, NamedTuple
 from benchmarks.prose import wrap
 from benchmarks.spread import median, median_interval
 
-from .application import CASES, REFERENCES
+from .cases import CASES, REFERENCES
+from .frameworks_report import frameworks_page, judge_frameworks
 from .load import CONNECTIONS
 from .plot import bars
 
 REPORT = Path(__file__).resolve().parent.parent / "report"
-PACKAGES = ("tokenwheel", "uvicorn", "uvloop", "httptools", "fastapi", "PyJWT", "ryjwt")
+PACKAGES = (
+    *("tokenwheel", "uvicorn", "uvloop", "httptools", "gunicorn", "fastapi", "starlette", "flask"),
+    *("quart", "django", "djangorestframework", "PyJWT", "ryjwt", "authx", "fastapi-users"),
+    *("Flask-JWT-Extended", "djangorestframework-simplejwt", "supertokens-python"),
+)
 
 
 class Round(NamedTuple):
@@ -47,6 +52,14 @@ class Line(NamedTuple):
     p50_us: float
     p99_us: float
     cpu_us: float | None
+    core_share: float | None
+    """The reference's core time a request, as a share of this one's; with its interval."""
+    core_share_low: float | None
+    core_share_high: float | None
+    in_process_us: float | None = None
+    """A request without a server, where that was measured."""
+    added_us: float | None = None
+    """How much longer it takes than the reference's."""
 
 
 class Goal(NamedTuple):
@@ -97,9 +110,19 @@ Again: `make bench-server`. One line of it: `make bench-server CASES=bare-tokenw
 {tables}"""
 
 Rounds = Mapping[tuple[str, int], Sequence[Round]]
+Times = Mapping[str, Sequence[float]]
+"""Microseconds a request without a server, round by round, of each case of a family."""
 
 
-def summarise(rounds: Rounds) -> list[Line]:
+def in_process_figures(name: str, reference: str, times: Times) -> dict[str, float]:
+    """Return the medians of what was measured without a server, if it was."""
+    if name not in times:
+        return {}
+    added = [mine - theirs for mine, theirs in zip(times[name], times[reference], strict=True)]
+    return {"in_process_us": median(times[name]), "added_us": median(added)}
+
+
+def summarise(rounds: Rounds, times: Mapping[str, Times]) -> list[Line]:
     """Return medians over all rounds.
 
     Shares are taken round by round, so that what slowed a whole round slows both sides of them.
@@ -114,6 +137,12 @@ def summarise(rounds: Rounds) -> list[Line]:
         ]
         low, high = median_interval(shares)
         cpu = [measured.cpu_us for measured in own if measured.cpu_us is not None]
+        core_shares = [
+            theirs.cpu_us / mine.cpu_us
+            for mine, theirs in zip(own, reference, strict=True)
+            if mine.cpu_us and theirs.cpu_us
+        ]
+        core_low, core_high = median_interval(core_shares) if core_shares else (None, None)
         lines.append(
             Line(
                 *(
@@ -131,12 +160,17 @@ def summarise(rounds: Rounds) -> list[Line]:
                     median(measured.p99_us for measured in own),
                 ),
                 cpu_us=median(cpu) if cpu else None,
+                core_share=median(core_shares) if core_shares else None,
+                core_share_low=core_low,
+                core_share_high=core_high,
+                **in_process_figures(name, REFERENCES[family], times.get(family, {})),
             )
         )
     return lines
 
 
 def judge(lines: Sequence[Line]) -> list[dict[str, Any]]:
+    """Return what was to be reached with ``read`` called by hand, and what was."""
     return [
         {
             "what": f"{goal.what}, {tokens_in_words(line.tokens)}",
@@ -208,9 +242,10 @@ def markdown(lines: Sequence[Line], where: Mapping[str, Any], setting: Mapping[s
         f"| {'met' if goal['met'] else '**not met**'} |"
         for goal in judge(lines)
     ]
+    by_hand = [line for line in lines if CASES[line.case].framework is None]
     tables = [
         row
-        for family, tokens in dict.fromkeys((line.family, line.tokens) for line in lines)
+        for family, tokens in dict.fromkeys((line.family, line.tokens) for line in by_hand)
         for row in table(lines, family, tokens)
     ]
     page = PAGE.format(
@@ -226,11 +261,13 @@ def markdown(lines: Sequence[Line], where: Mapping[str, Any], setting: Mapping[s
         goals="\n".join(goals),
         tables="\n".join(tables),
     )
-    return wrap(page)
+    return wrap(page + frameworks_page(lines))
 
 
-def write_report(rounds: Rounds, setting: Mapping[str, Any], *, save: bool) -> None:
-    lines, where = summarise(rounds), environment()
+def write_report(
+    rounds: Rounds, times: Mapping[str, Times], setting: Mapping[str, Any], *, save: bool
+) -> None:
+    lines, where = summarise(rounds, times), environment()
     page = markdown(lines, where, setting)
     print(page)
     if save:
@@ -238,18 +275,16 @@ def write_report(rounds: Rounds, setting: Mapping[str, Any], *, save: bool) -> N
         data = {
             "environment": where,
             "setting": setting,
-            "goals": judge(lines),
+            "goals": [*judge(lines), *judge_frameworks(lines)],
             "lines": [line._asdict() for line in lines],
         }
         (REPORT / "server.json").write_text(json.dumps(data, indent=1) + "\n")
         (REPORT / "server.md").write_text(page)
         most = max(line.tokens for line in lines)
-        (REPORT / "server.svg").write_text(
-            bars(
-                [
-                    (line.family, line.title, line.requests_per_second)
-                    for line in lines
-                    if line.tokens == most
-                ]
-            )
-        )
+        for file, of_framework in (("server.svg", False), ("frameworks.svg", True)):
+            shown = [
+                (line.family, line.title, line.requests_per_second)
+                for line in lines
+                if line.tokens == most and (CASES[line.case].framework is not None) is of_framework
+            ]
+            (REPORT / file).write_text(bars(shown))
