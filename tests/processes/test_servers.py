@@ -83,10 +83,10 @@ def ask(port: int, method: str, path: str, body: Any = None, token: str = "") ->
         request.add_header("Authorization", f"Bearer {token}")
     try:
         with urllib.request.urlopen(request) as answer:
-            return answer.status, json.load(answer)
+            return answer.status, json.loads(answer.read() or b"null")
     except urllib.error.HTTPError as error:
         with error:
-            return error.code, json.load(error)
+            return error.code, json.loads(error.read() or b"null")
 
 
 def ask_often(port: int, path: str, token: str = "") -> list[tuple[int, Any]]:
@@ -164,12 +164,15 @@ def test_workers_over_a_server_obey_a_logout_and_those_that_start_later_from_the
             assert status == 200, tokens
             access = tokens["access_token"]
             assert statuses(port, access) == {200}
-            assert ask(port, "POST", "/logout", token=access)[0] == 200
+            assert ask(port, "POST", "/session/logout", token=access)[0] == 204
             until(lambda: statuses(port, access) == {401})
         status, kept = ask(port, "POST", "/login", {"name": "bob", "password": "correct horse"})
     with serving(command, tmp_path, port):
         assert statuses(port, access) == {401}
-        assert ask(port, "POST", "/refresh", {"refresh_token": kept["refresh_token"]})[0] == 200
+        assert (
+            ask(port, "POST", "/session/refresh", {"refresh_token": kept["refresh_token"]})[0]
+            == 200
+        )
         ended = shlex.split(
             shown("sh", "redis://")
             .replace(" ann ", " bob ")
@@ -197,13 +200,16 @@ def test_the_readmes_workers_obey_a_logout_at_once_and_after_a_restart(
             assert status == 200, tokens
             access = tokens["access_token"]
             assert statuses(port, access) == {200}
-            assert ask(port, "POST", "/logout", token=access)[0] == 200
+            assert ask(port, "POST", "/session/logout", token=access)[0] == 204
             assert statuses(port, access) == {401}
         status, kept = ask(port, "POST", "/login", {"name": "bob", "password": "correct horse"})
     with serving(command, tmp_path, port):
         assert statuses(port, access) == {401}
         assert ask(port, "GET", "/me", token=kept["access_token"])[0] == 200
-        assert ask(port, "POST", "/refresh", {"refresh_token": kept["refresh_token"]})[0] == 200
+        assert (
+            ask(port, "POST", "/session/refresh", {"refresh_token": kept["refresh_token"]})[0]
+            == 200
+        )
         ended = shlex.split(shown("sh", "sessions list").splitlines()[1].replace(" ann ", " bob "))
         subprocess.run(
             [sys.executable, "-m", *ended], cwd=tmp_path, check=True, capture_output=True
