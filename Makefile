@@ -109,11 +109,11 @@ coverage: .venv-coverage/.ready  ## branch coverage of src and ext over both imp
 # Python itself is not instrumented: the sanitizers' runtimes are preloaded, its small-object
 # allocator steps aside, and what it keeps until exit is no leak. A small quarantine lets the tests
 # that watch memory see what is freed; the report of a sanitizer, which ends the process, must not
-# end in pytest's capture.
+# end in pytest's capture. A browser would be preloaded, too, and has an allocator of its own.
 SANITIZED = LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" PYTHONMALLOC=malloc \
     TOKENWHEEL_IMPL=native TOKENWHEEL_BUILD=sanitize \
     ASAN_OPTIONS=detect_leaks=0:halt_on_error=1:quarantine_size_mb=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-    $(abspath .venv-sanitize/bin)/python -m pytest --capture=sys
+    $(abspath .venv-sanitize/bin)/python -m pytest --capture=sys --ignore=tests/browser
 test-sanitize: .venv-sanitize/.ready  ## the suite, and millions of operations, under AddressSanitizer and UndefinedBehaviorSanitizer
 	$(call copy_tree,build/sanitize)
 	cd build/sanitize && CC=gcc TOKENWHEEL_IMPL=native TOKENWHEEL_BUILD=sanitize $(abspath .venv-sanitize/bin)/python $(INSTALL) -e .
