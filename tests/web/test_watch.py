@@ -30,7 +30,8 @@ from tokenwheel import (
     StorageUnavailable,
 )
 from tokenwheel.web import Gate
-from tokenwheel.web.watch import Watched, Watches
+from tokenwheel.web.watch import Watches
+from tokenwheel.web.watched import Watched
 
 Make = Callable[..., SessionManager]
 OPTIONS: dict[str, Any] = {"issuer": "i", "audience": "a"}

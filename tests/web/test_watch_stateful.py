@@ -18,7 +18,8 @@ from tokenwheel import (
     SessionNotFound,
     SessionTokens,
 )
-from tokenwheel.web.watch import Watched, Watches
+from tokenwheel.web.watch import Watches
+from tokenwheel.web.watched import Watched
 
 PLACES = st.integers(0, 7)
 

@@ -19,9 +19,9 @@ from .endpoints import Incoming, Steps
 from .gate import Gate
 from .renewing import admit_or_renew
 from .scopes import App, Message, Receive, Scope, Send, context_of_scope, headers_of
+from .watched import NOT_SIGNED_IN
 
 __all__ = [
-    "CLOSE_REFUSED",
     "Renewal",
     "admit_scope",
     "answer_of",
@@ -32,9 +32,6 @@ __all__ = [
     "run_without_token",
     "send_answer",
 ]
-
-CLOSE_REFUSED = 4401
-"""The code with which a WebSocket is closed whose client is not, or no longer, signed in."""
 
 
 def encoded_headers(answer: Answer) -> list[tuple[bytes, bytes]]:
@@ -53,7 +50,7 @@ async def send_answer(scope: Scope, send: Send, answer: Answer) -> None:
     if scope["type"] == "websocket":
         prefix = "websocket.http.response"
         if prefix not in (scope.get("extensions") or {}):
-            await send({"type": "websocket.close", "code": CLOSE_REFUSED, "reason": ""})
+            await send({"type": "websocket.close", "code": NOT_SIGNED_IN, "reason": ""})
             return
     headers = encoded_headers(answer)
     if answer.status not in {204, 304}:

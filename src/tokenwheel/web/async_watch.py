@@ -15,9 +15,11 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from .._impl import Claims
-from ..errors import ConfigurationError, InvalidArgument
+from ..errors import ConfigurationError
 from ..event_loop import has_event_loop
-from .watch import ENDED, Reason, Watched, Watches
+from .watch import Watches
+from .watched import NOT_SIGNED_IN, Reason
+from .watched_block import WatchedBlock
 
 __all__ = ["AsyncWatch"]
 
@@ -29,7 +31,7 @@ T = TypeVar("T")
 _NOTHING: Any = object()
 
 
-class AsyncWatch:
+class AsyncWatch(WatchedBlock):
     """Watch a connection while a block runs.
 
     .. code-block:: python
@@ -50,51 +52,21 @@ class AsyncWatch:
             does so.
     """
 
+    _statement = "async with"
+
     def __init__(
         self,
         watches: Watches,
         claims: Claims,
         close: Callable[[int, str], Awaitable[object]] | None = None,
     ) -> None:
-        self._watches = watches
-        self._claims = claims
+        super().__init__(watches, claims)
         self._close = close
-        self._watched: Watched | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._body: asyncio.Timeout | None = None
         self._pulls: set[asyncio.Timeout] = set()
         self._closing: asyncio.Task[None] | None = None
         self._cancels = close is not None
-        self._is_left = False
-
-    @property
-    def ended(self) -> Reason | None:
-        """Why the connection has to end, ``"revoked"`` or ``"expired"``; None where it may go on.
-
-        It is looked up each time, as ``read`` would.
-        """
-        return None if self._watched is None else self._watched.ended
-
-    def admit(self, access_token: str | bytes) -> Claims:
-        """Verify a newer access token of the same session, and go on until that expires.
-
-        A client that refreshes while it is connected sends its new access token.
-
-        Returns:
-            The claims of the token.
-
-        Raises:
-            InvalidArgument: the token is of another session; or this is not within the block.
-            InvalidAccessToken: it is not good, has expired or was revoked. The connection goes on
-                for as long as it would have.
-            StorageUnavailable: this process cannot tell whether the token was revoked.
-        """
-        try:
-            if self._watched is None:
-                raise InvalidArgument("admit is for use within 'async with' of the watch")
-            return self._watched.admit(access_token)
-        finally:
-            del access_token  # No error shows it.
 
     async def each(self, source: AsyncIterable[T]) -> AsyncGenerator[T, None]:
         """Yield what the source yields, until the connection has to end. Then close the source.
@@ -120,8 +92,7 @@ class AsyncWatch:
                 yield item
 
     async def __aenter__(self) -> Self:
-        if self._watched is not None:
-            raise InvalidArgument("a watch is for one block: make another one")
+        self._check_unused()
         if not has_event_loop():
             raise ConfigurationError("a watch needs a running event loop of asyncio, not of trio")
         self._loop = asyncio.get_running_loop()
@@ -151,9 +122,6 @@ class AsyncWatch:
             if reason is not None:
                 await self._say_goodbye(reason)
         return is_own_cancellation
-
-    def _goes_on(self) -> bool:
-        return not self._is_left and self.ended is None
 
     def _tell_loop(self, reason: Reason) -> None:
         """Have the block end. Called in another thread."""
@@ -202,6 +170,6 @@ class AsyncWatch:
 
 async def _close(close: Callable[[int, str], Awaitable[object]], reason: Reason) -> None:
     try:
-        await close(ENDED, reason)
+        await close(NOT_SIGNED_IN, reason)
     except Exception:  # Its client may have gone in the same moment.
         logger.debug("a connection that had to end was closed already", exc_info=True)

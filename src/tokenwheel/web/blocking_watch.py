@@ -15,8 +15,9 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from .._impl import Claims
-from ..errors import InvalidArgument
-from .watch import ENDED, Reason, Watched, Watches
+from .watch import Watches
+from .watched import NOT_SIGNED_IN, Reason
+from .watched_block import WatchedBlock
 
 __all__ = ["BlockingWatch"]
 
@@ -28,7 +29,7 @@ T = TypeVar("T")
 _NOTHING: Any = object()
 
 
-class BlockingWatch:
+class BlockingWatch(WatchedBlock):
     """Watch a connection while a block runs.
 
     .. code-block:: python
@@ -49,48 +50,18 @@ class BlockingWatch:
             does so.
     """
 
+    _statement = "with"
+
     def __init__(
         self,
         watches: Watches,
         claims: Claims,
         close: Callable[[int, str], object] | None = None,
     ) -> None:
-        self._watches = watches
-        self._claims = claims
+        super().__init__(watches, claims)
         self._close = close
-        self._watched: Watched | None = None
-        self._is_left = False
         self._may_close = threading.Lock()  # held for good by whoever closes
         self._is_closed = threading.Event()
-
-    @property
-    def ended(self) -> Reason | None:
-        """Why the connection has to end, ``"revoked"`` or ``"expired"``; None where it may go on.
-
-        It is looked up each time, as ``read`` would.
-        """
-        return None if self._watched is None else self._watched.ended
-
-    def admit(self, access_token: str | bytes) -> Claims:
-        """Verify a newer access token of the same session, and go on until that expires.
-
-        A client that refreshes while it is connected sends its new access token.
-
-        Returns:
-            The claims of the token.
-
-        Raises:
-            InvalidArgument: the token is of another session; or this is not within the block.
-            InvalidAccessToken: it is not good, has expired or was revoked. The connection goes on
-                for as long as it would have.
-            StorageUnavailable: this process cannot tell whether the token was revoked.
-        """
-        try:
-            if self._watched is None:
-                raise InvalidArgument("admit is for use within 'with' of the watch")
-            return self._watched.admit(access_token)
-        finally:
-            del access_token  # No error shows it.
 
     def each(self, source: Iterable[T]) -> Generator[T, None, None]:
         """Yield what the source yields, until the connection has to end. Then close the source.
@@ -115,8 +86,7 @@ class BlockingWatch:
                 yield item
 
     def __enter__(self) -> Self:
-        if self._watched is not None:
-            raise InvalidArgument("a watch is for one block: make another one")
+        self._check_unused()
         self._watched = self._watches.watch(self._claims, self._begin_to_close)
         return self
 
@@ -133,9 +103,6 @@ class BlockingWatch:
         if reason is not None and self._close is not None:
             self._say_goodbye(self._close, reason)
             self._is_closed.wait(_LONGEST_GOODBYE)
-
-    def _goes_on(self) -> bool:
-        return not self._is_left and self.ended is None
 
     def _begin_to_close(self, reason: Reason) -> None:
         """Close the connection in a thread of its own: its client may not listen.
@@ -157,7 +124,7 @@ class BlockingWatch:
         if not self._may_close.acquire(blocking=False):
             return
         try:
-            close(ENDED, reason)
+            close(NOT_SIGNED_IN, reason)
         except Exception:  # Its client may have gone in the same moment.
             logger.debug("a connection that had to end was closed already", exc_info=True)
         finally:

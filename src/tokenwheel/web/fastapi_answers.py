@@ -9,9 +9,10 @@ from starlette.websockets import WebSocket
 
 from ..errors import TokenwheelError
 from .answers import refusal_of
-from .asgi_answers import CLOSE_REFUSED, run_renewing, run_without_token
+from .asgi_answers import run_renewing, run_without_token
 from .gate import Gate
 from .scopes import App, Receive, Scope, Send
+from .watched import NOT_SIGNED_IN
 
 __all__ = ["Carrier", "refuse"]
 
@@ -22,7 +23,7 @@ def refuse(connection: HTTPConnection, error: TokenwheelError) -> NoReturn:
     if any(kind in handlers for kind in type(error).__mro__):
         raise error
     if isinstance(connection, WebSocket):
-        raise WebSocketException(CLOSE_REFUSED) from error
+        raise WebSocketException(NOT_SIGNED_IN) from error
     answer = refusal_of(error)
     headers = {name: value for name, value in answer.headers if name != "Content-Type"}
     raise HTTPException(answer.status, json.loads(answer.body)["detail"], headers) from error

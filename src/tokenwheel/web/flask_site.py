@@ -22,7 +22,7 @@ from .endpoints import Steps
 from .fields import Headers
 from .gate import Gate
 from .site import Site
-from .watch import ENDED
+from .watched import NOT_SIGNED_IN
 
 __all__ = ["FlaskSite"]
 
@@ -85,7 +85,7 @@ class FlaskSite(Site):
         _, _, is_websocket = self.look_at(request)
         if not is_websocket or not args or not hasattr(args[0], "receive"):
             return False
-        args[0].close(ENDED, error.code)
+        args[0].close(NOT_SIGNED_IN, error.code)
         return True
 
     def watch(self, connection: Any, claims: Claims) -> BlockingWatch:

@@ -35,7 +35,7 @@ from .endpoints import Steps
 from .fields import Headers
 from .scopes import App, Receive, Scope, Send, context_of_scope, headers_of
 from .site import Site
-from .watch import ENDED
+from .watched import NOT_SIGNED_IN
 
 __all__ = ["QuartSite", "in_quart", "new_blueprint"]
 
@@ -114,7 +114,7 @@ class QuartSite(Site):
             return None
         if "websocket.http.response" in (request.scope.get("extensions") or {}):
             return None
-        await request.close(ENDED, error.code)
+        await request.close(NOT_SIGNED_IN, error.code)
         return self.respond(self.gate.refusal(error))
 
     def watch(self, connection: Any, claims: Claims) -> AsyncWatch:

@@ -14,9 +14,10 @@ from starlette.websockets import WebSocket, WebSocketState
 from ..models import SessionContext, SessionTokens
 from .admission import SAFE_METHODS
 from .answers import Answer, refusal_of
-from .asgi_answers import CLOSE_REFUSED, encoded_headers, send_answer
+from .asgi_answers import encoded_headers, send_answer
 from .gate import Gate, Transport
 from .scopes import context_of_scope, headers_of
+from .watched import NOT_SIGNED_IN
 
 __all__ = ["answer_error", "context_of", "response_of", "signed_in"]
 
@@ -41,7 +42,7 @@ async def answer_error(connection: Any, error: Any) -> Any:
     if connection.application_state is WebSocketState.CONNECTING:
         await send_answer(connection.scope, connection.send, answer)
     elif connection.application_state is WebSocketState.CONNECTED:
-        await connection.close(CLOSE_REFUSED)
+        await connection.close(NOT_SIGNED_IN)
     return None
 
 

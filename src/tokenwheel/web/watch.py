@@ -31,9 +31,9 @@ from ..errors import InvalidArgument, StorageUnavailable
 from ..fork_safety import renew_after_fork, restart_after_fork
 from ..seconds import checked_clock, steady_time
 from .demands import Manager
-from .watched import ENDED, Reason, Watched
+from .watched import Reason, Watched
 
-__all__ = ["ENDED", "Reason", "Watched", "Watches"]
+__all__ = ["Watches"]
 
 logger = logging.getLogger("tokenwheel")
 

@@ -16,10 +16,13 @@ from ..session.arguments import check_identity, shown_token
 if TYPE_CHECKING:
     from .watch import Watches
 
-__all__ = ["ENDED", "Reason", "Watched"]
+__all__ = ["NOT_SIGNED_IN", "Reason", "Watched"]
 
-ENDED: Final = 4401
-"""The code with which a WebSocket is closed: 401 among the codes for applications (RFC 6455)."""
+NOT_SIGNED_IN: Final = 4401
+"""The code with which a WebSocket is closed whose client is not, or no longer, signed in.
+
+It is 401 among the codes for applications (RFC 6455, section 7.4.2).
+"""
 
 Reason = Literal["revoked", "expired"]
 
