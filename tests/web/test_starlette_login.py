@@ -6,10 +6,11 @@ import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
 from tests.web.support import CROSS_SITE, SAME_ORIGIN, Service, ask, run
 from tokenwheel import AsyncSessionManager, TokenwheelError
+from tokenwheel.web.asgi import session_routes
 from tokenwheel.web.starlette import answer_error, context_of, signed_in
 
 
@@ -67,3 +68,11 @@ def test_a_page_of_another_site_opens_no_session(app: Starlette, service: Servic
     reply = ask(app, "POST", "/login", CROSS_SITE)
     assert (reply.status, reply.code) == (403, "cross_origin")
     assert run(service.manager.read_all("ann")) == {}
+
+
+def test_the_routes_may_be_mounted_below_a_path_that_has_arguments(service: Service) -> None:
+    app = Starlette(routes=[Mount("/{tenant}/session", routes=session_routes(service.gate))])
+    tokens, other = service.sign_in(), service.sign_in()
+    path = f"/acme/session/sessions/{other.session_id}"
+    assert ask(app, "DELETE", path, service.bearer(tokens)).status == 204
+    assert list(run(service.manager.read_all("ann"))) == [tokens.session_id]

@@ -6,9 +6,11 @@ for Starlette.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from string import Formatter
+from typing import TYPE_CHECKING
 
 from .._impl import Claims
 from ..errors import ConfigurationError, TokenwheelError
@@ -23,7 +25,8 @@ from .asgi_answers import (
 )
 from .async_watch import AsyncWatch
 from .demands import AskClaims
-from .endpoints import Endpoints, Steps
+from .endpoints import ROUTES, Endpoints
+from .endpoints import Route as SessionRoute
 from .gate import Gate
 from .scopes import App, PublicPaths, Receive, Scope, Send
 
@@ -153,18 +156,17 @@ class AuthMiddleware:
 class _Route:
     """A route as an ASGI application, so that no framework reads more of the body."""
 
-    def __init__(
-        self, gate: Gate, endpoint: Callable[..., Steps], body: bool, names: Sequence[str]
-    ) -> None:
-        self._gate = gate
-        self._endpoint = endpoint
-        self._body = body
-        self._names = names
+    def __init__(self, endpoints: Endpoints, route: SessionRoute) -> None:
+        self._gate = endpoints.gate
+        self._endpoint = partial(route.steps, endpoints)
+        self._reads_body = route.reads_body
+        # A mount above may have arguments of its own.
+        self._names = [name for _, name, _, _ in Formatter().parse(route.path) if name]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         arguments = [scope["path_params"][name] for name in self._names]
         answer = await answer_of(
-            self._endpoint, self._gate, scope, receive, *arguments, body=self._body
+            self._endpoint, self._gate, scope, receive, *arguments, body=self._reads_body
         )
         await send_answer(scope, send, answer)
 
@@ -185,19 +187,10 @@ def session_routes(gate: Gate, *, claims: AskClaims | None = None) -> list[Route
     """
     from starlette.routing import Route
 
-    routes = Endpoints(gate, claims)
-    rows: list[tuple[str, str, Callable[..., Any], bool, tuple[str, ...]]] = [
-        ("POST", "/refresh", routes.refresh, True, ()),
-        ("POST", "/logout", routes.logout, True, ()),
-        ("POST", "/logout/others", routes.logout_others, False, ()),
-        ("POST", "/logout/everywhere", routes.logout_everywhere, False, ()),
-        ("GET", "/sessions", routes.sessions, False, ()),
-        ("DELETE", "/sessions/{session_id}", routes.end_session, False, ("session_id",)),
-        ("GET", "/jwks", routes.jwks, False, ()),
-    ]
+    endpoints = Endpoints(gate, claims)
     return [
-        Route(path, _Route(gate, endpoint, body, names), methods=[method], name=endpoint.__name__)
-        for method, path, endpoint, body, names in rows
+        Route(route.path, _Route(endpoints, route), methods=[route.method], name=route.name)
+        for route in ROUTES
     ]
 
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, Final, NamedTuple, ParamSpec
 
 from .._impl import Claims
 from ..errors import InvalidAccessToken, InvalidArgument, TokenwheelError
@@ -25,7 +25,7 @@ from .errors import CredentialsMissing
 from .fields import Headers, field
 from .gate import Gate
 
-__all__ = ["Endpoints", "Incoming", "Steps"]
+__all__ = ["ROUTES", "Endpoints", "Incoming", "Route", "Steps"]
 
 P = ParamSpec("P")
 Steps = Generator[Call, Any, Answer]
@@ -199,3 +199,26 @@ def _shown(session: Session, current: str) -> dict[str, Any]:
         "device": None if device is None else {"name": device.name, "type": device.type},
         "location": session.location,
     }
+
+
+class Route(NamedTuple):
+    """One of the routes for sessions."""
+
+    name: str
+    method: str
+    path: str
+    """Below the prefix. What is in braces is an argument of ``steps``."""
+    steps: Callable[..., Steps]
+    """A method of :class:`Endpoints`, which takes the request."""
+    reads_body: bool = False
+
+
+ROUTES: Final = (
+    Route("refresh", "POST", "/refresh", Endpoints.refresh, reads_body=True),
+    Route("logout", "POST", "/logout", Endpoints.logout, reads_body=True),
+    Route("logout_others", "POST", "/logout/others", Endpoints.logout_others),
+    Route("logout_everywhere", "POST", "/logout/everywhere", Endpoints.logout_everywhere),
+    Route("sessions", "GET", "/sessions", Endpoints.sessions),
+    Route("end_session", "DELETE", "/sessions/{session_id}", Endpoints.end_session),
+    Route("jwks", "GET", "/jwks", Endpoints.jwks),
+)

@@ -31,9 +31,10 @@ from ..exact import is_instance, named, text_of
 from ..models import SessionContext, SessionTokens
 from .admission import SAFE_METHODS
 from .demands import AskClaims, check_max_age, check_scopes
+from .endpoints import ROUTES
 from .flask_site import FlaskSite
 from .gate import Gate, Transport
-from .site import ROUTES, Demands, Site
+from .site import Demands, Site
 
 if TYPE_CHECKING:
     from quart import Quart
@@ -119,7 +120,8 @@ class FlaskAuth:
             )
         for route in ROUTES:
             view = site.view_of(route.steps, route.reads_body)
-            blueprint.add_url_rule(route.rule, route.name, view, methods=[route.method])
+            rule = route.path.replace("{", "<").replace("}", ">")
+            blueprint.add_url_rule(rule, route.name, view, methods=[route.method])
         app.register_blueprint(blueprint)
         site.listen(app)
         self._apps.add(app)

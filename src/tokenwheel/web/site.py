@@ -24,7 +24,7 @@ from .fields import Headers
 from .gate import Gate, Transport
 from .renewing import Admitted, admit_or_renew
 
-__all__ = ["ROUTES", "Demands", "Route", "Site"]
+__all__ = ["Demands", "Site"]
 
 T = TypeVar("T")
 
@@ -37,27 +37,6 @@ class Demands(NamedTuple):
     optional: bool = False
     scopes: tuple[str, ...] = ()
     max_age: int | None = None
-
-
-class Route(NamedTuple):
-    """One of the routes for sessions."""
-
-    name: str
-    method: str
-    rule: str
-    steps: Callable[..., Steps]
-    reads_body: bool = False
-
-
-ROUTES = (
-    Route("refresh", "POST", "/refresh", Endpoints.refresh, reads_body=True),
-    Route("logout", "POST", "/logout", Endpoints.logout, reads_body=True),
-    Route("logout_others", "POST", "/logout/others", Endpoints.logout_others),
-    Route("logout_everywhere", "POST", "/logout/everywhere", Endpoints.logout_everywhere),
-    Route("sessions", "GET", "/sessions", Endpoints.sessions),
-    Route("end_session", "DELETE", "/sessions/<session_id>", Endpoints.end_session),
-    Route("jwks", "GET", "/jwks", Endpoints.jwks),
-)
 
 
 class Site(ABC):
