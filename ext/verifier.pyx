@@ -425,8 +425,6 @@ cdef class Verifier:
             InvalidArgument: ``audience`` or ``leeway`` cannot be used.
         """
         cdef double tolerated = self.leeway
-        cdef double now = 0
-        cdef Claims known
         cdef const char* text
         cdef Py_ssize_t length
         self.check_made()
@@ -445,6 +443,14 @@ cdef class Verifier:
             raise InvalidAccessToken(
                 f"an access token is a str or bytes, not {type_name_of(access_token)}"
             )
+        return self.admit(text, length, audience, tolerated)
+
+    cdef Claims admit(
+        self, const char* text, Py_ssize_t length, object audience, double tolerated
+    ):
+        """Return the claims of a token that is valid now. Its text belongs to the caller."""
+        cdef double now = 0
+        cdef Claims known
         known = self.recall(text, length)
         if known is None:
             if not is_bare(text, length):
