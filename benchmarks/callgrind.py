@@ -52,7 +52,7 @@ else:
 """
 
 MEANINGS = {
-    r"^orjson": "parses the payload, and makes its dict, names and values",
+    r"^msgspec": "parses the payload, and makes its dict, names and values",
     r"^EVP_": "HMAC: OpenSSL copies, feeds and finishes the keyed states",
     r"^CRYPTO_memcmp": "compares the signature, in constant time",
     r"^PyTime": "reads the clock",
@@ -204,7 +204,7 @@ def main() -> None:
         date=datetime.now(UTC).date().isoformat(),
         system=f"{platform.system()} {platform.machine()}",
         python=platform.python_version(),
-        versions=", ".join(f"{name} {version(name)}" for name in ("Cython", "orjson")),
+        versions=", ".join(f"{name} {version(name)}" for name in ("Cython", "msgspec")),
         reads=READS,
         sections="\n".join(sections),
     )

@@ -132,8 +132,8 @@ def part_name(function: Function, file: str = "") -> str:
         return (
             CALLING_NAME
             if CALLING.search(function.name)
-            else "orjson.loads"
-            if function.library == "orjson"
+            else "msgspec.json.decode"
+            if function.library == "_core"
             else function.name
         )
     return f"{function.name}, inlined from {file}" if file.endswith(".pxd") else function.name

@@ -17,7 +17,7 @@ from tokenwheel.errors import InvalidArgument
 from tokenwheel.exact import (
     NotPlain, TooLarge, members_of, nested_members_of, plain_of, type_name_of,
 )
-from tokenwheel.large_integers import digits_of
+from tokenwheel.json_text import digits_of
 
 __all__ = ["LARGEST_PAYLOAD", "MAX_NESTING", "copy_plain"]
 

@@ -17,9 +17,8 @@ from token.evp cimport (
 from token.jose_header cimport jose_header_encoded
 from unicode cimport PyUnicode_1BYTE_DATA, PyUnicode_New
 
-import orjson
-
 from tokenwheel.errors import ConfigurationError
+from tokenwheel.json_text import dumps
 
 __all__ = ["Signer"]
 
@@ -42,7 +41,7 @@ cdef class Signer:
     cdef evp_hmac hash
 
     def __init__(self, key):
-        cdef bytes header = jose_header_encoded(orjson.dumps, key) + b"."
+        cdef bytes header = jose_header_encoded(dumps, key) + b"."
         cdef bytes secret = key._secret
         cdef str algorithm = None if secret is None else key.algorithm
         with cython.critical_section(self):

@@ -55,8 +55,6 @@ from unicode cimport PyUnicode_1BYTE_DATA, PyUnicode_GET_LENGTH, PyUnicode_IS_AS
 import os
 from collections.abc import ItemsView, KeysView, Mapping, ValuesView
 
-import orjson
-
 from tokenwheel._native.plain_json import LARGEST_PAYLOAD, MAX_NESTING, copy_plain
 from tokenwheel._native.revocations import RevocationTable
 from tokenwheel.clocks_apart import ClocksApart
@@ -66,7 +64,7 @@ from tokenwheel.errors import (
 )
 from tokenwheel.exact import as_given, text_of, texts_of, type_name_of
 from tokenwheel.json_refusal import shown_class
-from tokenwheel.large_integers import loads_exactly
+from tokenwheel.json_text import dumps, loads, loads_quickly
 from tokenwheel.pydantic_hooks import claims_json_schema, claims_schema, claims_serializer
 from tokenwheel.seconds import wall_time
 from tokenwheel.wrapping import wrapping_of
@@ -80,16 +78,16 @@ LARGEST_CACHE_BYTES = 2**62
 
 cdef Py_ssize_t LONGEST_TOKEN = MAX_TOKEN_LENGTH
 cdef int DEEPEST = MAX_NESTING
-cdef object json_loads = orjson.loads
-cdef object json_loads_exactly = loads_exactly
+cdef object json_loads_quickly = loads_quickly
+cdef object json_loads = loads
 # Bytes: the claims' objects, beside their text, which counts twice.
 cdef Py_ssize_t REMEMBERED_OVERHEAD = 576
 cdef Py_ssize_t TAG_CHARACTERS = 16  # of the signature: 96 bits of it
 
-# The names of claims as orjson hands them out, for as long as it remembers them: a dict finds the
-# very same object sooner than an equal one.
+# The names of claims as the parser hands them out, for as long as it remembers them: a dict finds
+# the very same object sooner than an equal one.
 cdef str ISS, AUD, SUB, SID, GEN, JTI, EXP, IAT, NBF
-ISS, AUD, SUB, SID, GEN, JTI, EXP, IAT, NBF = json_loads(
+ISS, AUD, SUB, SID, GEN, JTI, EXP, IAT, NBF = json_loads_quickly(
     b'{"iss":0,"aud":0,"sub":0,"sid":0,"gen":0,"jti":0,"exp":0,"iat":0,"nbf":0}'
 )
 
@@ -652,7 +650,7 @@ cdef class Verifier:
         return known
 
     cdef Claims check_claims(self, bytes payload, Py_ssize_t length):
-        cdef dict claims = json_object_parse(json_loads, json_loads_exactly, payload, DEEPEST)
+        cdef dict claims = json_object_parse(json_loads_quickly, json_loads, payload, DEEPEST)
         cdef Claims known = Claims.__new__(Claims)
         cdef double issued_at = 0
         cdef object value
@@ -730,7 +728,7 @@ cdef KeyInUse key_in_use(object key):
     made.verify = key.verify
     if key._secret is not None:
         evp_hmac_for(&made.hash, key.algorithm, key._secret)
-    made.header = jose_header_encoded(orjson.dumps, key)
+    made.header = jose_header_encoded(dumps, key)
     return made
 
 
@@ -758,7 +756,7 @@ cdef KeyInUse key_by_header(const char* text, Py_ssize_t length, list keys):
     cdef KeyInUse key
     if raw is None:
         raise InvalidAccessToken("the access token is not canonical base64url")
-    header = json_object_parse(json_loads, None, raw, DEEPEST)
+    header = json_object_parse(json_loads_quickly, None, raw, DEEPEST)
     if header is None:
         raise InvalidAccessToken("the access token's header is not one well-formed JSON object")
     kid = header.get("kid")

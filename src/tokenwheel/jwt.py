@@ -14,10 +14,12 @@ from typing import Any
 
 from ._impl import MAX_TOKEN_LENGTH, RevocationTable, Signer, Verifier
 from .errors import ConfigurationError, InvalidArgument
+from .json_text import dumps, dumps_without_floats
 from .keys import KeySet
-from .large_integers import dumps
 
 __all__ = ["AccessTokens"]
+
+_WITHOUT_FLOATS = frozenset({str, int, bool, type(None)})
 
 
 class AccessTokens:
@@ -137,7 +139,8 @@ class AccessTokens:
         if logged_in_at is not None:
             payload["auth_time"] = logged_in_at
         payload.update(claims)
-        token = signer.sign(dumps(payload))
+        is_without_floats = _WITHOUT_FLOATS.issuperset(map(type, claims.values()))
+        token = signer.sign((dumps_without_floats if is_without_floats else dumps)(payload))
         length = len(token)
         if length > MAX_TOKEN_LENGTH:
             del token

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import orjson
+from tokenwheel.json_text import dumps, loads
 
 OK = "ok"
 
@@ -84,7 +84,7 @@ class Journal:
 
     def write(self, record: Call | Birth | Event) -> None:
         kind = type(record).__name__.lower()
-        os.write(self._file, orjson.dumps([kind, *record]) + b"\n")
+        os.write(self._file, dumps([kind, *record]) + b"\n")
 
     def close(self) -> None:
         os.close(self._file)
@@ -127,5 +127,5 @@ class Records(NamedTuple):
 
 def _read(path: Path) -> Iterator[Any]:
     for line in path.read_bytes().splitlines():
-        kind, *values = orjson.loads(line)
+        kind, *values = loads(line)
         yield KINDS[kind](*values)

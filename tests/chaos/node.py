@@ -23,7 +23,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import orjson
 import redis
 import redis.asyncio
 
@@ -40,6 +39,7 @@ from tokenwheel import (
     SqliteStorage,
     StorageUnavailable,
 )
+from tokenwheel.json_text import dumps, loads
 
 from .journal import Birth, Journal
 from .shared import NOT_FORKED, Controls, Order, Phase, Seat, Shelf
@@ -76,7 +76,7 @@ class Plan:
         return Path(self.folder) / "data" / "sessions.db"
 
     def to_json(self) -> str:
-        return orjson.dumps(asdict(self)).decode()
+        return dumps(asdict(self)).decode()
 
 
 class Node:
@@ -282,4 +282,4 @@ def main(plan: Plan) -> None:
 
 
 if __name__ == "__main__":
-    main(Plan(**orjson.loads(sys.argv[1])))
+    main(Plan(**loads(sys.argv[1].encode())))

@@ -13,7 +13,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import NamedTuple
 
-import orjson
+from tokenwheel.json_text import dumps, loads
 
 SEATS = 8  # for nodes that run at once
 NOT_FORKED = -1
@@ -95,10 +95,10 @@ class Shelf:
         data = held[_SLOT.size : _SLOT.size + length]
         if not length or zlib.crc32(data) != checksum:
             return None
-        return Shelved(*orjson.loads(data))
+        return Shelved(*loads(data))
 
     def __setitem__(self, slot: int, shelved: Shelved) -> None:
-        data = orjson.dumps(list(shelved))
+        data = dumps(list(shelved))
         held = _SLOT.pack(len(data), zlib.crc32(data)) + data
         start = slot * _SLOT_BYTES
         self._memory[start : start + len(held)] = held

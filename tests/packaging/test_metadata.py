@@ -12,13 +12,13 @@ def test_the_version_is_the_distributions() -> None:
     assert tokenwheel.__version__ == version("tokenwheel")
 
 
-def test_the_required_dependencies_are_these_three() -> None:
+def test_the_required_dependencies_are_these() -> None:
     required = distribution("tokenwheel").requires or []
     always = [requirement for requirement in required if "extra ==" not in requirement]
     assert sorted(requirement.partition(">=")[0] for requirement in always) == [
         "PyJWT",
         "cryptography",
-        "orjson",
+        "msgspec",
     ]
     extras = distribution("tokenwheel").metadata.get_all("Provides-Extra") or []
     assert sorted(extras) == ["django", "fastapi", "flask", "quart", "redis", "starlette"]

@@ -16,7 +16,6 @@ from types import ModuleType
 from typing import Any
 
 import jwt
-import orjson
 import pytest
 
 from tests.support import KEY, SECRET, FakeClock, base64url, forge, secret_of
@@ -29,6 +28,7 @@ from tokenwheel import (
     InvalidArgument,
     Key,
 )
+from tokenwheel.json_text import dumps
 
 NOW = 1_700_000_000
 Make = Callable[..., Any]
@@ -49,7 +49,7 @@ def token(secret: str = SECRET, *, kid: str | None = None, **changes: Any) -> st
 
 def signed(header: Any, claims: Any) -> str:
     """Return a token by the right key, whatever it says, its JSON as terse as the library's own."""
-    terse = [part if isinstance(part, bytes) else orjson.dumps(part) for part in (header, claims)]
+    terse = [part if isinstance(part, bytes) else dumps(part) for part in (header, claims)]
     return forge(terse[1], KEY, terse[0])
 
 
@@ -220,12 +220,12 @@ def test_texts_of_quotes_colons_and_backslashes_are_read_as_they_are_and_hide_no
     verifier = make()
     header, good = (
         {"alg": "HS256", "typ": "at+jwt"},
-        orjson.dumps(dict(verifier.verify(token())))[:-1],
+        dumps(dict(verifier.verify(token())))[:-1],
     )
     for length in range(1, 5):
         for characters in itertools.product('":\\a', repeat=length):
             text = "".join(characters)
-            name, value = orjson.dumps(f"x{text}"), orjson.dumps(text)
+            name, value = dumps(f"x{text}"), dumps(text)
             claims = verifier.verify(signed(header, b"%s,%s:%s}" % (good, name, value)))
             assert claims[f"x{text}"] == text
             with pytest.raises(InvalidAccessToken, match="not one well-formed"):
@@ -415,9 +415,11 @@ def test_json_is_read_of_the_header_and_then_of_nothing_whose_signature_is_bad(
     So the spy must be there first.
     """
     script = f"""
-import orjson, time
-read, real = [], orjson.loads
-orjson.loads = lambda text: read.append(text) or real(text)
+import time, types
+import msgspec.json
+read, real = [], msgspec.json.decode
+spy = types.SimpleNamespace(decode=lambda text: read.append(text) or real(text))
+msgspec.json.Decoder = lambda: spy
 import jwt
 from tokenwheel import InvalidAccessToken, Key
 from tokenwheel._{implementation}.revocations import RevocationTable

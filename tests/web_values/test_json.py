@@ -1,4 +1,4 @@
-"""Claims, sessions and tokens handed to ``json`` and orjson, and the class that claims show."""
+"""Claims, sessions and tokens handed to ``json`` and msgspec, and the class that claims show."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import asdict
 from typing import Any
 from unittest import mock
 
-import orjson
+import msgspec
 import pytest
 
 from tests.web_values.conftest import Login
@@ -39,11 +39,11 @@ def test_json_says_that_it_takes_the_dict_of_claims(claims: Claims) -> None:
                 json.dumps(value, **options)
 
 
-def test_orjson_writes_sessions_and_tokens_and_by_default_claims(
+def test_msgspec_writes_sessions_and_tokens_and_by_a_hook_claims(
     login: Login, claims: Claims
 ) -> None:
-    assert orjson.loads(orjson.dumps(login.tokens)) == asdict(login.tokens)
-    assert orjson.loads(orjson.dumps([claims], default=dict)) == [MEMBERS]
+    assert json.loads(msgspec.json.encode(login.tokens)) == asdict(login.tokens)
+    assert json.loads(msgspec.json.encode([claims], enc_hook=dict)) == [MEMBERS]
 
 
 def test_claims_are_instances_of_claims_in_every_way_of_asking(claims: Claims) -> None:

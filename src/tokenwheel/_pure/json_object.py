@@ -14,9 +14,7 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-import orjson
-
-from ..large_integers import SMALLEST_ROUNDED
+from ..json_text import is_nested_deeper, loads_quickly
 
 __all__ = ["MAX_NESTING", "parse_object"]
 
@@ -26,46 +24,46 @@ MAX_NESTING = 32  # levels of JSON objects and arrays, the outermost being the f
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 
 
-def parse_object(text: bytes, loads_exactly: _Loads | None = None) -> dict[str, Any] | None:
+def parse_object(text: bytes, loads: _Loads | None = None) -> dict[str, Any] | None:
     """Return the object that a JSON text is, or None if it is anything else.
 
     It is anything else, too, if an object in it has a name twice or it is nested too deeply.
 
     Args:
         text: the JSON.
-        loads_exactly: reads again what orjson refuses or may have rounded. It is slower, and no
-            work for a text that anybody may have sent.
+        loads: reads again what was refused, since integers in it may be of any size. It is slower,
+            and no work for a text that anybody may have sent.
     """
-    may_be_rounded: list[float] = []
     try:
-        parsed = orjson.loads(text)
+        parsed = loads_quickly(text)
+    except RecursionError:
+        if is_nested_deeper(text, MAX_NESTING):
+            return None
+        raise  # It is the caller who has no levels left.
     except ValueError:
-        parsed = _read_again(text, loads_exactly)
+        parsed = _read_again(text, loads)
     if type(parsed) is not dict:
         return None
-    members = _count_members(parsed, 1, may_be_rounded)
+    members = _count_members(parsed, 1)
     # Strings can hold colons, so there may be more colons than members. If there are no more, that
     # settles it without a look at the strings.
     if members < 0 or (
         members != text.count(b":") and members != _STRING.sub(b"", text).count(b":")
     ):
         return None
-    if may_be_rounded and loads_exactly is not None:
-        return _read_again(text, loads_exactly)
     return parsed
 
 
-def _read_again(text: bytes, loads_exactly: _Loads | None) -> dict[str, Any] | None:
-    if loads_exactly is None:
+def _read_again(text: bytes, loads: _Loads | None) -> Any:
+    if loads is None:
         return None
     try:
-        parsed = loads_exactly(text)
+        return loads(text)
     except ValueError:
         return None
-    return parsed if type(parsed) is dict else None
 
 
-def _count_members(value: Any, depth: int, may_be_rounded: list[float]) -> int:
+def _count_members(value: Any, depth: int) -> int:
     """Return how many members the objects in a value have in all, or -1 if it is nested too deeply.
 
     A text with more members than these had a name twice in one object, whose later value would have
@@ -74,7 +72,6 @@ def _count_members(value: Any, depth: int, may_be_rounded: list[float]) -> int:
     Args:
         value: an object or an array.
         depth: the level of the value, the outermost being the first.
-        may_be_rounded: where doubles go that are so large that they may be rounded integers.
     """
     if depth > MAX_NESTING:
         return -1
@@ -84,10 +81,8 @@ def _count_members(value: Any, depth: int, may_be_rounded: list[float]) -> int:
         value = value.values()
     for item in value:
         if type(item) is dict or type(item) is list:
-            members_of_item = _count_members(item, depth + 1, may_be_rounded)
+            members_of_item = _count_members(item, depth + 1)
             if members_of_item < 0:
                 return -1
             members += members_of_item
-        elif type(item) is float and abs(item) >= SMALLEST_ROUNDED:
-            may_be_rounded.append(item)
     return members

@@ -24,7 +24,7 @@ from ..exact import (
     plain_of,
     type_name_of,
 )
-from ..large_integers import digits_of
+from ..json_text import digits_of
 from .json_object import MAX_NESTING
 
 __all__ = ["LARGEST_PAYLOAD", "MAX_NESTING", "copy_plain"]

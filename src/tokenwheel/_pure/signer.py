@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import NoReturn, Protocol, Self
 
-import orjson
-
 from ..errors import ConfigurationError
+from ..json_text import dumps
 from .tokens import encode
 
 __all__ = ["Signer"]
@@ -52,7 +51,7 @@ class Signer:
         header = {"alg": key.algorithm, "typ": "at+jwt"}
         if key.kid is not None:
             header["kid"] = key.kid
-        encoded = encode(orjson.dumps(header)) + "."
+        encoded = encode(dumps(header)) + "."
         if self._key is not None:
             raise ConfigurationError("a Signer cannot be given another key")
         self._header = encoded

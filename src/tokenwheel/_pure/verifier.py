@@ -35,7 +35,7 @@ from ..errors import (
 )
 from ..exact import as_given, bytes_of, is_instance, text_of, texts_of, type_name_of
 from ..fork_safety import hold_lock_during_fork
-from ..large_integers import loads_exactly
+from ..json_text import loads
 from ..seconds import checked_clock, duration_of, number_of
 from ..wrapping import wrapping_of
 from .claim_values import (
@@ -410,7 +410,7 @@ class Verifier:
         return verified
 
     def _check_claims(self, payload: bytes, length: int) -> _VerifiedToken:
-        claims = parse_object(payload, loads_exactly)
+        claims = parse_object(payload, loads)
         if claims is None:
             raise InvalidAccessToken(
                 "the access token's claims are not one well-formed JSON object"

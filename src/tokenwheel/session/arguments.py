@@ -16,7 +16,7 @@ from .._impl import LARGEST_PAYLOAD, Claims, copy_plain
 from ..conformance import is_coroutine_function
 from ..errors import InvalidArgument
 from ..exact import as_given, named, seconds_of, text_of
-from ..large_integers import dumps
+from ..json_text import dumps
 from ..models import Device, Session, SessionContext
 from .refresh_tokens import SESSION_ID_LENGTH, session_id_of
 

@@ -5,11 +5,12 @@ They hold what the application said of it, and nothing secret.
 
 from __future__ import annotations
 
-import orjson
+import sys
 
 from .._impl import copy_plain
 from ..errors import InvalidArgument
-from ..large_integers import dumps, loads
+from ..exact import text_of
+from ..json_text import dumps, loads
 from ..models import Device, SessionContext
 
 __all__ = ["pack_context", "unpack_context"]
@@ -27,8 +28,13 @@ def pack_context(context: SessionContext) -> bytes:
     if device is None and context.ip is None and context.location is None:
         return b""
     try:
-        described = None if device is None else [device.name, device.type, dict(device.extra)]
-        return dumps([context.ip, context.location, described], orjson.OPT_SORT_KEYS)
+        described = None
+        if device is not None:
+            extra = copy_plain(device.extra, "extra", "extra", sys.maxsize)
+            described = [_text_in(device.name), _text_in(device.type), extra]
+        ip = None if context.ip is None else _text_in(context.ip)
+        location = None if context.location is None else _text_in(context.location)
+        return dumps([ip, location, described], sort_names=True)
     except Exception as error:  # any: what is in it may be somebody else's
         raise InvalidArgument("a context must hold texts and plain JSON") from error
 
@@ -51,6 +57,13 @@ def unpack_context(packed: bytes) -> SessionContext:
         device = Device(name, kind, copy_plain(extra, "extra", "extra", len(packed)))
     _check_texts(*(text for text in (ip, location) if text is not None))
     return SessionContext(ip=ip, device=device, location=location)
+
+
+def _text_in(value: object) -> str:
+    text = text_of(value)
+    if text is None:
+        raise ValueError("a context holds texts")
+    return text
 
 
 def _check_texts(*texts: object) -> None:
