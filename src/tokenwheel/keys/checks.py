@@ -13,43 +13,36 @@ with the key of another, no weak keys).
 from __future__ import annotations
 
 import logging
-from typing import Any, Final
-
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from typing import Final
 
 from ..errors import ConfigurationError, InvalidArgument
 from ..exact import named, text_of, text_or_bytes_of
 from .guessable import is_guessable, is_made_of_words
 from .other_keys import is_other_key
-from .public_flaws import curve_flaw, edwards_flaw, rsa_flaw
 from .published import is_published
 from .readings import readings
 
 __all__ = [
     "ALGORITHMS",
-    "CURVES",
     "HASH_BYTES",
     "check_algorithm",
     "check_bool",
     "check_kid",
-    "check_pair",
     "check_random_bytes",
     "check_secret",
+    "require_cryptography",
 ]
 
 logger = logging.getLogger("tokenwheel")
 
 HASH_BYTES: Final = {"HS256": 32, "HS384": 48, "HS512": 64}
-CURVES: Final[dict[str, ec.EllipticCurve]] = {
-    "ES256": ec.SECP256R1(),
-    "ES256K": ec.SECP256K1(),
-    "ES384": ec.SECP384R1(),
-    "ES512": ec.SECP521R1(),
-}
-_RSA: Final = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
-ALGORITHMS: Final = frozenset({*HASH_BYTES, *CURVES, *_RSA, "EdDSA"})
-_SMALLEST_RSA = 2048  # bits
+ALGORITHMS: Final = frozenset(
+    {
+        *HASH_BYTES,
+        *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
+        *("ES256", "ES256K", "ES384", "ES512", "EdDSA"),
+    }
+)
 _LONGEST_KID = 128  # characters
 _RANDOM = "random bytes, as of secrets.token_bytes(64)"
 
@@ -65,6 +58,24 @@ def check_algorithm(algorithm: object) -> str:
         given = f", not {named(algorithm)}" if name is None else ""
         raise ConfigurationError(f"algorithm must be one of {', '.join(sorted(ALGORITHMS))}{given}")
     return name
+
+
+def require_cryptography(what: str) -> None:
+    """Check that key pairs can be used here.
+
+    Args:
+        what: what needs it, for the error.
+
+    Raises:
+        ConfigurationError: the package ``cryptography`` cannot be imported.
+    """
+    try:
+        import cryptography  # noqa: F401 - only whether it is there
+    except ImportError:
+        raise ConfigurationError(
+            f"{what} needs the package cryptography, which cannot be imported here: "
+            "pip install cryptography"
+        ) from None
 
 
 def check_bool(name: str, value: object) -> None:
@@ -166,76 +177,3 @@ def _utf8_of(text: str) -> bytes | None:
         return text.encode()
     except UnicodeEncodeError:  # which would carry the text along
         return None
-
-
-def check_pair(private: object, public: object, algorithm: str) -> Any:
-    """Return a public key that the algorithm can use, and that nobody can sign for but its owner.
-
-    Args:
-        private: the private key that belongs to it, or None where only the public one was given.
-        public: the public key.
-        algorithm: what the key is for, already checked.
-
-    Raises:
-        ConfigurationError: it is of another kind, size or curve; its private key can be found, is
-            a pattern, or is printed where anybody can read it.
-    """
-    checked = _check_kind(public, algorithm)
-    flaw = _flaw(private, checked)
-    if flaw is not None:
-        raise ConfigurationError(
-            f"the key {flaw}: others can sign with it. Make another: "
-            f"`tokenwheel keys new --algorithm {algorithm}`"
-        )
-    return checked
-
-
-def _check_kind(key: object, algorithm: str) -> Any:
-    """Return a public key that is of the kind, size and curve which the algorithm needs.
-
-    Raises:
-        ConfigurationError: it is of another.
-    """
-    if algorithm in _RSA:
-        if not isinstance(key, rsa.RSAPublicKey):
-            raise ConfigurationError(f"{algorithm} needs an RSA key")
-        if key.key_size < _SMALLEST_RSA:
-            raise ConfigurationError(
-                f"an RSA key must have at least {_SMALLEST_RSA} bits (RFC 7518, section 3.3)"
-            )
-    elif algorithm in CURVES:
-        curve = CURVES[algorithm]
-        if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, type(curve)):
-            raise ConfigurationError(f"{algorithm} needs an elliptic-curve key on {curve.name}")
-    elif algorithm == "EdDSA":
-        if not isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
-            raise ConfigurationError("EdDSA needs an Ed25519 or Ed448 key")
-    else:
-        raise ConfigurationError(f"{algorithm} needs a shared secret")
-    return key
-
-
-def _flaw(private: Any, public: Any) -> str | None:
-    """Return what makes it possible that others sign for a key, in a few words, or None."""
-    if is_published(
-        public.public_bytes(
-            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-    ):
-        return "is an example from a standard, whose private part anybody knows"
-    if isinstance(public, rsa.RSAPublicKey):
-        return rsa_flaw(public, is_pair=private is not None)
-    if isinstance(public, ec.EllipticCurvePublicKey):
-        flaw = curve_flaw(public)
-        size = (public.key_size + 7) // 8
-        raw = b"" if private is None else _scalar(private).to_bytes(size, "big")
-    else:
-        flaw = edwards_flaw(public)
-        raw = b"" if private is None else private.private_bytes_raw()
-    if flaw is None and is_guessable(raw):
-        return "has a private part that is a pattern"
-    return flaw
-
-
-def _scalar(private: ec.EllipticCurvePrivateKey) -> int:
-    return private.private_numbers().private_value

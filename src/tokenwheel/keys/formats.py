@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cryptography.hazmat.primitives import serialization
 from jwt.algorithms import get_default_algorithms
 
 from ..errors import ConfigurationError
@@ -29,9 +28,9 @@ from ..exact import (
     text_of,
     text_or_bytes_of,
 )
-from .checks import HASH_BYTES, check_algorithm, check_pair, check_secret
+from .checks import HASH_BYTES, check_algorithm, check_secret, require_cryptography
 
-__all__ = ["KeyParts", "parse_jwk", "parse_pem", "read_json_object", "thumbprint", "write_pem"]
+__all__ = ["KeyParts", "parse_jwk", "parse_pem", "read_json_object", "thumbprint"]
 
 # RFC 7638, section 3.2; RFC 8037, section 2
 _THUMBPRINT_MEMBERS = frozenset({"crv", "e", "kty", "n", "x", "y"})
@@ -67,16 +66,15 @@ def parse_pem(pem: object, algorithm: str, password: object) -> KeyParts:
     if given is None or (given_password is None and password is not None):
         wrong = named(pem if given is None else password)
         raise ConfigurationError(f"pem and password must be str or bytes, not {wrong}")
+    require_cryptography("a PEM key")
+    from .pairs import check_pair, load_pem
+
     private: Any = None
     public: Any = None
     try:
         text = given.encode() if isinstance(given, str) else given
         phrase = given_password.encode() if isinstance(given_password, str) else given_password
-        if b"PRIVATE KEY" in text:
-            private = serialization.load_pem_private_key(text, phrase)
-            public = private.public_key()
-        else:
-            public = serialization.load_pem_public_key(text)
+        private, public = load_pem(text, phrase)
     except Exception:  # noqa: S110 - said below, without the parser's error as its context
         pass
     if public is None:
@@ -84,19 +82,6 @@ def parse_pem(pem: object, algorithm: str, password: object) -> KeyParts:
             "pem must be one unencrypted PEM key, or an encrypted one with its password"
         )
     return KeyParts(algorithm, private=private, public=check_pair(private, public, algorithm))
-
-
-def write_pem(private: Any, public: Any) -> bytes:
-    """Return a private key as unencrypted PKCS #8, or if it is None a public one, in PEM form."""
-    encoding = serialization.Encoding.PEM
-    pem: bytes
-    if private is not None:
-        pem = private.private_bytes(
-            encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    else:
-        pem = public.public_bytes(encoding, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return pem
 
 
 def parse_jwk(jwk: Mapping[str, Any] | str | bytes, algorithm: str | None) -> KeyParts:
@@ -126,6 +111,8 @@ def parse_jwk(jwk: Mapping[str, Any] | str | bytes, algorithm: str | None) -> Ke
         raise ConfigurationError(
             f"the jwk's 'use' must be 'sig' and its 'key_ops' allow {' and '.join(sorted(needed))}"
         )
+    if not is_shared:
+        require_cryptography(f"a key for {name}")
     load = get_default_algorithms()[name].from_jwk
     public_members = {
         member: value for member, value in members.items() if member not in _PRIVATE_MEMBERS
@@ -147,6 +134,8 @@ def parse_jwk(jwk: Mapping[str, Any] | str | bytes, algorithm: str | None) -> Ke
     kid = members.get("kid")
     if is_shared:
         return KeyParts(name, kid, secret=check_secret(whole, name))
+    from .pairs import check_pair
+
     private = whole if "d" in members else None
     return KeyParts(name, kid, private=private, public=check_pair(private, public, name))
 

@@ -8,25 +8,28 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from jwt.algorithms import Algorithm, get_default_algorithms
 
 from ..errors import ConfigurationError, InvalidArgument
 from ..exact import bytes_of, named
 from ..hidden import clears_locals
-from .checks import CURVES, HASH_BYTES, check_algorithm, check_bool, check_kid, check_secret
-from .formats import KeyParts, parse_jwk, parse_pem, thumbprint, write_pem
+from .checks import (
+    HASH_BYTES,
+    check_algorithm,
+    check_bool,
+    check_kid,
+    check_secret,
+    require_cryptography,
+)
+from .formats import KeyParts, parse_jwk, parse_pem, thumbprint
 
 __all__ = ["Key"]
 
 _PROBE = b"tokenwheel"
 _HASH = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}  # RFC 7518, section 3.2
-_RSA_BITS = 3072  # of a new key: as strong as 128 bits (NIST SP 800-57, part 1, table 2)
 
 
 class Key:
@@ -47,8 +50,8 @@ class Key:
         "_jwa",
         "_private",
         "_public",
-        "_scheme",
         "_secret",
+        "_verify",
         "algorithm",
         "can_sign",
         "kid",
@@ -59,8 +62,8 @@ class Key:
     _jwa: Algorithm
     _private: Any
     _public: Any
-    _scheme: tuple[Any, ...]
     _secret: bytes | None
+    _verify: Callable[[bytes, bytes], bool]  # of all but a shared secret
 
     def __init__(self) -> None:
         raise ConfigurationError("a Key is made by from_secret, from_pem, from_jwk or generate")
@@ -85,7 +88,10 @@ class Key:
         fill(key, "_secret", parts.secret)
         fill(key, "_private", parts.private)
         fill(key, "_public", parts.public)
-        fill(key, "_scheme", _scheme_for(parts.algorithm, jwa))
+        if parts.secret is None:
+            from .pairs import verifier_for
+
+            fill(key, "_verify", verifier_for(parts.public, parts.algorithm, jwa))
         if kid is None and parts.secret is None:
             fill(key, "kid", thumbprint(jwa.to_jwk(parts.public, as_dict=True)))
         else:
@@ -166,17 +172,18 @@ class Key:
         """Return a new random key, as strong as the algorithm asks for.
 
         The randomness is the operating system's. An RSA key has 3072 bits.
+
+        Raises:
+            ConfigurationError: no such algorithm, or one that needs ``cryptography`` where that is
+                missing.
         """
         name = check_algorithm(algorithm)
         if name in HASH_BYTES:
             return cls.from_secret(secrets.token_bytes(HASH_BYTES[name]), name, kid=kid)
-        private: Any
-        if name == "EdDSA":
-            private = ed25519.Ed25519PrivateKey.generate()
-        elif name in CURVES:
-            private = ec.generate_private_key(CURVES[name])
-        else:
-            private = rsa.generate_private_key(65537, _RSA_BITS)
+        require_cryptography(f"a key for {name}")
+        from .pairs import new_private
+
+        private = new_private(name)
         return cls._make(KeyParts(name, private=private, public=private.public_key()), kid)
 
     def sign(self, message: bytes) -> bytes:
@@ -207,19 +214,7 @@ class Key:
             return hmac.compare_digest(
                 hmac.digest(self._secret, message, _HASH[self.algorithm]), signature
             )
-        if self.algorithm in CURVES:
-            # The signature is two numbers of equal length (RFC 7518, section 3.4).
-            half = (self._public.key_size + 7) // 8
-            if len(signature) != 2 * half:
-                return False
-            signature = encode_dss_signature(
-                int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big")
-            )
-        try:
-            self._public.verify(signature, message, *self._scheme)
-        except InvalidSignature:
-            return False
-        return True
+        return self._verify(message, signature)
 
     def public(self) -> Key:
         """Return the public key of a key pair, with the kid of this key.
@@ -272,6 +267,8 @@ class Key:
         check_bool("private", private)
         if self._secret is not None or (private and self._private is None):
             raise ConfigurationError("this key has no such part in PEM form")
+        from .pairs import write_pem
+
         return write_pem(self._private if private else None, self._public)
 
     def __repr__(self) -> str:
@@ -305,18 +302,3 @@ def _check_bytes(name: str, value: object) -> bytes:
     if octets is None:
         raise InvalidArgument(f"{name} must be bytes, not {named(value)}")
     return octets
-
-
-def _scheme_for(algorithm: str, jwa: Any) -> tuple[Any, ...]:
-    """Return what ``cryptography`` asks for beside signature and message.
-
-    It is made once, with the key (RFC 7518, sections 3.3 to 3.5).
-    """
-    if algorithm in HASH_BYTES or algorithm == "EdDSA":
-        return ()
-    hashed = jwa.hash_alg()
-    if algorithm in CURVES:
-        return (ec.ECDSA(hashed),)
-    if algorithm.startswith("RS"):
-        return (padding.PKCS1v15(), hashed)
-    return (padding.PSS(padding.MGF1(hashed), salt_length=hashed.digest_size), hashed)

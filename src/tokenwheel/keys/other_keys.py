@@ -14,10 +14,7 @@ Sources: X.690 (DER); RFC 5280, section 4.1, and RFC 8410 (public keys in it); R
 
 from __future__ import annotations
 
-import contextlib
 import re
-
-from cryptography.hazmat.primitives.asymmetric import ec
 
 __all__ = ["is_other_key"]
 
@@ -41,11 +38,30 @@ _OBJECT_IDENTIFIERS = (
 _HEAD_OF_RSA = re.compile(rb"\x30\x82..(?:\x02\x01\x00)?\x02\x82", re.DOTALL)
 _SHORTEST_DER = 40  # bytes: those of an Ed25519 key are 44
 _DEEPEST_DER = 12
+# By the length of x and y: the prime, a and b of y² = x³ + ax + b (SEC 2, sections 2.4 to 2.6).
+_P256 = 2**256 - 2**224 + 2**192 + 2**96 - 1
+_P384 = 2**384 - 2**128 - 2**96 + 2**32 - 1
+_P521 = 2**521 - 1
 _CURVES = {
-    64: (ec.SECP256R1(), ec.SECP256K1()),
-    96: (ec.SECP384R1(),),
-    132: (ec.SECP521R1(),),
-}  # by the length of x and y
+    64: (
+        (_P256, -3, 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B),
+        (2**256 - 2**32 - 977, 0, 7),
+    ),
+    96: (
+        (
+            _P384,
+            -3,
+            0xB3312FA7E23EE7E4988E056BE3F82D19181D9C6EFE8141120314088F5013875AC656398D8A2ED19D2A85C8EDD3EC2AEF,
+        ),
+    ),
+    132: (
+        (
+            _P521,
+            -3,
+            0x0051953EB9618E1C9A1F929A21A0B68540EEA2DA725B99B315F3B8B489918EF109E156193951EC7E937B1652C0BD3BB1BF073573DF883D2C34F1EF451FD46B503F00,
+        ),
+    ),
+}
 _NEGATIVE, _OCTETS, _TEXT, _ARRAY, _MAP = 1, 2, 3, 4, 5  # kinds of values in CBOR (RFC 8949, 3.1)
 
 
@@ -116,11 +132,12 @@ def _content_of_der(octets: bytes, start: int) -> tuple[int, int]:
 def _is_point(octets: bytes) -> bool:
     """Return True for both coordinates of a point on a curve, with or without the 4 before them."""
     coordinates = octets[1:] if len(octets) % 2 and octets[0] == 4 else octets
-    for curve in _CURVES.get(len(coordinates), ()):
-        with contextlib.suppress(ValueError):
-            ec.EllipticCurvePublicKey.from_encoded_point(curve, b"\4" + coordinates)
-            return True
-    return False
+    half = len(coordinates) // 2
+    x, y = int.from_bytes(coordinates[:half], "big"), int.from_bytes(coordinates[half:], "big")
+    return any(
+        x < prime and y < prime and (y * y - x * x * x - a * x - b) % prime == 0
+        for prime, a, b in _CURVES.get(len(coordinates), ())
+    )
 
 
 def _is_cose(octets: bytes) -> bool:

@@ -23,10 +23,11 @@ from ..exact import (
     whole_number_of,
 )
 from ..keys import Key, KeySet, storage_secret
+from ..keys.checks import require_cryptography
 from ..option_checks import check_clocks
 from .arguments import LIFETIME_RULE, LONGEST_LIFETIME, lifetime_of
 from .hooks import RefreshHook, same_device
-from .refresh_tokens import LONGEST_SECRET, SHORTEST_SECRET
+from .refresh_tokens import LONGEST_SECRET, PLAIN_SECRET, SHORTEST_SECRET
 
 __all__ = [
     "DEFAULT_LEEWAY",
@@ -135,14 +136,17 @@ def check_lifecycle(
         raise ConfigurationError(
             f"rotate_refresh_tokens must be True or False, {as_given(rotate_refresh_tokens)}"
         )
+    secret_length = _check_integer(
+        "refresh_token_length", refresh_token_length, SHORTEST_SECRET, LONGEST_SECRET
+    )
+    if secret_length > PLAIN_SECRET:
+        require_cryptography(f"a refresh_token_length over {PLAIN_SECRET}")
     grace = _check_number("reuse_grace", reuse_grace, LONGEST_LIFETIME)
     return Lifecycle(
         access_ttl=_check_lifetime("access_ttl", access_ttl),
         refresh_ttl=_check_lifetime("refresh_ttl", refresh_ttl),
         idle_ttl=None if idle_ttl is None else _check_lifetime("idle_ttl", idle_ttl),
-        secret_length=_check_integer(
-            "refresh_token_length", refresh_token_length, SHORTEST_SECRET, LONGEST_SECRET
-        ),
+        secret_length=secret_length,
         rotate=rotate_refresh_tokens,
         reuse_grace=grace + max(leeway - DEFAULT_LEEWAY, 0) if grace else 0,
         max_sessions=(

@@ -22,9 +22,6 @@ from __future__ import annotations
 from hmac import compare_digest
 from typing import Literal
 
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
-
 from .._impl import decode, digest, encode, hmac_sha256, random_bytes
 from ..exact import text_of
 from ..hidden import Hiding
@@ -33,6 +30,7 @@ from .seal import Seal
 
 __all__ = [
     "LONGEST_SECRET",
+    "PLAIN_SECRET",
     "SESSION_ID_LENGTH",
     "SHORTEST_SECRET",
     "RefreshToken",
@@ -56,7 +54,7 @@ _LENGTH_BYTES = 2  # of the rotating secret's length, where it is hashed
 _SALT_BYTES = 16  # 128 bits
 _FIXED_BYTES = SESSION_ID_BYTES + FAMILY_BYTES
 _LONGEST_TEXT = -(-(_FIXED_BYTES + LONGEST_SECRET) * 4 // 3)  # characters
-_SHA256_BYTES = 32
+PLAIN_SECRET = 32  # bytes: up to here, one HMAC-SHA256 derives a secret
 
 Standing = Literal["current", "retried", "reused"]
 
@@ -163,8 +161,11 @@ def successor(pseudorandom_key: bytes, salt: bytes, length: int) -> bytes:
     there. Longer secrets go through ``cryptography``.
     """
     try:
-        if length <= _SHA256_BYTES:
+        if length <= PLAIN_SECRET:
             return hmac_sha256(pseudorandom_key, salt + b"\x01")[:length]
+        from cryptography.hazmat.primitives.hashes import SHA256
+        from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+
         return HKDFExpand(SHA256(), length, info=salt).derive(pseudorandom_key)
     finally:  # The salt comes from a storage, and may be anything.
         del pseudorandom_key

@@ -20,9 +20,6 @@ from hmac import compare_digest
 from typing import Any
 from weakref import WeakSet
 
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
 from .._impl import hmac_sha256
 from ..errors import ConfigurationError
 from ..hidden import Hidden
@@ -161,7 +158,15 @@ def tell_without_key(storage: object) -> None:
 
 
 def _derived(secret: bytes, purpose: bytes) -> Hidden[bytes]:
-    return Hidden(HKDF(SHA256(), _KEY_BYTES, salt=None, info=purpose).derive(secret))
+    """Return a key of 32 bytes, derived from the secret for a purpose.
+
+    It is HKDF (RFC 5869) without a salt: its extraction is one HMAC-SHA256 under zeros, and its
+    expansion to so many bytes another one.
+    """
+    try:
+        return Hidden(hmac_sha256(hmac_sha256(bytes(_KEY_BYTES), secret), purpose + b"\x01"))
+    finally:
+        del secret
 
 
 def _covered(record: SessionRecord) -> bytes:
