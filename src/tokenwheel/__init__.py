@@ -2,10 +2,12 @@
 
 ``SessionManager`` and ``AsyncSessionManager`` are the way in. Everything else here is a value that
 they take or return, or a part that can be used alone. Importing tokenwheel imports no optional
-dependency.
+dependency. Managers, and what needs SQLite, Redis or asyncio, are imported when first asked for.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from ._impl import Claims, ExpiringCache, implementation, new_token
 from .errors import (
@@ -33,11 +35,13 @@ from .events import (
 )
 from .keys import Key, KeySet
 from .models import Device, Session, SessionContext, SessionRecord, SessionTokens
-from .redis import RedisFeed, RedisStorage
 from .revocation import Revocation, RevocationFeed, RevocationList
-from .session import AsyncSessionManager, SessionManager
-from .sqlite import SqliteFeed, SqliteStorage
 from .storage import AsyncSessionStorage, MemoryStorage, SessionStorage
+
+if TYPE_CHECKING:
+    from .redis import RedisFeed, RedisStorage
+    from .session import AsyncSessionManager, SessionManager
+    from .sqlite import SqliteFeed, SqliteStorage
 
 __all__ = [
     "AccessTokenExpired",
@@ -86,3 +90,31 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+# The modules of these names; a module among them is here under its own name, too.
+_IMPORTED_WHEN_USED = {
+    "AsyncSessionManager": "tokenwheel.session",
+    "RedisFeed": "tokenwheel.redis",
+    "RedisStorage": "tokenwheel.redis",
+    "SessionManager": "tokenwheel.session",
+    "SqliteFeed": "tokenwheel.sqlite",
+    "SqliteStorage": "tokenwheel.sqlite",
+}
+
+if not TYPE_CHECKING:  # A checker would take every name for one that is here.
+
+    def __getattr__(name: str) -> object:
+        """Import what is asked for by a name that is not here yet (PEP 562)."""
+        from importlib import import_module
+
+        if f"{__name__}.{name}" in _IMPORTED_WHEN_USED.values():
+            return import_module(f"{__name__}.{name}")
+        if name not in _IMPORTED_WHEN_USED:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(_IMPORTED_WHEN_USED[name]), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        """Return the names that are here or can be."""
+        return sorted({*globals(), *__all__} - {"TYPE_CHECKING", "_IMPORTED_WHEN_USED"})

@@ -1,21 +1,34 @@
-"""What needs an event loop of asyncio says so where none runs, as under trio."""
+"""What needs an event loop of asyncio says so where none runs, as under trio.
+
+asyncio is not imported here: where nobody has imported it, none of its loops can run.
+"""
 
 from __future__ import annotations
 
-import asyncio
+import sys
+from typing import TYPE_CHECKING
 
 from .errors import ConfigurationError
 
-__all__ = ["check_event_loop", "has_event_loop"]
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+__all__ = ["check_event_loop", "has_event_loop", "running_loop"]
+
+
+def running_loop() -> AbstractEventLoop | None:
+    """Return the event loop of asyncio that runs in this thread, or None."""
+    asyncio = sys.modules.get("asyncio.events")
+    try:
+        loop: AbstractEventLoop | None = asyncio.get_running_loop()  # type: ignore[union-attr]
+    except (AttributeError, RuntimeError):  # The first is also of a module half imported.
+        return None
+    return loop
 
 
 def has_event_loop() -> bool:
     """Return True where an event loop of asyncio runs in this thread."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
+    return running_loop() is not None
 
 
 def check_event_loop() -> None:

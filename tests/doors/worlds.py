@@ -37,7 +37,10 @@ def library_of(implementation: str) -> ModuleType:
         chosen = os.environ.get("TOKENWHEEL_IMPL")
         os.environ["TOKENWHEEL_IMPL"] = implementation
         try:
-            return importlib.import_module("tokenwheel")
+            library = importlib.import_module("tokenwheel")
+            for name in library.__all__:  # What is imported when it is used belongs to it, too.
+                getattr(library, name)
+            return library
         finally:
             del os.environ["TOKENWHEEL_IMPL"]
             if chosen is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import cache
 from itertools import pairwise
 from math import log2
 
@@ -34,7 +35,6 @@ _WORDS = """
     some placeholder todo fixme foo bar baz lorem ipsum hello world admin user root now only
     needed need qwertyuiop qwerty asdfghjkl asdf zxcvbnm zxcv abcdef abc xyz
 """
-_WORD = re.compile("|".join(sorted(_WORDS.split(), key=len, reverse=True)))
 _NO_LETTER = re.compile("[^a-z]+")
 
 
@@ -73,4 +73,10 @@ def is_made_of_words(secret: bytes) -> bool:
     letters = len(_NO_LETTER.sub("", text))
     if letters < max(_FEWEST_LETTERS, len(secret) / 3):
         return False
-    return len(_NO_LETTER.sub("", _WORD.sub(" ", text))) < letters / 4
+    return len(_NO_LETTER.sub("", _word().sub(" ", text))) < letters / 4
+
+
+@cache
+def _word() -> re.Pattern[str]:
+    """Return what finds one of the words. It is made for the first secret that is looked at."""
+    return re.compile("|".join(sorted(_WORDS.split(), key=len, reverse=True)))

@@ -11,17 +11,21 @@ have ended, the thread looks itself, so that the feed says that nobody listens.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
 from weakref import WeakMethod
 
+from ..event_loop import running_loop
 from ..fork_safety import restart_after_fork
 from .subscribers import Raised, Subscribers
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
 
 __all__ = ["Watcher"]
 
@@ -43,7 +47,7 @@ class Watcher:
     def __init__(self, subscribers: Subscribers, look: Callable[[], object]) -> None:
         self.subscribers = subscribers
         self._look = WeakMethod(look)
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop: AbstractEventLoop | None = None
         self._pid_of_loop = 0
         self._is_loop_asked = False
         self._is_deaf = False
@@ -73,11 +77,10 @@ class Watcher:
 
     def note_loop(self) -> None:
         """Look on the event loop that runs here from now on, if one does."""
-        with suppress(RuntimeError):
-            loop = asyncio.get_running_loop()
-            if loop is not self._loop or self._pid_of_loop != os.getpid():
-                self._loop, self._is_loop_asked = loop, False
-                self._pid_of_loop = os.getpid()
+        loop = running_loop()
+        if loop is not None and (loop is not self._loop or self._pid_of_loop != os.getpid()):
+            self._loop, self._is_loop_asked = loop, False
+            self._pid_of_loop = os.getpid()
 
     def look(self) -> None:
         """Take in what has come, or have the event loop do so. Whatever that raises is logged."""

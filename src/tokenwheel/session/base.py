@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from operator import methodcaller
-from typing import Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from .._impl import Claims
 from ..conformance import check_instance, is_coroutine_function
@@ -27,7 +27,9 @@ from .options import DEFAULT_LEEWAY, check_hook, check_lifecycle, check_storage_
 from .ownership import Part, Usage
 from .seal import Seal, tell_without_key
 from .steps import Collaborators, Step
-from .worker_threads import StorageInThreads, WorkerThreads
+
+if TYPE_CHECKING:
+    from .worker_threads import WorkerThreads
 
 __all__ = ["BaseManager"]
 
@@ -128,6 +130,8 @@ class BaseManager:
         publisher = abilities.publisher
         self._threads: WorkerThreads | None = None
         if self._takes_async and (abilities.storage_waits or abilities.feed_waits):
+            from .worker_threads import StorageInThreads, WorkerThreads  # which need asyncio
+
             self._threads = WorkerThreads(abilities.storage_timeout)
             if abilities.storage_waits:
                 storage = StorageInThreads(storage, self._threads.call)

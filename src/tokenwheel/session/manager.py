@@ -24,7 +24,6 @@ from .base import BaseManager
 from .ownership import Part
 from .revoking import Flow
 from .steps import Step
-from .worker_threads import call_apart
 
 __all__ = ["AsyncSessionManager", "SessionManager"]
 
@@ -467,6 +466,8 @@ class AsyncSessionManager(BaseManager):
 
 
 async def _close(part: Part) -> None:
+    from .worker_threads import call_apart  # which needs asyncio
+
     await _answer_of(await call_apart(part.close) if part.waits else part.close())
 
 

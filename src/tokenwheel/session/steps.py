@@ -108,7 +108,7 @@ class Step(Generic[A]):
 # times as much.
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Insert(Step[bool]):
     """Add a new session to the storage.
 
@@ -123,7 +123,7 @@ class Insert(Step[bool]):
         return collaborators.storage.insert(self.record, self.limit, self.now)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Read(Step[SessionRecord | None]):
     """Read a session. The answer is None where the storage has none of this id."""
 
@@ -134,7 +134,7 @@ class Read(Step[SessionRecord | None]):
         return collaborators.storage.read(self.session_id, self.now)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class ReadAll(Step[Sequence[SessionRecord]]):
     """Read the sessions of a subject, those that are over possibly among them."""
 
@@ -145,7 +145,7 @@ class ReadAll(Step[Sequence[SessionRecord]]):
         return collaborators.storage.read_all(self.subject, self.now)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Replace(Step[bool]):
     """Write a new state of a session.
 
@@ -159,7 +159,7 @@ class Replace(Step[bool]):
         return collaborators.storage.replace(self.record, self.now)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Delete(Step[Sequence[str]]):
     """Delete sessions. The answer is the ids of those that nobody else has changed meanwhile."""
 
@@ -170,7 +170,7 @@ class Delete(Step[Sequence[str]]):
         return collaborators.storage.delete(self.records, self.now)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class KeepAccessLifetime(Step[int]):
     """Keep how long an issuer's access tokens live at most. 0 seconds only ask.
 
@@ -185,7 +185,7 @@ class KeepAccessLifetime(Step[int]):
         return storage.keep_access_lifetime(self.issuer, self.seconds)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Refuse(Step[None]):
     """Refuse access tokens in this process, and tell nobody."""
 
@@ -197,7 +197,7 @@ class Refuse(Step[None]):
         collaborators.revocations.refuse(self.revocations, self.now)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Revoke(Step[None]):
     """Refuse access tokens in this process, then tell the others."""
 
@@ -214,7 +214,7 @@ class Revoke(Step[None]):
         return meaning_of("the revocation feed could not be reached or answered an error", error)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class RevokeAndDelete(Step[Sequence[str]]):
     """Refuse access tokens here, then delete their sessions and tell the others in one step.
 
@@ -232,7 +232,7 @@ class RevokeAndDelete(Step[Sequence[str]]):
         return storage.delete(self.records, self.now, feed, self.revocations)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class RevokeAndReplace(Step[bool]):
     """Refuse access tokens here, then write their session and tell the others in one step.
 
@@ -250,7 +250,7 @@ class RevokeAndReplace(Step[bool]):
         return storage.replace(self.record, self.now, feed, self.revocations)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class AskHook(Step[None]):
     """Ask the application whether a refresh may come from this context.
 
@@ -268,7 +268,7 @@ class AskHook(Step[None]):
         return ContextMismatch("the refresh hook refused the context this refresh comes from")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class AskClaims(Step[Any]):
     """Ask the application for the claims of the access token that is about to be issued.
 
@@ -292,7 +292,7 @@ class AskClaims(Step[Any]):
         return self.ask(self.session)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Notify(Step[None]):
     """Tell the listeners what has happened."""
 
