@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.security.foreign_keys import (
     ANOTHER_KEY,
@@ -28,6 +31,7 @@ from tests.security.foreign_keys import (
     wrapped,
 )
 from tokenwheel import Key
+from tokenwheel.keys.other_keys import _is_point
 
 
 @pytest.fixture(params=PAIRS)
@@ -100,6 +104,25 @@ def test_cve_2022_29217_as_a_bare_point(curve: str) -> None:
     for octets in (point, point[1:]):
         for spelling in spellings(octets):
             refused_as_a_secret(spelling, ANOTHER_KEY)
+
+
+@pytest.mark.parametrize("curve", ["P-256", "P-384", "P-521", "secp256k1"])
+@given(change=st.integers(0, 8 * 132 - 1), scalar=st.integers(1, 2**200))
+def test_only_points_of_a_curve_are_taken_for_points(curve: str, change: int, scalar: int) -> None:
+    """What ``cryptography`` says is a point is one, and a bit beside it there is none."""
+    group = PAIRS[curve].curve
+    numbers = ec.derive_private_key(scalar, group).public_key().public_numbers()
+    half = (group.key_size + 7) // 8
+    point = bytearray(numbers.x.to_bytes(half, "big") + numbers.y.to_bytes(half, "big"))
+    assert _is_point(bytes(point))
+    assert _is_point(b"\4" + point)
+    point[change // 8 % len(point)] ^= 1 << change % 8
+    try:
+        ec.EllipticCurvePublicKey.from_encoded_point(group, b"\4" + point)
+        is_on_curve = True
+    except ValueError:
+        is_on_curve = False
+    assert _is_point(bytes(point)) == is_on_curve
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "ES256", "ES256K", "ES512", "EdDSA"])

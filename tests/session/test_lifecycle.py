@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 
 from tests.support import SECRET, FakeClock
 from tokenwheel import (
@@ -32,6 +32,7 @@ from tokenwheel import (
     TooManySessions,
 )
 from tokenwheel.session.refresh_tokens import parse_refresh_token, successor
+from tokenwheel.session.seal import _derived
 
 Make = Callable[..., Any]
 
@@ -299,6 +300,13 @@ def test_the_secret_that_follows_is_hkdf_of_the_one_before_and_a_salt(length: in
     secret, salt = bytes(range(256)) * 4, b"0123456789abcdef"
     expected = HKDFExpand(SHA256(), length, info=salt).derive(secret[:length])
     assert successor(secret[:length], salt, length) == expected
+
+
+@pytest.mark.parametrize("purpose", [b"tokenwheel record", b"tokenwheel successor", b""])
+def test_the_keys_of_a_seal_are_hkdf_of_the_storage_key(purpose: bytes) -> None:
+    for secret in (b"x" * 32, bytes(range(64)), bytes(range(256)) * 4):
+        expected = HKDF(SHA256(), 32, salt=None, info=purpose).derive(secret)
+        assert _derived(secret, purpose).content == expected
 
 
 def test_without_rotation_the_refresh_token_stays_the_same(make: Make) -> None:
