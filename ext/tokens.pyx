@@ -1,4 +1,4 @@
-"""Random tokens, base64url and digests: the compiled twin of ``_pure/tokens.py``.
+"""Random tokens, base64url, digests, parts of refresh tokens: the compiled twin of ``_pure/tokens.py``.
 
 That one is the one to read first. Random bytes are drawn from the operating system in blocks, since
 each request costs a system call. Bytes that were handed out are wiped from the block, so that
@@ -32,6 +32,7 @@ from tokenwheel.errors import InvalidArgument
 
 __all__ = [
     "MAX_TOKEN_BYTES", "decode", "digest", "encode", "hmac_sha256", "new_token", "random_bytes",
+    "take_apart",
 ]
 
 MAX_TOKEN_BYTES = 65_536  # 64 KiB
@@ -220,14 +221,20 @@ cdef Sha256 hashing = Sha256.__new__(Sha256)
 
 def digest(bytes data not None):
     """Return the SHA-256 digest of ``data``, 32 bytes (RFC 6234)."""
+    return digest_of(data, NULL, 0)
+
+
+cdef bytes digest_of(bytes data, const void* following, Py_ssize_t length):
+    """Return the SHA-256 digest of bytes and of those that follow."""
     cdef uint8_t[EVP_LARGEST_DIGEST] hashed
     cdef unsigned int size
     with cython.critical_section(hashing):
         size = evp_hash_digest(
-            &hashing.hash, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), NULL, 0, hashed
+            &hashing.hash, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), following, length,
+            hashed,
         )
     if size != SHA256_BYTES:
-        return sha256(data).digest()
+        return sha256(data + PyBytes_FromStringAndSize(<const char*>following, length)).digest()
     return PyBytes_FromStringAndSize(<char*>hashed, SHA256_BYTES)
 
 
@@ -247,3 +254,41 @@ def hmac_sha256(bytes key not None, bytes message not None):
     if size != SHA256_BYTES:
         return hmac_digest(key, message, "sha256")
     return PyBytes_FromStringAndSize(<char*>hashed, SHA256_BYTES)
+
+
+cdef enum:
+    SESSION_ID_BYTES = 12
+    SESSION_ID_LENGTH = 16  # characters
+    FIXED_BYTES = 27  # of the session id and the family secret
+    FAMILY_BYTES = FIXED_BYTES - SESSION_ID_BYTES
+    SHORTEST_SECRET = 15  # bytes
+    LONGEST_SECRET = 1024  # bytes
+    LONGEST_TEXT = 1402  # characters of the longest secret and what stands before it
+
+
+def take_apart(str text not None):
+    """Return the parts of a refresh token, or None where the text cannot be one.
+
+    It is base64url of 12 bytes of the session id, 15 of the family secret, and 15 to 1024 of the
+    rotating one.
+
+    Returns:
+        The session id as text, the family secret, the rotating secret, and the SHA-256 of the
+        family secret and of the other one's length in two bytes.
+    """
+    cdef uint8_t[FIXED_BYTES + LONGEST_SECRET] raw
+    cdef uint8_t[2] packed
+    cdef Py_ssize_t length, size
+    cdef bytes family, secret
+    PyUnicode_READY(text)
+    length = PyUnicode_GET_LENGTH(text)
+    if length > LONGEST_TEXT or not PyUnicode_IS_ASCII(text):
+        return None
+    size = base64url_decode(PyUnicode_1BYTE_DATA(text), length, raw) - FIXED_BYTES
+    if size < SHORTEST_SECRET:
+        return None
+    family = PyBytes_FromStringAndSize(<const char*>raw + SESSION_ID_BYTES, FAMILY_BYTES)
+    secret = PyBytes_FromStringAndSize(<const char*>raw + FIXED_BYTES, size)
+    packed[0], packed[1] = size >> 8, size & 0xff
+    family_hash = digest_of(family, packed, sizeof(packed))
+    return text[:SESSION_ID_LENGTH], family, secret, family_hash

@@ -31,6 +31,7 @@ __all__ = [
     "implementation",
     "new_token",
     "random_bytes",
+    "take_apart",
 ]
 
 
@@ -58,7 +59,15 @@ if TYPE_CHECKING or implementation == "native":
     from ._native.plain_json import LARGEST_PAYLOAD, copy_plain
     from ._native.revocations import RevocationTable
     from ._native.signer import Signer
-    from ._native.tokens import decode, digest, encode, hmac_sha256, new_token, random_bytes
+    from ._native.tokens import (
+        decode,
+        digest,
+        encode,
+        hmac_sha256,
+        new_token,
+        random_bytes,
+        take_apart,
+    )
     from ._native.verifier import MAX_TOKEN_LENGTH, Claims, Verifier
 else:
     from ._pure.cache import ExpiringCache
@@ -66,5 +75,13 @@ else:
     from ._pure.plain_json import LARGEST_PAYLOAD, copy_plain
     from ._pure.revocations import RevocationTable
     from ._pure.signer import Signer
-    from ._pure.tokens import decode, digest, encode, hmac_sha256, new_token, random_bytes
+    from ._pure.tokens import (
+        decode,
+        digest,
+        encode,
+        hmac_sha256,
+        new_token,
+        random_bytes,
+        take_apart,
+    )
     from ._pure.verifier import MAX_TOKEN_LENGTH, Claims, Verifier

@@ -106,6 +106,8 @@ def checked_clock(clock: Callable[[], float]) -> Callable[[], float]:
     """
     if clock is wall_time:
         return _checked_wall_time
+    if clock is monotonic_time:
+        return _checked_monotonic_time
     if clock is steady_time:
         return clock
     return lambda: reading(clock())
@@ -124,6 +126,11 @@ def _checked_wall_time() -> float:
 def monotonic_time() -> float:
     """Return what ``time.monotonic`` tells at the moment, in seconds: that of ExpiringCache."""
     return time.monotonic()
+
+
+def _checked_monotonic_time() -> float:
+    now = time.monotonic()
+    return now if type(now) is float and 0.0 < now < FURTHEST else reading(now)
 
 
 def _unmoved() -> Callable[[], float]:

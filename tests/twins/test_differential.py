@@ -26,7 +26,7 @@ from tests.twins.differential import (
     make_verifier,
     outcome,
 )
-from tokenwheel import Key
+from tokenwheel import InvalidAccessToken, Key
 
 KEYS = [
     Key.from_secret(secret_of("k")),
@@ -88,10 +88,11 @@ def b64(raw: bytes) -> str:
 
 
 @st.composite
-def tokens(draw: st.DrawFn) -> tuple[str, Key]:
+def tokens(draw: st.DrawFn, separators: tuple[str, str] | None = None) -> tuple[str, Key]:
     """Return a good token with something hostile done to it, and the key that signed it.
 
-    At most three of its parts are changed before it is signed, and the whole afterwards.
+    At most three of its parts are changed before it is signed, and the whole afterwards. Without
+    white space between its members, a header is the one that this service writes.
     """
     wrong = draw(st.sets(st.sampled_from(DAMAGES), max_size=3))
     key = draw(st.sampled_from(KEYS))
@@ -119,7 +120,7 @@ def tokens(draw: st.DrawFn) -> tuple[str, Key]:
     if "missing" in wrong:
         claims.pop(draw(NAMES), None)
     texts = [
-        json.dumps(header).encode(),
+        json.dumps(header, separators=separators).encode(),
         json.dumps(claims, ensure_ascii=draw(st.booleans())).encode("utf-8", "surrogatepass"),
     ]
     for part, name in enumerate(["header text", "claims text"]):
@@ -166,6 +167,17 @@ def damaged(draw: st.DrawFn, text: Any) -> Any:
 
 @given(case=tokens())
 def test_nothing_is_accepted_that_pyjwt_refuses_and_the_twins_agree(case: tuple[str, Key]) -> None:
+    check_against_pyjwt(case)
+
+
+@given(case=tokens(separators=(",", ":")))
+def test_nor_is_it_where_the_header_is_the_one_that_this_service_writes(
+    case: tuple[str, Key],
+) -> None:
+    check_against_pyjwt(case)
+
+
+def check_against_pyjwt(case: tuple[str, Key]) -> None:
     token, key = case
     first = [outcome(verifier, token) for verifier in VERIFIERS]
     again = [outcome(verifier, token) for verifier in VERIFIERS]
@@ -173,6 +185,35 @@ def test_nothing_is_accepted_that_pyjwt_refuses_and_the_twins_agree(case: tuple[
     event("accepted" if isinstance(first[0], dict) else first[0].__name__)
     if isinstance(first[0], dict):
         assert decoded_by_pyjwt(token, key) == first[0]
+
+
+SIGNATURES = {
+    "none": lambda text: "",
+    "cut": lambda text: text[:-4],
+    "one digit less": lambda text: text[:-1],
+    "lengthened": lambda text: text + "AAAA",
+    "padded": lambda text: text + "=" * (-len(text) % 4 or 1),
+    "other last bits": lambda text: text[:-1] + chr(ord(text[-1]) + 1),
+    "in the other alphabet": lambda text: "+" + text[1:],
+    "white space": lambda text: text[:4] + "\n" + text[4:],
+    "zeros": lambda text: "A" * len(text),
+    "twice": lambda text: text + text,
+    "no ASCII": lambda text: "\u0131" + text[1:],
+}
+
+
+@pytest.mark.parametrize("key", KEYS, ids=lambda key: key.algorithm)
+@pytest.mark.parametrize("damage", SIGNATURES)
+def test_a_signature_has_one_spelling_and_pyjwt_raises_nothing_here(key: Key, damage: str) -> None:
+    header = {"alg": key.algorithm, "typ": "at+jwt", **({"kid": key.kid} if key.kid else {})}
+    claims = {"iss": "i", "aud": "a", "sub": "u", "sid": "A" * 16, "iat": NOW, "exp": NOW + 9}
+    signed = ".".join(
+        b64(json.dumps(part, separators=(",", ":")).encode()) for part in (header, claims)
+    )
+    good = b64(key.sign(signed.encode()))
+    for verifier in VERIFIERS:
+        assert outcome(verifier, f"{signed}.{good}") == claims
+        assert outcome(verifier, f"{signed}.{SIGNATURES[damage](good)}") is InvalidAccessToken
 
 
 def test_the_tokens_tried_are_both_good_and_bad() -> None:

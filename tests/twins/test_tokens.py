@@ -268,3 +268,41 @@ def test_hashes_are_those_of_the_standard_library(key: bytes, message: bytes) ->
     for tokens in (importlib.import_module(f"tokenwheel._{name}.tokens") for name in TWINS):
         assert tokens.digest(message) == hashlib.sha256(message).digest()
         assert tokens.hmac_sha256(key, message) == hmac.digest(key, message, "sha256")
+
+
+@given(
+    session_id=st.binary(min_size=12, max_size=12),
+    family=st.binary(min_size=15, max_size=15),
+    secret=st.binary(min_size=15, max_size=1024),
+)
+@pytest.mark.parametrize("name", TWINS)
+def test_a_refresh_token_is_taken_apart_into_what_it_was_made_of(
+    name: str, session_id: bytes, family: bytes, secret: bytes
+) -> None:
+    tokens = importlib.import_module(f"tokenwheel._{name}.tokens")
+    text = tokens.encode(session_id + family + secret)
+    hashed = hashlib.sha256(family + len(secret).to_bytes(2, "big")).digest()
+    assert tokens.take_apart(text) == (tokens.encode(session_id), family, secret, hashed)
+    assert len(text) <= 1402
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "A" * 55,  # 41 bytes: one less than there must be
+        "A" * 1404,  # 1053 bytes: more than there can be
+        "A" * 1403,
+        "A" * 57,  # no text of whole bytes
+        "A" * 57 + "B",  # bits after the last byte
+        "A" * 60 + "=",
+        " " + "A" * 63,
+        "A" * 63 + "\u0131",
+        "A" * 63 + "\ud800",
+        "A" * 63 + "+",
+    ],
+)
+def test_what_cannot_be_a_refresh_token_is_not_taken_apart(tokens: Any, text: str) -> None:
+    assert tokens.take_apart("A" * 56) is not None
+    assert tokens.take_apart("A" * 1400) is not None
+    assert tokens.take_apart(text) is None

@@ -6,6 +6,7 @@ __all__ = [
     "hmac_sha256",
     "new_token",
     "random_bytes",
+    "take_apart",
 ]
 
 MAX_TOKEN_BYTES: int
@@ -54,4 +55,15 @@ def hmac_sha256(key: bytes, message: bytes) -> bytes:
     """Return the HMAC-SHA256 of ``message`` under ``key``, 32 bytes (RFC 2104).
 
     Nothing prepared from the key is kept, as suits a key that is used only once.
+    """
+
+def take_apart(text: str) -> tuple[str, bytes, bytes, bytes] | None:
+    """Return the parts of a refresh token, or None where the text cannot be one.
+
+    It is base64url of 12 bytes of the session id, 15 of the family secret, and 15 to 1024 of the
+    rotating one.
+
+    Returns:
+        The session id as text, the family secret, the rotating secret, and the SHA-256 of the
+        family secret and of the other one's length in two bytes.
     """

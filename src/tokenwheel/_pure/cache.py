@@ -26,8 +26,8 @@ from typing import Any, Generic, NoReturn, Self, TypeVar, cast
 
 from ..errors import ConfigurationError, InvalidArgument
 from ..events import RemovalReason
-from ..seconds import duration_of, monotonic_time, reading
-from .cache_keys import Changing, place_of
+from ..seconds import checked_clock, duration_of, monotonic_time
+from .cache_keys import PLAIN, Changing, WrappedKey
 from .removed import RemovedQueue
 from .table import ExpiringTable
 
@@ -65,7 +65,7 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
         ConfigurationError: an argument cannot be used.
     """
 
-    __slots__ = ("__weakref__", "_clock", "_is_made", "_lifetime", "_lock", "_removed", "_table")
+    __slots__ = ("__weakref__", "_is_made", "_lifetime", "_lock", "_now", "_removed", "_table")
 
     def __new__(cls, *arguments: object, **options: object) -> Self:
         self = super().__new__(cls)
@@ -75,7 +75,7 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
     def _begin(self) -> None:
         """Hold nothing, and refuse whatever is asked before ``__init__``."""
         self._is_made = False
-        self._clock: Callable[[], float] | None = None
+        self._now: Callable[[], float] = _refuse_unmade
         self._lock = threading.RLock()
         self._removed: RemovedQueue[K, V] = RemovedQueue(None)
         self._table = ExpiringTable(None, self._removed, Changing())
@@ -102,7 +102,7 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
             raise ConfigurationError("an ExpiringCache can be constructed only once")
         self._is_made = True
         self._lifetime = lifetime
-        self._clock = clock
+        self._now = checked_clock(clock)
         self._removed = RemovedQueue(on_remove)
         self._table = ExpiringTable(most, self._removed, self._table.changing)
 
@@ -110,7 +110,28 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
 
     def get(self, key: K, default: Any = None) -> Any:
         """Return the value of the entry under ``key``, or ``default`` if there is no live one."""
-        value = self._read(key)
+        table = self._table
+        value: Any = _MISSING
+        if type(key) in PLAIN and not table.changing.has_wrapped:
+            # No lock is needed, as no code of a user's runs here. The order counts: an entry is
+            # given its value before its expiry, and loses its sequence before its value.
+            now = self._now()
+            entry = table.entries.get(key)
+            if entry is not None and now < entry.expires_at:
+                value = entry.value
+                if entry.sequence < 0:  # It was removed meanwhile.
+                    value = _MISSING
+        else:
+            place, now = self._place(key), self._now()
+            with self._lock:
+                entry = table.find(place)
+                if entry is not None and now < entry.expires_at:
+                    value = entry.value
+        if now >= table.wheel.next_due:
+            with self._lock:
+                table.reclaim(now, _READ_BUDGET)
+        if self._removed.removals:
+            self._removed.settle()
         return default if value is _MISSING else value
 
     def __getitem__(self, key: K) -> V:
@@ -135,7 +156,8 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
             expires_at = -inf if entry is None else entry.expires_at
             if now >= table.wheel.next_due:
                 table.reclaim(now, _READ_BUDGET)
-        self._removed.settle()
+        if self._removed.removals:
+            self._removed.settle()
         if expires_at <= now:
             raise KeyError(key)
         return None if expires_at == inf else expires_at - now
@@ -181,13 +203,18 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
             InvalidArgument: ``ttl`` is not such a number.
         """
         lifetime = None if ttl is _MISSING else _lifetime(ttl)
-        place, now = self._place(key), self._now()
+        table = self._table
+        place = key if type(key) in PLAIN else self._place(key)
+        now = self._now()
         if lifetime is None:
             lifetime = self._lifetime
         with self._lock:
-            self._table.set(place, value, now, now + lifetime)
-            self._table.reclaim(now, _WRITE_BUDGET)
-        self._removed.settle()
+            replaced = table.set(place, value, now, now + lifetime)
+            if now >= table.wheel.next_due:
+                table.reclaim(now, _WRITE_BUDGET)
+        del replaced  # Only now, as that may run code of a user's.
+        if self._removed.removals:
+            self._removed.settle()
 
     def __setitem__(self, key: K, value: V) -> None:
         self.set(key, value)
@@ -197,10 +224,19 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
 
         Such a new entry lives for the ``ttl`` that the cache was made with.
         """
-        value = self._read(key)
-        if value is _MISSING:
-            self.set(key, default)
-            return default
+        table = self._table
+        place, now = self._place(key), self._now()
+        # All in one go: of several threads at once each gets the value that one of them has set.
+        with self._lock:
+            entry = table.find(place)
+            value = default
+            if entry is not None and entry.expires_at > now:
+                value = entry.value
+            else:
+                table.set(place, default, now, now + self._lifetime)
+            table.reclaim(now, _WRITE_BUDGET)
+        if self._removed.removals:
+            self._removed.settle()
         return value
 
     def touch(self, key: K, ttl: float | timedelta | None) -> bool:
@@ -225,7 +261,8 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
             if entry is not None and is_live:
                 self._table.touch(entry, now, now + lifetime)
             self._table.reclaim(now, _WRITE_BUDGET)
-        self._removed.settle()
+        if self._removed.removals:
+            self._removed.settle()
         return is_live
 
     def __delitem__(self, key: K) -> None:
@@ -257,7 +294,8 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
         with self._lock:
             item = self._table.pop(now)
             self._table.reclaim(now, _WRITE_BUDGET)
-        self._removed.settle()
+        if self._removed.removals:
+            self._removed.settle()
         if item is None:
             raise KeyError("the cache is empty")
         return item
@@ -269,7 +307,8 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
             before = len(self._table.entries)
             self._table.reclaim_all(now)
             count = before - len(self._table.entries)
-        self._removed.settle()
+        if self._removed.removals:
+            self._removed.settle()
         return count
 
     def clear(self) -> None:
@@ -277,7 +316,8 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
         now = self._now()
         with self._lock:
             self._table.clear(now)
-        self._removed.settle()
+        if self._removed.removals:
+            self._removed.settle()
 
     # Refusals and views of the inside
 
@@ -303,38 +343,28 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
 
     # What the operations above are made of
 
-    def _now(self) -> float:
-        clock = self._clock
-        if clock is None:
-            raise ConfigurationError("an ExpiringCache must be constructed before it is used")
-        return reading(clock())
-
     def _place(self, key: Any) -> Any:
-        return place_of(key, self._table.changing)
+        return key if type(key) in PLAIN else WrappedKey(key, self._table.changing)
 
     def _read(self, key: Any) -> Any:
-        place, now = self._place(key), self._now()
-        table = self._table
-        with self._lock:
-            entry = table.find(place)
-            value = _MISSING if entry is None or entry.expires_at <= now else entry.value
-            if now >= table.wheel.next_due:
-                table.reclaim(now, _READ_BUDGET)
-        self._removed.settle()
-        return value
+        return ExpiringCache.get(self, key, _MISSING)
 
     def _delete(self, key: Any) -> Any:
         """Delete the entry under ``key``. Return its value, or ``_MISSING`` if it was not live."""
-        place, now = self._place(key), self._now()
+        table = self._table
+        place = key if type(key) in PLAIN else self._place(key)
+        now = self._now()
         value = _MISSING
         with self._lock:
-            entry = self._table.find(place)
+            entry = table.find(place)
             if entry is not None:
                 if entry.expires_at > now:
                     value = entry.value
-                self._table.remove(entry, now, RemovalReason.DELETED)
-            self._table.reclaim(now, _WRITE_BUDGET)
-        self._removed.settle()
+                table.remove(entry, now, RemovalReason.DELETED)
+            if now >= table.wheel.next_due:
+                table.reclaim(now, _WRITE_BUDGET)
+        if self._removed.removals:
+            self._removed.settle()
         return value
 
     def _walk(self) -> Iterator[tuple[K, V]]:
@@ -343,8 +373,10 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
             entries = list(self._table.entries.values())
         for entry in entries:
             now = self._now()
+            item = entry.key, entry.value
+            # Only now, since another thread may remove it at any moment.
             if entry.sequence >= 0 and entry.expires_at > now:
-                yield entry.key, entry.value
+                yield item
 
 
 class _LiveItems(ItemsView[K, V]):
@@ -370,6 +402,10 @@ class _LiveValues(ValuesView[V]):
         return any(held is value or held == value for held in self)
 
 
+def _refuse_unmade() -> NoReturn:
+    raise ConfigurationError("an ExpiringCache must be constructed before it is used")
+
+
 _LIFETIME_RULE = (
     f"ttl must be a number of seconds from {_SHORTEST} to {_LONGEST} (100 years), "
     "a timedelta of whole seconds, or None for never"
@@ -379,7 +415,7 @@ _LIFETIME_RULE = (
 def _lifetime(ttl: object) -> float:
     if ttl is None:
         return inf
-    seconds = duration_of(ttl)
+    seconds = ttl if type(ttl) is float else duration_of(ttl)
     if not _SHORTEST <= seconds <= _LONGEST:
         raise InvalidArgument(_LIFETIME_RULE)
     return seconds

@@ -10,20 +10,21 @@ nothing but places: no code of a user's runs in the midst of it.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any
 
-__all__ = ["Changing", "WrappedKey", "place_of"]
+__all__ = ["PLAIN", "Changing", "WrappedKey"]
 
-_PLAIN = frozenset({str, bytes, int})  # types whose hash and equality run no code of a user's
+PLAIN = frozenset({str, bytes, int})  # types whose hash and equality run no code of a user's
 
 
 class Changing:
     """Whether a dict of entries is being changed, for the places in it to know."""
 
-    __slots__ = ("is_on",)
+    __slots__ = ("has_wrapped", "is_on")
 
     def __init__(self) -> None:
         self.is_on = False
+        self.has_wrapped = False
+        """Whether there may be a :class:`WrappedKey` in the dict, whose comparison runs code."""
 
 
 class WrappedKey:
@@ -35,6 +36,7 @@ class WrappedKey:
         self.key = key
         self.hash = hash(key)
         self.changing = changing
+        changing.has_wrapped = True
 
     def __hash__(self) -> int:
         return self.hash
@@ -45,16 +47,3 @@ class WrappedKey:
         if type(other) is not WrappedKey:
             return bool(other == self.key)
         return self.key is other.key or bool(self.key == other.key)
-
-
-def place_of(key: Any, changing: Changing) -> Any:
-    """Return the object under which the dict of entries holds ``key``.
-
-    Args:
-        key: any object.
-        changing: whether that dict is being changed.
-
-    Raises:
-        TypeError: the key is not hashable.
-    """
-    return key if type(key) in _PLAIN else WrappedKey(key, changing)

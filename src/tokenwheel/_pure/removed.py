@@ -8,6 +8,7 @@ use the very cache that the queue belongs to. The readable twin of ``removed.pxd
 from __future__ import annotations
 
 import logging
+import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -29,35 +30,38 @@ class RemovedQueue(Generic[K, V]):
         on_remove: called as ``on_remove(key, value, reason)``, or None if nobody wants to know.
     """
 
-    __slots__ = ("_is_settling", "_on_remove", "_removals")
+    __slots__ = ("_on_remove", "_settling", "is_heard", "removals")
 
     def __init__(self, on_remove: Callable[[K, V, RemovalReason], object] | None) -> None:
         self._on_remove = on_remove
-        self._removals: deque[tuple[K, V, RemovalReason]] = deque()
-        self._is_settling = False
+        self.removals: deque[tuple[K, V, RemovalReason]] = deque()
+        """What entries held, as ``(key, value, reason)``: what is removed is put at the end.
 
-    def append(self, key: K, value: V, reason: RemovalReason) -> None:
-        """Put what an entry held at the end of the queue."""
-        self._removals.append((key, value, reason))
+        Nothing needs settling while it is empty.
+        """
+        self._settling = threading.Lock()
+        self.is_heard = on_remove is not None
 
     def settle(self) -> None:
         """Tell ``on_remove`` of every removal, and release it.
 
-        A call from within ``on_remove`` does nothing: the outer call gets to what was added.
+        A call from within ``on_remove``, or while another thread is at it, does nothing: whoever is
+        at it gets to what was added.
         """
-        if not self._removals or self._is_settling:
-            return
-        self._is_settling = True
-        try:
-            while self._removals:
-                key, value, reason = self._removals.popleft()
-                if self._on_remove is None:
-                    continue
-                try:
-                    self._on_remove(key, value, reason)
-                except Exception:
-                    logger.exception(
-                        "on_remove of an ExpiringCache raised; the entry is removed all the same"
-                    )
-        finally:
-            self._is_settling = False
+        while self.removals and self._settling.acquire(blocking=False):
+            try:
+                self._tell()
+            finally:
+                self._settling.release()
+
+    def _tell(self) -> None:
+        while self.removals:
+            key, value, reason = self.removals.popleft()
+            if self._on_remove is None:
+                continue
+            try:
+                self._on_remove(key, value, reason)
+            except Exception:
+                logger.exception(
+                    "on_remove of an ExpiringCache raised; the entry is removed all the same"
+                )

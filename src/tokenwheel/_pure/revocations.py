@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 from ..errors import ConfigurationError, InvalidArgument
 from ..exact import text_of, whole_number_of
 from ..fork_safety import hold_lock_during_fork
-from ..seconds import FURTHEST, number_of, reading, steady_time, wall_time
+from ..seconds import FURTHEST, checked_clock, number_of, reading, steady_time, wall_time
 from ..slow_clock import SlowClock
 from .wheel import Timer, TimerWheel
 
@@ -84,6 +84,7 @@ class RevocationTable:
         "_lock",
         "_looked_at",
         "_news",
+        "_now",
         "_over",
         "_report",
         "_slow_clock",
@@ -101,6 +102,7 @@ class RevocationTable:
         """Hold nothing, and refuse whatever is asked before ``__init__``."""
         self._is_made = False
         self._clock: Callable[[], float] | None = None
+        self._now: Callable[[], float] = _refuse_unmade
         self._timer: Callable[[], float] | None = None
         self._slow_clock = SlowClock()
         self._over = 0  # how many were over and kept when that was last counted
@@ -131,6 +133,7 @@ class RevocationTable:
             raise ConfigurationError("a RevocationTable can be constructed only once")
         self._is_made = True
         self._clock = clock
+        self._now = checked_clock(clock)
         self._timer = timer
         self._news = before_lookup
         hold_lock_during_fork(self, "_lock")
@@ -225,12 +228,18 @@ class RevocationTable:
         Raises:
             InvalidArgument: ``session_id`` or ``generation`` is not of that form.
         """
-        session_id = _checked_id(session_id)
+        # An id that is in the table needs no further check.
+        if type(session_id) is not str or session_id not in self._entries:
+            session_id = _checked_id(session_id)
         if type(generation) is not int:
             generation = whole_number_of(generation)  # type: ignore[assignment]
         if generation is None or not 0 <= generation <= LARGEST_GENERATION:
             raise InvalidArgument(f"generation must be an int from 0 to {LARGEST_GENERATION}")
-        return self._refuses(session_id, generation, self._now(), inf)
+        now = self._now()
+        if self._news is not None:
+            return self._refuses(session_id, generation, now, inf)
+        entry = self._entries.get(session_id)
+        return entry is not None and generation < entry.before and now < entry.expires_at
 
     def lowest_generation(self, session_id: str) -> int | None:
         """Return the lowest generation of a session whose access tokens are not refused now.
@@ -351,12 +360,6 @@ class RevocationTable:
                 assert entry.session_id == session_id, "an entry is kept under another session's id"
                 assert entry.slot >= 0, "an entry is not on the wheel"
 
-    def _now(self) -> float:
-        clock = self._clock
-        if clock is None:
-            raise ConfigurationError("a RevocationTable must be constructed before it is used")
-        return reading(clock())
-
     def _observe(self, now: float) -> bool:
         """Take note of the clock. Return True where it was put back since the last time."""
         steady = self._steady()
@@ -448,6 +451,10 @@ class RevocationTable:
         del self._entries[cast(_Entry, timer).session_id]
 
 
+def _refuse_unmade() -> NoReturn:
+    raise ConfigurationError("a RevocationTable must be constructed before it is used")
+
+
 def _each_of(revocations: Iterable[Any]) -> Iterator[Any]:
     try:
         return iter(revocations)
@@ -458,7 +465,7 @@ def _each_of(revocations: Iterable[Any]) -> Iterator[Any]:
 def _checked_id(session_id: object) -> str:
     """Return a session id as a plain ``str``, so that no subclass has a say in what it equals."""
     text = session_id if type(session_id) is str else text_of(session_id)
-    if text is None or not _SESSION_ID.fullmatch(text):
+    if text is None or len(text) != 16 or not _SESSION_ID.fullmatch(text):
         raise InvalidArgument("session_id must be 16 base64url characters")
     return text
 

@@ -22,13 +22,21 @@ from .wheel import TimerWheel
 __all__ = ["Entry", "ExpiringTable"]
 
 
+# An Enum's members are slow to look up.
+_REPLACED = RemovalReason.REPLACED
+_EXPIRED = RemovalReason.EXPIRED
+
+
 class Entry(RankedTimer):
     """A value, and where the dict of entries has it."""
 
     __slots__ = ("place", "value")
 
     def __init__(self, place: Any, value: Any, expires_at: float, sequence: int) -> None:
-        super().__init__(expires_at, sequence)
+        # Each one set here: calls up the line of classes would take longer than all the rest.
+        self.expires_at = expires_at
+        self.slot = -1
+        self.sequence = sequence
         self.place = place
         self.value = value
 
@@ -80,20 +88,26 @@ class ExpiringTable:
             if version == self._version:
                 return entry
 
-    def set(self, place: Any, value: Any, now: float, expires_at: float) -> None:
+    def set(self, place: Any, value: Any, now: float, expires_at: float) -> Any:
         """Put a value at ``place``, instead of what is there.
 
         A full table loses the entry that expires soonest if another place is to be filled.
+
+        Returns:
+            What was replaced and may run code of a user's once nobody holds it any more, which must
+            not be while a lock is held.
         """
         entry = self.find(place)
-        self.wheel.observe(now)
         if entry is not None and entry.expires_at > now:
-            self._removed.append(entry.key, entry.value, RemovalReason.REPLACED)
+            replaced = entry.value
+            if self._removed.is_heard:
+                self._removed.removals.append((entry.key, replaced, _REPLACED))
             entry.value = value
             self._sequence += 1
             entry.sequence = self._sequence
-            self._move(entry, expires_at)
-            return
+            self._move(entry, now, expires_at)
+            return replaced
+        self.wheel.observe(now)
         if entry is None and self._heap is not None and len(self.entries) >= self._maxsize:
             entry = self._heap.soonest()
         if entry is not None:
@@ -107,11 +121,11 @@ class ExpiringTable:
         self.wheel.schedule(entry)
         if self._heap is not None:
             self._heap.push(entry, len(self.entries))
+        return None
 
     def touch(self, entry: Entry, now: float, expires_at: float) -> None:
         """Give a live entry another expiry. Its age among its equals stays what it was."""
-        self.wheel.observe(now)
-        self._move(entry, expires_at)
+        self._move(entry, now, expires_at)
 
     def remove(self, entry: Entry, now: float, reason: RemovalReason) -> None:
         """Remove an entry, for ``reason`` or, if its time is over, because it has expired."""
@@ -163,10 +177,19 @@ class ExpiringTable:
         for timer in self.wheel.due_within_tick(now):
             self.remove(cast(Entry, timer), now, RemovalReason.EXPIRED)
 
-    def _move(self, entry: Entry, expires_at: float) -> None:
-        self.wheel.cancel(entry)
-        entry.expires_at = expires_at
-        self.wheel.schedule(entry)
+    def _move(self, entry: Entry, now: float, expires_at: float) -> None:
+        """Give an entry another expiry.
+
+        One that expires later than before stays where the wheel has it, and is put further ahead
+        when its turn comes. So an entry that is set again and again costs the wheel nothing.
+        """
+        if entry.slot >= 0 and entry.expires_at <= expires_at < inf:
+            entry.expires_at = expires_at
+        else:
+            self.wheel.observe(now)
+            self.wheel.cancel(entry)
+            entry.expires_at = expires_at
+            self.wheel.schedule(entry)
         if self._heap is not None:
             self._heap.push(entry, len(self.entries))
 
@@ -175,11 +198,11 @@ class ExpiringTable:
 
         The entry is left bare, since a stale node of the heap may keep it for a while.
         """
-        self._removed.append(
-            entry.key, entry.value, RemovalReason.EXPIRED if entry.expires_at <= now else reason
+        self._removed.removals.append(
+            (entry.key, entry.value, _EXPIRED if entry.expires_at <= now else reason)
         )
+        entry.sequence = -1  # First, for whoever reads without the lock.
         entry.place = entry.value = None
-        entry.sequence = -1
 
     def check(self) -> None:
         """Assert that every invariant holds, for tests."""

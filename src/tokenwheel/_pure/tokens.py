@@ -1,4 +1,4 @@
-"""Random tokens, base64url and digests: the readable twin of ``tokens.pyx``.
+"""Random tokens, base64url, digests, parts of refresh tokens: the readable twin of ``tokens.pyx``.
 
 Randomness is the operating system's and nothing else's. The compiled twin draws it in blocks, to
 save a system call for each token. In Python, keeping a block costs more than the call it saves. So
@@ -29,9 +29,16 @@ __all__ = [
     "hmac_sha256",
     "new_token",
     "random_bytes",
+    "take_apart",
 ]
 
 MAX_TOKEN_BYTES = 65_536  # 64 KiB
+_SESSION_ID_BYTES = 12
+_SESSION_ID_LENGTH = 16  # characters
+_FIXED_BYTES = 27  # of the session id and the family secret
+_SHORTEST_SECRET = 15  # bytes
+_LONGEST_TEXT = 1402  # characters of the longest secret and what stands before it
+_LENGTH_BYTES = 2  # of the rotating secret's length, where it is hashed
 _ALPHABET = re.compile(r"[A-Za-z0-9_-]*")
 _TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 _FROM_STANDARD = bytes.maketrans(b"+/", b"-_")
@@ -87,6 +94,11 @@ def decode(text: str) -> bytes:
     if not isinstance(text, str) or not is_canonical(text):
         del text  # It may be a token.
         raise ValueError("not canonical base64url")
+    return decode_canonical(text)
+
+
+def decode_canonical(text: str) -> bytes:
+    """Return the bytes that a text stands for which :func:`is_canonical` takes."""
     return binascii.a2b_base64(text.encode().translate(_TO_STANDARD) + b"=" * (-len(text) % 4))
 
 
@@ -111,3 +123,23 @@ def hmac_sha256(key: bytes, message: bytes) -> bytes:
     Nothing prepared from the key is kept, as suits a key that is used only once.
     """
     return hmac.digest(key, message, "sha256")
+
+
+def take_apart(text: str) -> tuple[str, bytes, bytes, bytes] | None:
+    """Return the parts of a refresh token, or None where the text cannot be one.
+
+    It is base64url of 12 bytes of the session id, 15 of the family secret, and 15 to 1024 of the
+    rotating one.
+
+    Returns:
+        The session id as text, the family secret, the rotating secret, and the SHA-256 of the
+        family secret and of the other one's length in two bytes.
+    """
+    if len(text) > _LONGEST_TEXT or not is_canonical(text):
+        return None
+    raw = decode_canonical(text)
+    if len(raw) < _FIXED_BYTES + _SHORTEST_SECRET:
+        return None
+    family, secret = raw[_SESSION_ID_BYTES:_FIXED_BYTES], raw[_FIXED_BYTES:]
+    family_hash = digest(family + len(secret).to_bytes(_LENGTH_BYTES))
+    return text[:_SESSION_ID_LENGTH], family, secret, family_hash

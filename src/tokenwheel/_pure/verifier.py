@@ -1,7 +1,7 @@
 """Verifies access tokens: the readable twin of ``verifier.pyx``.
 
-PyJWT checks the signature. Before and behind it stand the checks that are tokenwheel's own. Nothing
-here issues a token or knows a session's storage.
+A key checks the signature, with ``hmac`` or ``cryptography``. Before and behind it stand the checks
+that are tokenwheel's own. Nothing here issues a token or knows a session's storage.
 
 The order of checks is: shape and size, header, signature, claims, audience, time, revocation. No
 byte of the payload is parsed before its signature was verified. The algorithm comes from the key,
@@ -14,15 +14,14 @@ audience, time and revocation.
 
 from __future__ import annotations
 
+import json
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from traceback import clear_frames
-from typing import Any, NoReturn, Protocol, Self
-
-import jwt
-from jwt.algorithms import Algorithm
+from typing import NoReturn, Protocol, Self
 
 from ..clocks_apart import ClocksApart
 from ..errors import (
@@ -36,7 +35,7 @@ from ..errors import (
 from ..exact import as_given, bytes_of, is_instance, text_of, texts_of, type_name_of
 from ..fork_safety import hold_lock_during_fork
 from ..json_text import loads
-from ..seconds import checked_clock, duration_of, number_of
+from ..seconds import FURTHEST, checked_clock, duration_of, number_of, reading, wall_time
 from ..wrapping import wrapping_of
 from .claim_values import (
     audiences_in,
@@ -49,7 +48,7 @@ from .claim_values import (
 from .claims import Claims
 from .json_object import parse_object
 from .revocations import RevocationTable
-from .tokens import decode, is_canonical
+from .tokens import decode_canonical, encode, is_canonical
 
 __all__ = ["MAX_TOKEN_LENGTH", "Claims", "Verifier"]
 
@@ -114,38 +113,15 @@ class _VerifiedToken:
         self.asked_for = False  # since it last came to the front of the queue
 
 
-class _KeyAlgorithm(Algorithm):
-    """Lets PyJWT's JWS verify with a key that knows its own algorithm."""
-
-    def prepare_key(self, key: Any) -> Any:
-        return key
-
-    def sign(self, msg: bytes, key: Any) -> NoReturn:
-        raise NotImplementedError("a verifier signs nothing")
-
-    def verify(self, msg: bytes, key: Any, sig: bytes) -> bool:
-        verified: bool = key.verify(msg, sig)
-        return verified
-
-    @staticmethod
-    def to_jwk(key_obj: Any, as_dict: bool = False) -> NoReturn:
-        raise NotImplementedError("a verifier gives out no keys")
-
-    @staticmethod
-    def from_jwk(jwk: Any) -> NoReturn:
-        raise NotImplementedError("a verifier takes in no keys")
-
-
 class _Memory:
     """Some keys, and the tokens that were verified by them. Other keys come with another memory."""
 
-    __slots__ = ("bytes_held", "is_changing", "jws", "keys", "tokens")
+    __slots__ = ("bytes_held", "headers", "is_changing", "keys", "tokens")
 
     def __init__(self, keys: Sequence[_VerificationKey]) -> None:
         self.keys = {key.kid: key for key in keys}
-        self.jws = jwt.PyJWS(algorithms=[])
-        for algorithm in {key.algorithm for key in self.keys.values()}:
-            self.jws.register_algorithm(algorithm, _KeyAlgorithm())
+        # Headers as this service writes them, which need no parsing.
+        self.headers = {_header_for(key): key for key in self.keys.values()}
         # A queue that gives each token a second chance, as the compiled twin's does.
         self.tokens: OrderedDict[str, _VerifiedToken] = OrderedDict()
         self.bytes_held = 0
@@ -190,6 +166,7 @@ class Verifier:
         "_cache_size",
         "_clock",
         "_clocks_apart",
+        "_is_default_clock",
         "_is_made",
         "_issuer",
         "_largest_leeway",
@@ -244,6 +221,7 @@ class Verifier:
         self._cache_size = most
         self._cache_bytes = most_bytes
         self._clock = checked_clock(clock)
+        self._is_default_clock = clock is wall_time
         self._revocations = revocations
         self._shares_clock = their_clock is clock
         self._memory = memory
@@ -312,9 +290,57 @@ class Verifier:
             InvalidArgument: ``audience`` or ``leeway`` cannot be used.
         """
         try:
-            if not self._is_made:
+            verified = None
+            if leeway is not None:
                 self._check_made()
-            leeway = self._leeway if leeway is None else _check_leeway(leeway, self._largest_leeway)
+                leeway = _check_leeway(leeway, self._largest_leeway)
+            elif type(access_token) is str:
+                verified = self._memory.tokens.get(access_token)
+            if verified is None:
+                verified = self._verify_text(access_token)
+            else:
+                verified.asked_for = True
+            if audience is None:
+                accepted = verified.has_accepted_audience
+            else:
+                accepted = not set(_check_audience(audience)).isdisjoint(verified.audience)
+            if not accepted:
+                raise InvalidAccessToken("the access token is for another audience")
+            if self._is_default_clock:
+                now = time.time()
+                if type(now) is not float or not 0.0 < now < FURTHEST:
+                    now = reading(now)
+            else:
+                now = self._clock()
+            if not verified.starts_at <= now < verified.expires_at:
+                self._check_times(verified, now, self._leeway if leeway is None else leeway)
+            revocations = self._revocations
+            # What nobody has revoked, and of which no news can come, takes no call.
+            if (
+                verified.session_id in revocations._entries
+                or revocations._news is not None
+                or not self._shares_clock
+            ):
+                by_table = now if self._shares_clock else revocations._now()
+                if revocations._refuses(verified.session_id, verified.generation, by_table, now):
+                    raise AccessTokenRevoked("the access token has been revoked")
+            return verified.claims
+        finally:
+            del access_token  # No error shows it.
+
+    def _check_times(self, verified: _VerifiedToken, now: float, leeway: float) -> None:
+        """Check that a token is valid now, give or take the leeway."""
+        if not now - leeway < verified.expires_at:
+            raise AccessTokenExpired("the access token has expired")
+        if verified.starts_at > now + leeway:
+            self._clocks_apart.see(verified.claims._claims["iat"], now)
+            raise AccessTokenNotYetValid("the access token is not valid yet")
+
+    def _verify_text(self, access_token: object) -> _VerifiedToken:
+        """Return what is remembered of a token, or verify it and remember it."""
+        token = None
+        try:
+            self._check_made()
             token = text_of(access_token)
             if token is None:
                 token = _text_in(access_token)
@@ -324,32 +350,16 @@ class Verifier:
                 )
             memory = self._memory
             verified = memory.tokens.get(token)
-            if verified is None:
-                try:
-                    verified = self._verify_unseen(token, memory)
-                except BaseException as error:
-                    clear_frames(error.__traceback__)  # They have the token in their locals.
-                    raise
-            else:
+            if verified is not None:
                 verified.asked_for = True
-            if audience is None:
-                accepted = verified.has_accepted_audience
-            else:
-                accepted = not set(_check_audience(audience)).isdisjoint(verified.audience)
-            if not accepted:
-                raise InvalidAccessToken("the access token is for another audience")
-            now = self._clock()
-            if not now - leeway < verified.expires_at:
-                raise AccessTokenExpired("the access token has expired")
-            if verified.starts_at > now + leeway:
-                self._clocks_apart.see(verified.claims._claims["iat"], now)
-                raise AccessTokenNotYetValid("the access token is not valid yet")
-            by_table = now if self._shares_clock else self._revocations._now()
-            if self._revocations._refuses(verified.session_id, verified.generation, by_table, now):
-                raise AccessTokenRevoked("the access token has been revoked")
-            return verified.claims
+                return verified
+            try:
+                return self._verify_unseen(token, memory)
+            except BaseException as error:
+                clear_frames(error.__traceback__)  # They have the token in their locals.
+                raise
         finally:
-            token = access_token = None  # type: ignore[assignment] # No error shows it.
+            del token, access_token
 
     def _remember(self, token: str, verified: _VerifiedToken, memory: _Memory) -> None:
         """Remember a token beside the keys that verified it. It is lost once those have changed."""
@@ -390,22 +400,25 @@ class Verifier:
             )
 
     def _verify_unseen(self, token: str, memory: _Memory) -> _VerifiedToken:
-        if len(token) > MAX_TOKEN_LENGTH:
-            raise InvalidAccessToken(f"an access token has at most {MAX_TOKEN_LENGTH} bytes")
-        wrapping = wrapping_of(token)
-        if wrapping is not None:
-            raise InvalidAccessToken(wrapping)
-        if not token.isascii():
+        if not _is_bare(token):
+            _check_shape(token)
+        parts = token.split(".", 3)
+        if len(parts) != 3:
+            raise InvalidAccessToken("an access token has three parts")
+        header, encoded, signature = parts
+        key = memory.headers.get(header)
+        if not (
+            (key is not None or (header and is_canonical(header)))
+            and (encoded and is_canonical(encoded))
+            and (signature and is_canonical(signature))
+        ):
             raise InvalidAccessToken("the access token is not canonical base64url")
-        key = _key_for(token, memory.keys)
-        payload = None
-        try:
-            payload = memory.jws.decode(token, key, algorithms=[key.algorithm])  # type: ignore[arg-type]
-        except jwt.PyJWTError:
-            pass  # Raised below, so that the error carries nothing of the token as its context.
-        if payload is None:
+        if key is None:
+            key = _key_for(header, memory.keys)
+        message = token[: -len(signature) - 1].encode()
+        if not key.verify(message, decode_canonical(signature)):
             raise InvalidAccessToken("the access token's signature is not by a key of this service")
-        verified = self._check_claims(payload, len(token))
+        verified = self._check_claims(decode_canonical(encoded), len(token))
         self._remember(token, verified, memory)
         return verified
 
@@ -427,8 +440,9 @@ class Verifier:
         not_before = date_in(claims, "nbf") if "nbf" in claims else 0
         return _VerifiedToken(
             Claims._adopt(claims),
-            max(issued_at, not_before),
-            expires_at,
+            # As floats, since these are compared with the clock at each read: exact up to 2**53.
+            float(max(issued_at, not_before)),
+            float(expires_at),
             session_id,
             generation,
             audiences,
@@ -437,14 +451,42 @@ class Verifier:
         )
 
 
-def _key_for(token: str, keys: Mapping[str | None, _VerificationKey]) -> _VerificationKey:
-    """Return the key that a token names, by its shape and header alone (RFC 7515, section 5.2)."""
-    parts = token.split(".", 3)
-    if len(parts) != 3:
-        raise InvalidAccessToken("an access token has three parts")
-    if not all(part and is_canonical(part) for part in parts):
+def _is_bare(token: str) -> bool:
+    """Return True where nothing speaks against a token yet: its length, its characters, its ends.
+
+    A header is a JSON object, whose base64url begins with ``e`` unless there are blanks in it. Of
+    what is left around a token by mistake, all is below ``-``, and so is no base64url.
+    """
+    return (
+        0 < len(token) <= MAX_TOKEN_LENGTH
+        and token[0] == "e"
+        and token[-1] >= "-"
+        and token.isascii()
+    )
+
+
+def _check_shape(token: str) -> None:
+    """Check that a text is not too long, has nothing around it and is ASCII."""
+    if len(token) > MAX_TOKEN_LENGTH:
+        raise InvalidAccessToken(f"an access token has at most {MAX_TOKEN_LENGTH} bytes")
+    wrapping = wrapping_of(token)
+    if wrapping is not None:
+        raise InvalidAccessToken(wrapping)
+    if not token.isascii():
         raise InvalidAccessToken("the access token is not canonical base64url")
-    header = parse_object(decode(parts[0]))
+
+
+def _header_for(key: _VerificationKey) -> str:
+    """Return the header of tokens that this service signs with a key, as it stands in them."""
+    header = {"alg": key.algorithm, "typ": _TOKEN_TYPE}
+    if key.kid is not None:
+        header["kid"] = key.kid
+    return encode(json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def _key_for(encoded: str, keys: Mapping[str | None, _VerificationKey]) -> _VerificationKey:
+    """Return the key that a token's header names (RFC 7515, sections 4.1 and 5.2)."""
+    header = parse_object(decode_canonical(encoded))
     if header is None:
         raise InvalidAccessToken("the access token's header is not one well-formed JSON object")
     kid = header.get("kid")

@@ -39,6 +39,8 @@ _DIGIT = 6  # bits
 _SLOTS = 1 << _DIGIT
 _LEVELS = 7
 _TOP = _LEVELS - 1
+# By the place of the highest bit in which a timer's tick differs from the hand's, counted from one.
+_LEVEL_BY_BITS = [min(max(bits - 1, 0) // _DIGIT, _TOP) for bits in range(64)]
 _TURN = 1 << (_DIGIT * _LEVELS)  # ticks of a whole turn of the top level: 139 years
 
 
@@ -75,7 +77,9 @@ class TimerWheel:
             return
         tick = self._tick(timer)
         self._place(timer, tick)
-        self.next_due = min(self.next_due, (tick - self._offset) / 1000)
+        due = (tick - self._offset) / 1000
+        if due < self.next_due:  # noqa: PLR1730 (min() takes longer)
+            self.next_due = due
 
     def cancel(self, timer: Timer) -> None:
         """Take the timer off the wheel, if it is there."""
@@ -151,19 +155,22 @@ class TimerWheel:
         return expired
 
     def _tick(self, timer: Timer) -> int:
-        return max(floor(timer.expires_at * 1000) + 1 + self._offset, self._current)
+        tick = floor(timer.expires_at * 1000) + 1 + self._offset
+        return max(tick, self._current)
 
     def _place(self, timer: Timer, tick: int) -> None:
         """Append the timer to the slot of a tick, which must not be before the current one."""
-        tick = min(tick, self._current + ((_SLOTS - 1) << (_DIGIT * _TOP)))
-        level = min(max((tick ^ self._current).bit_length() - 1, 0) // _DIGIT, _TOP)
+        furthest = self._current + ((_SLOTS - 1) << (_DIGIT * _TOP))
+        if tick > furthest:  # noqa: PLR1730 (min() takes longer)
+            tick = furthest
+        level = _LEVEL_BY_BITS[(tick ^ self._current).bit_length()]
         digit = tick >> (level * _DIGIT) & (_SLOTS - 1)
-        timer.slot = level * _SLOTS + digit
-        slot = self._slots.get(timer.slot)
+        timer.slot = number = level * _SLOTS + digit
+        slot = self._slots.get(number)
         if slot is None:
-            slot = self._slots[timer.slot] = OrderedDict()
+            slot = self._slots[number] = OrderedDict()
+            self._occupied[level] |= 1 << digit
         slot[timer] = None
-        self._occupied[level] |= 1 << digit
 
     def _first_slot(self) -> tuple[int, int]:
         """Return the occupied slot that comes first with its tick, or (-1, 0) if there is none.
