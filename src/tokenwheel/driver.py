@@ -30,15 +30,16 @@ def drive(steps: Generator[S, Any, T], carry_out: Callable[[S], Any]) -> T:
     Raises:
         Exception: what the generator raised, or let through.
     """
+    send = steps.send
     try:
-        step = next(steps)
+        step = send(None)
         while True:
             try:
                 answer = carry_out(step)
             except Exception as error:
                 step = steps.throw(error)
             else:
-                step = steps.send(answer)
+                step = send(answer)
     except StopIteration as stop:
         value: T = stop.value
         return value

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import enum
 import logging
+import threading
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from types import BuiltinMethodType, MethodType, MethodWrapperType
 from typing import Any, Literal
 
+from .fork_safety import hold_lock_during_fork
 from .models import Session
 
 __all__ = [
@@ -134,24 +136,29 @@ class Listeners:
     Whoever subscribes while an event is being delivered hears of the next one.
     """
 
-    __slots__ = ("_by_event",)
+    __slots__ = ("__weakref__", "_by_event", "_lock")
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()  # held while they change, and not to look who listens
+        hold_lock_during_fork(self, "_lock")
         # Only kinds of events that somebody listens to.
         self._by_event: dict[SessionEvent, tuple[Listener, ...]] = {}
 
     def add(self, event: SessionEvent, listener: Listener) -> None:
         """Tell a listener of events of this kind."""
-        self._by_event[event] = (*self._by_event.get(event, ()), listener)
+        with self._lock:
+            self._by_event[event] = (*self._by_event.get(event, ()), listener)
 
     def remove(self, event: SessionEvent, listener: Listener) -> None:
         """Tell a listener no more. Do nothing where it wasn't told of events of this kind."""
-        listeners = self._by_event.get(event, ())
-        remaining = tuple(other for other in listeners if not _is_same(other, listener))
-        if remaining:
-            self._by_event[event] = remaining
-        else:
-            self._by_event.pop(event, None)
+        with self._lock:
+            # It lives until the lock is free again: to let go of a listener may run its code.
+            listeners = self._by_event.get(event, ())
+            remaining = tuple(other for other in listeners if not _is_same(other, listener))
+            if remaining:
+                self._by_event[event] = remaining
+            else:
+                self._by_event.pop(event, None)
 
     def want(self, event: SessionEvent) -> bool:
         """Return True where anybody listens, since an event that nobody hears need not be made."""

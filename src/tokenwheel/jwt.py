@@ -15,7 +15,7 @@ from typing import Any
 from ._impl import MAX_TOKEN_LENGTH, RevocationTable, Signer, Verifier
 from .errors import ConfigurationError, InvalidArgument
 from .json_text import dumps, dumps_without_floats
-from .keys import KeySet
+from .keys import Key, KeySet
 
 __all__ = ["AccessTokens"]
 
@@ -77,13 +77,20 @@ class AccessTokens:
             revocations=revocations,
         )
         keys.subscribe(self._follow_keys)
-        self._follow_keys()
+        # Another thread may change the set meanwhile, and be told before what was looked at here is
+        # put in place. Then that is looked at again.
+        used = None
+        while used != (current := (keys.signing, tuple(keys))):
+            used = current
+            self._use(*current)
 
     def _follow_keys(self) -> None:
         """Take over the key set as it is now, and forget every remembered token."""
-        key = self._keys.signing
-        self._signer = None if key is None else Signer(key)
-        self.verifier.set_keys(tuple(self._keys))
+        self._use(self._keys.signing, tuple(self._keys))
+
+    def _use(self, signing: Key | None, verifying: tuple[Key, ...]) -> None:
+        self._signer = None if signing is None else Signer(signing)
+        self.verifier.set_keys(verifying)
 
     def check_signing(self) -> None:
         """Check that one of the keys can sign.
@@ -102,7 +109,6 @@ class AccessTokens:
         subject: str,
         session_id: str,
         claims: Mapping[str, Any],
-        *,
         generation: int,
         issued_at: int,
         expires_at: int,
@@ -131,14 +137,14 @@ class AccessTokens:
             "aud": self._audience,
             "sub": subject,
             "sid": session_id,
+            "iat": issued_at,
+            "exp": expires_at,
+            **claims,
         }
         if generation:
             payload["gen"] = generation
-        payload["iat"] = issued_at
-        payload["exp"] = expires_at
         if logged_in_at is not None:
-            payload["auth_time"] = logged_in_at
-        payload.update(claims)
+            payload.setdefault("auth_time", logged_in_at)
         is_without_floats = _WITHOUT_FLOATS.issuperset(map(type, claims.values()))
         token = signer.sign((dumps_without_floats if is_without_floats else dumps)(payload))
         length = len(token)

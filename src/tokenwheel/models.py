@@ -148,7 +148,6 @@ class SessionRecord(NamedTuple):
 
 
 def new_record(
-    *,
     version: int,
     id: str,  # noqa: A002 -- the fields have their names
     subject: str,
@@ -167,9 +166,10 @@ def new_record(
     context: SessionContext,
     mac: bytes | None,
 ) -> SessionRecord:
-    """Return a record with these fields, each passed by name, so that no two can be swapped.
+    """Return a record with these fields.
 
-    A NamedTuple that is called with names takes four times as long.
+    A NamedTuple that is called takes half as long again. So many arguments are passed in their
+    order where it counts: by name they take five times as long.
     """
     return tuple.__new__(
         SessionRecord,
@@ -203,14 +203,13 @@ _set_refresh_expires_at = vars(SessionTokens)["refresh_expires_at"].__set__
 
 
 def new_tokens(
-    *,
     access_token: str,
     refresh_token: str,
     session_id: str,
     access_expires_at: int,
     refresh_expires_at: int,
 ) -> SessionTokens:
-    """Return the tokens of a session, each field given by its name.
+    """Return the tokens of a session.
 
     A frozen dataclass sets its own fields through a method of ``object``, which takes twice as
     long.

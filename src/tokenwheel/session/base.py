@@ -147,7 +147,11 @@ class BaseManager:
             # count as one that uses its storage, until the collector came by.
             notify=partial(self._notify, self._listeners),
         )
-        self._carry_out: Callable[[Step[Any]], Any] = methodcaller("carry_out", collaborators)
+
+        def carry_out(step: Step[Any]) -> Any:
+            return step.carry_out(collaborators)
+
+        self._carry_out: Callable[[Step[Any]], Any] = carry_out
         self._flow = SessionFlow(
             lifecycle,
             tokens,

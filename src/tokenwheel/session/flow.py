@@ -102,6 +102,7 @@ class SessionFlow(RefreshingFlow):
         now = self._clock()
         prefix = b"" if self._session_id_prefix is None else self._session_id_prefix(subject)
         refresh_token = new_refresh_token(options.secret_length, prefix)
+        session_id = refresh_token.session_id
         issued_at = floor(now)
         expires_at = floor(now + session_seconds)
         ends_at = expires_at
@@ -109,45 +110,40 @@ class SessionFlow(RefreshingFlow):
             ends_at = min(expires_at, floor(now + options.idle_ttl))
         access_expires_at = min(issued_at + access_seconds, ends_at)
         record = new_record(
-            version=1,
-            id=refresh_token.session_id,
-            subject=subject,
-            issuer=self._seal.issuer,
-            created_at=now,
-            expires_at=expires_at,
-            ends_at=ends_at,
-            last_used_at=now,
-            generation=0,
-            access_expires_at=access_expires_at,
-            family_hash=refresh_token.family_hash,
-            secret_hash=digest(refresh_token.secret),
-            previous_hash=None,
-            salt=None,
-            rotated_at=None,
-            context=origin,
-            mac=None,
+            1,  # version
+            session_id,
+            subject,
+            self._seal.issuer,
+            now,  # created_at
+            expires_at,
+            ends_at,
+            now,  # last_used_at
+            0,  # generation
+            access_expires_at,
+            refresh_token.family_hash,
+            digest(refresh_token.secret),  # secret_hash
+            None,  # previous_hash
+            None,  # salt
+            None,  # rotated_at
+            origin,  # context
+            None,  # mac
         )
         record = self._seal.sealed(record)
         if access_seconds > self._kept_access:
             yield from self._keep_access_lifetime(access_seconds)
         refresh_token.issued = new_tokens(
-            access_token=self._tokens.issue(
-                subject,
-                record.id,
-                checked_claims,
-                generation=0,
-                issued_at=issued_at,
-                expires_at=access_expires_at,
+            self._tokens.issue(
+                subject, session_id, checked_claims, 0, issued_at, access_expires_at
             ),
-            refresh_token=refresh_token.to_text(),
-            session_id=record.id,
-            access_expires_at=access_expires_at,
-            refresh_expires_at=ends_at,
+            refresh_token.to_text(),
+            session_id,
+            access_expires_at,
+            ends_at,
         )
         if refresh_ttl is not None:
-            self._longest_session = max(self._longest_session, session_seconds)
+            self._longest_session.note(session_seconds)
         if access_ttl is not None:
-            self._longest_access = max(self._longest_access, access_seconds)
+            self._longest_access.note(access_seconds)
         in_vain = 0
         while not (yield from Insert(record, options.max_sessions, now)):
             in_vain = 0 if (yield from self._make_room(subject, now)) else in_vain + 1

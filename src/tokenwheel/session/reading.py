@@ -126,6 +126,8 @@ class Reader:
         Raises:
             StorageUnavailable: it is damaged; says which session, and what of it.
         """
+        if self._storage_is_checked and record.id == session_id:
+            return
         damage = self._damage_of(record, session_id)
         if damage is not None:
             raise damaged(DamagedRecord(record, damage))

@@ -22,7 +22,7 @@ from __future__ import annotations
 from hmac import compare_digest
 from typing import Literal
 
-from .._impl import decode, digest, encode, hmac_sha256, random_bytes
+from .._impl import decode, digest, encode, hmac_sha256, random_bytes, take_apart
 from ..exact import text_of
 from ..hidden import Hiding
 from ..models import SessionRecord, SessionTokens
@@ -53,7 +53,6 @@ LONGEST_SECRET = 1024  # bytes
 _LENGTH_BYTES = 2  # of the rotating secret's length, where it is hashed
 _SALT_BYTES = 16  # 128 bits
 _FIXED_BYTES = SESSION_ID_BYTES + FAMILY_BYTES
-_LONGEST_TEXT = -(-(_FIXED_BYTES + LONGEST_SECRET) * 4 // 3)  # characters
 PLAIN_SECRET = 32  # bytes: up to here, one HMAC-SHA256 derives a secret
 
 Standing = Literal["current", "retried", "reused"]
@@ -78,11 +77,11 @@ class RefreshToken(Hiding):
     following: str
     issued: SessionTokens
 
-    def __init__(self, session_id: str, family: bytes, secret: bytes) -> None:
+    def __init__(self, session_id: str, family: bytes, secret: bytes, family_hash: bytes) -> None:
         self.session_id = session_id
         self.family = family
         self.secret = secret
-        self.family_hash = digest(family + len(secret).to_bytes(_LENGTH_BYTES))
+        self.family_hash = family_hash
 
     def __repr__(self) -> str:
         return f"RefreshToken(session_id={self.session_id!r})"
@@ -107,13 +106,15 @@ def new_refresh_token(secret_length: int, id_prefix: bytes = b"") -> RefreshToke
     try:
         if id_prefix:  # A storage may say anything.
             drawn = id_prefix + drawn[len(id_prefix) :]
+        family = drawn[SESSION_ID_BYTES:_FIXED_BYTES]
         return RefreshToken(
             encode(drawn[:SESSION_ID_BYTES]),
-            drawn[SESSION_ID_BYTES:_FIXED_BYTES],
+            family,
             drawn[_FIXED_BYTES:],
+            digest(family + secret_length.to_bytes(_LENGTH_BYTES)),
         )
     finally:
-        del drawn
+        family = drawn = b""
 
 
 def new_salt() -> bytes:
@@ -127,17 +128,8 @@ def parse_refresh_token(given: object) -> RefreshToken | None:
     That says nothing about whether it was ever issued.
     """
     text = text_of(given)
-    if text is None or len(text) > _LONGEST_TEXT:
-        return None
-    try:
-        raw = decode(text)
-    except ValueError:
-        return None
-    if len(raw) < _FIXED_BYTES + SHORTEST_SECRET:
-        return None
-    return RefreshToken(
-        text[:SESSION_ID_LENGTH], raw[SESSION_ID_BYTES:_FIXED_BYTES], raw[_FIXED_BYTES:]
-    )
+    parts = None if text is None else take_apart(text)
+    return None if parts is None else RefreshToken(*parts)
 
 
 def session_id_of(given: object) -> str | None:
@@ -215,7 +207,6 @@ def rotate(
     record: SessionRecord,
     standing: Standing,
     now: float,
-    *,
     seal: Seal,
     renews: bool,
 ) -> tuple[bytes, bytes | None, bytes | None, float | None] | None:

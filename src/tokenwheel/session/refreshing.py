@@ -103,20 +103,20 @@ class RefreshingFlow(EndingFlow):
             if access_seconds > self._kept_access:
                 yield from self._keep_access_lifetime(access_seconds)
             presented.issued = new_tokens(
-                access_token=self._tokens.issue(
+                self._tokens.issue(
                     record.subject,
                     record.id,
                     payload,
-                    generation=generation,
-                    issued_at=issued_at,
-                    expires_at=access_expires_at,
+                    generation,
+                    issued_at,
+                    access_expires_at,
                     # A node whose clock is behind puts no login after the token.
-                    logged_in_at=min(floor(record.created_at), issued_at),
+                    min(floor(record.created_at), issued_at),
                 ),
-                refresh_token=presented.following,
-                session_id=record.id,
-                access_expires_at=access_expires_at,
-                refresh_expires_at=ends_at,
+                presented.following,
+                record.id,
+                access_expires_at,
+                ends_at,
             )
             if generation == record.generation:
                 replaced = yield from Replace(changed, now)
@@ -143,13 +143,15 @@ class RefreshingFlow(EndingFlow):
         """
         self._tokens.check_signing()
         required_subject = None if subject is None else check_subject(subject)
-        ask = check_claims_callable(claims, takes_async=self._takes_async)
+        ask = None
+        if type(claims) is not dict:
+            ask = check_claims_callable(claims, takes_async=self._takes_async)
         given = check_claims(claims if ask is None else None)
-        access_seconds = check_lifetime("access_ttl", access_ttl, self._options.access_ttl)
+        access_seconds = self._options.access_ttl
         if access_ttl is not None:
-            self._longest_access = max(self._longest_access, access_seconds)
-        origin = check_context(context)
-        return required_subject, given, ask, access_seconds, origin
+            access_seconds = check_lifetime("access_ttl", access_ttl, access_seconds)
+            self._longest_access.note(access_seconds)
+        return required_subject, given, ask, access_seconds, check_context(context)
 
     def _read_opened(
         self, presented: RefreshToken, subject: str | None, now: float
@@ -212,30 +214,28 @@ class RefreshingFlow(EndingFlow):
             ends_at: when the session ends as it stands now.
             access_expires_at: when that access token expires.
         """
-        rotated = rotate(
-            presented, record, standing, now, seal=self._seal, renews=self._options.rotate
-        )
+        rotated = rotate(presented, record, standing, now, self._seal, self._options.rotate)
         if rotated is None:
             return None
         secret_hash, previous_hash, salt, rotated_at = rotated
         changed = new_record(
-            version=record.version + 1,
-            id=record.id,
-            subject=record.subject,
-            issuer=self._seal.issuer,
-            created_at=record.created_at,
-            expires_at=record.expires_at,
-            ends_at=ends_at,
-            last_used_at=max(now, record.last_used_at),
-            generation=generation,
-            access_expires_at=max(access_expires_at, record.access_expires_at),
-            family_hash=presented.family_hash,
-            secret_hash=secret_hash,
-            previous_hash=previous_hash,
-            salt=salt,
-            rotated_at=rotated_at,
-            context=record.context,
-            mac=record.mac,
+            record.version + 1,
+            record.id,
+            record.subject,
+            self._seal.issuer,
+            record.created_at,
+            record.expires_at,
+            ends_at,
+            max(now, record.last_used_at),
+            generation,
+            max(access_expires_at, record.access_expires_at),
+            presented.family_hash,
+            secret_hash,
+            previous_hash,
+            salt,
+            rotated_at,
+            record.context,
+            record.mac,
         )
         return self._seal.sealed(changed)
 

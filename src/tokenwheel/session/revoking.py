@@ -22,6 +22,7 @@ from ..revocation.heard import CLOCK_MARGIN
 from ..revocation.protocol import Revocation
 from ..seconds import checked_clock
 from .arguments import LONGEST_LIFETIME, ShownToken
+from .longest import Longest
 from .options import Lifecycle
 from .steps import KeepAccessLifetime, Refuse, Revoke, Step
 from .unknown_sessions import UnknownSessions
@@ -67,8 +68,8 @@ class RevokingFlow:
         self._unpublished: ExpiringCache[str, Revocation] = ExpiringCache(clock=clock)
         self._unread: ExpiringCache[str, None] = ExpiringCache(clock=clock)
         self._unknown = UnknownSessions(clock)
-        self._longest_access = lifecycle.access_ttl
-        self._longest_session = max(lifecycle.refresh_ttl, lifecycle.access_ttl)
+        self._longest_access = Longest(lifecycle.access_ttl)
+        self._longest_session = Longest(max(lifecycle.refresh_ttl, lifecycle.access_ttl))
         # The longest lifetime of an access token that the storage is known to keep.
         self._kept_access = 0 if keeps_access_lifetime else LONGEST_LIFETIME
 
@@ -86,14 +87,14 @@ class RevokingFlow:
                 if self._know_access_lifetime(kept):
                     if kept < self._kept_access:  # An older backup may have been restored.
                         yield from self._keep_access_lifetime(self._kept_access)
-                    return self._longest_access
-        return max(self._longest_session, self._longest_access)
+                    return self._longest_access.seconds
+        return max(self._longest_session.seconds, self._longest_access.seconds)
 
     def _know_access_lifetime(self, kept: object) -> bool:
         """Take note of what the storage keeps. Return True where that can be a lifetime."""
         if type(kept) is not int or not 0 < kept <= LONGEST_LIFETIME:
             return False
-        self._longest_access = max(self._longest_access, kept)
+        self._longest_access.note(kept)
         return True
 
     def _revoke_unknown(
@@ -160,7 +161,7 @@ class RevokingFlow:
     def _revocation_of(self, record: SessionRecord, before: int, now: float) -> Revocation:
         last = record.access_expires_at
         if last <= record.last_used_at:  # Then, at the latest, a token was issued that lives.
-            last = floor(now) + max(self._longest_access, self._longest_session)
+            last = floor(now) + max(self._longest_access.seconds, self._longest_session.seconds)
         return Revocation(record.id, self._until(last, now), representable(before))
 
     def _revocation_of_all(self, session_id: str, longest: int, now: float) -> Revocation:
@@ -192,7 +193,7 @@ class RevokingFlow:
 
     def _access_ends_by(self, now: float) -> float:
         """Return when the last access token has expired that can have been issued by now."""
-        return floor(now) + min(self._longest_access, self._longest_session)
+        return floor(now) + min(self._longest_access.seconds, self._longest_session.seconds)
 
     def _more_than_ever(self, lowest: int | None) -> int | None:
         return None if lowest is None else lowest + _MORE_THAN_WERE_EVER_REFUSED

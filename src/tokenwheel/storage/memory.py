@@ -11,11 +11,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from copy import deepcopy
+from functools import partial
+from operator import attrgetter
 
 from .._impl import ExpiringCache
 from ..errors import InvalidArgument
 from ..events import RemovalReason
 from ..models import SessionRecord
+from ..seconds import FURTHEST
 from .given import (
     given_lifetime,
     given_limit,
@@ -40,7 +43,8 @@ class MemoryStorage:
         self._lock = threading.Lock()
         self._now = 0.0
         self._records: ExpiringCache[str, SessionRecord] = ExpiringCache(
-            on_remove=self._forget, clock=self._clock
+            on_remove=self._forget,
+            clock=partial(attrgetter("_now"), self),  # A method of Python's own takes longer.
         )
         self._ids_by_subject: dict[str, set[str]] = {}
         self._access_lifetimes: dict[str, int] = {}
@@ -54,46 +58,63 @@ class MemoryStorage:
             return len(self._records)
 
     def insert(self, record: SessionRecord, limit: int | None, now: float) -> bool:
-        record, limit = _apart(given_record(record)), given_limit(limit)
-        now = given_now(now)
+        record = given_record(record)
+        if record.context.device is not None:
+            record = _apart(record)
+        if limit is not None:
+            limit = given_limit(limit)
+        if type(now) is not float or not -FURTHEST <= now <= FURTHEST:
+            now = given_now(now)
+        session_id, subject = record.id, record.subject
         with self._lock:
             self._now = now
             if limit is not None:
-                live = self._live(record.subject)
+                live = self._live(subject)
                 if sum(other.issuer == record.issuer for other in live) >= limit:
                     return False
-            if record.id in self._records:
+            if session_id in self._records:
                 raise KeyError("a session with this id exists already")
-            self._keep(record)
-            ids = self._ids_by_subject.get(record.subject)
+            self._keep(session_id, record)
+            ids = self._ids_by_subject.get(subject)
             if ids is None:
-                self._ids_by_subject[record.subject] = {record.id}
+                self._ids_by_subject[subject] = {session_id}
             else:
-                ids.add(record.id)
+                ids.add(session_id)
             return True
 
     def read(self, session_id: str, now: float) -> SessionRecord | None:
-        session_id, now = given_text("session_id", session_id), given_now(now)
+        # What a manager hands over is at once seen to be plain.
+        if type(session_id) is not str or not session_id.isascii():
+            session_id = given_text("session_id", session_id)
+        if type(now) is not float or not -FURTHEST <= now <= FURTHEST:
+            now = given_now(now)
         with self._lock:
             self._now = now
             record = self._records.get(session_id)
-        return None if record is None else _apart(record)
+        if record is None or record.context.device is None:
+            return record
+        return _apart(record)
 
     def read_all(self, subject: str, now: float) -> Sequence[SessionRecord]:
         subject, now = given_text("subject", subject), given_now(now)
         with self._lock:
             self._now = now
             records = self._live(subject)
-        return [_apart(record) for record in records]
+        return [record if record.context.device is None else _apart(record) for record in records]
 
     def replace(self, record: SessionRecord, now: float) -> bool:
-        record, now = _apart(given_record(record)), given_now(now)
+        record = given_record(record)
+        if record.context.device is not None:
+            record = _apart(record)
+        if type(now) is not float or not -FURTHEST <= now <= FURTHEST:
+            now = given_now(now)
+        session_id = record.id
         with self._lock:
             self._now = now
-            stored = self._records.get(record.id)
+            stored = self._records.get(session_id)
             if stored is None or stored.version != record.version - 1:
                 return False
-            self._keep(record)
+            self._keep(session_id, record)
             return True
 
     def delete(self, records: Sequence[SessionRecord], now: float) -> Sequence[str]:
@@ -121,14 +142,11 @@ class MemoryStorage:
                 self._access_lifetimes[issuer] = kept
             return kept
 
-    def _clock(self) -> float:
-        return self._now
-
-    def _keep(self, record: SessionRecord) -> None:
+    def _keep(self, session_id: str, record: SessionRecord) -> None:
         lifetime = record.ends_at - self._now
-        # max() would take longer than all the rest here.
-        lifetime = max(lifetime, _SHORTEST_LIFETIME)
-        self._records.set(record.id, record, lifetime)
+        if lifetime < _SHORTEST_LIFETIME:  # noqa: PLR1730 (max() takes longer)
+            lifetime = _SHORTEST_LIFETIME
+        self._records.set(session_id, record, lifetime)
 
     def _live(self, subject: str) -> list[SessionRecord]:
         # Looking at one may forget another, so the ids are copied first.
@@ -151,8 +169,6 @@ def _apart(record: SessionRecord) -> SessionRecord:
     Raises:
         InvalidArgument: its context holds what cannot be copied.
     """
-    if record.context.device is None:
-        return record
     try:
         return record._replace(context=deepcopy(record.context))
     except Exception as error:  # any: what is in it may be somebody else's
