@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-web screenshot test test-floors test-long test-chaos test-pythons test-sanitize fuzz coverage lint bench bench-server bench-memory bench-profile bench-check wheel lock clean
+.PHONY: help demo demo-web screenshot test test-floors test-long test-chaos test-pythons test-sanitize fuzz coverage lint bench bench-server bench-scaling bench-memory bench-profile bench-check wheel lock clean
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -67,14 +67,18 @@ test-pythons: .venv/.ready  ## the suite on every CPython found here or unpacked
 	$(NATIVE) -m tools.pythons $(PYTHONS) $(IN_PARALLEL)
 
 # All of it replaces the report; a part of it (make bench CASES=read_seen, an expression for
-# pytest's -k) leaves one in build/bench.
+# pytest's -k) leaves one in build/bench, or with RENEW=1 renews whole sections of the report.
 bench: .venv-bench/.built .venv-bench/.peers  ## the benchmarks, beside all one could use instead: benchmarks/report/
 	$(BENCH) -m pytest benchmarks --benchmark-only --benchmark-disable-gc --benchmark-columns=median,iqr,rounds \
 	    --benchmark-json=build/bench/benchmark.json -k '$(CASES)'
-	$(BENCH) -m benchmarks.report build/bench/benchmark.json $(if $(CASES),build/bench/report,benchmarks/report)
+	$(BENCH) -m benchmarks.report build/bench/benchmark.json \
+	    $(if $(RENEW),benchmarks/report --renew,$(if $(CASES),build/bench/report,benchmarks/report))
 
 bench-server: .venv-bench/.server .venv-bench/.built  ## the same seen from outside: servers under load; CASES=text: only these
 	$(BENCH) -m benchmarks.server $(if $(CASES),--cases "$(CASES)")
+
+bench-scaling: .venv-bench/.built .venv-bench/.peers .venv-bench-ft/.built  ## how calls scale over threads, without the GIL, and over processes
+	$(BENCH) -m benchmarks.scaling --free-threaded $(abspath .venv-bench-ft/bin)/python
 
 bench-memory: .venv-bench/.server .venv-bench/.built  ## whether memory stays flat over a million requests on each adapter
 	$(BENCH) -m benchmarks.server.memory $(if $(CASES),--cases "$(CASES)")
@@ -169,6 +173,17 @@ BENCH_PYTHON = $(shell for python in python3.13 ~/.pyenv/versions/3.13.*/bin/pyt
 	$(BENCH_PYTHON) -m venv $(@D)/..
 	$@ $(PIP)
 
+# The interpreter without the GIL is the one that was built here, else one in PATH. Where there is
+# none, nothing is measured over threads, and the page says so.
+FREE_THREADED ?= $(firstword \
+    $(wildcard $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tokenwheel/python/3.14.*t/bin/python3.14t) python3.14t)
+.venv-bench-ft/.built: setup.py $(EXTENSION_SOURCES) $(PACKAGE)
+	$(call copy_tree,build/bench-ft)
+	if $(FREE_THREADED) -m venv --clear $(@D); then \
+	    $(@D)/bin/python $(PIP) && cd build/bench-ft && \
+	    TOKENWHEEL_IMPL=native $(abspath $(@D)/bin)/python $(INSTALL) . PyJWT; else rm -rf $(@D) && mkdir -p $(@D); fi
+	touch $@
+
 .venv-fuzz/.ready: tests/fuzz/requirements.txt
 	$(PYTHON) -m venv --clear $(@D)
 	$(@D)/bin/python $(PIP)
@@ -212,11 +227,18 @@ BENCH_PYTHON = $(shell for python in python3.13 ~/.pyenv/versions/3.13.*/bin/pyt
 	$(@D)/bin/python $(INSTALL) --group $(patsubst .%,%,$(@F))
 	touch $@
 
+# The last release is built from its commit, and brings the JSON library it was released with.
+RELEASED := 9fe9aef
+
 # One that can't be installed does not keep the others out; the report says which are missing.
 .venv-bench/.peers: pyproject.toml requirements.lock benchmarks/peers/python.txt $(wildcard benchmarks/node/*) | .venv-bench/bin/python
 	$(BENCH) $(INSTALL) --group bench
 	while read -r peer; do $(BENCH) -m pip install -q "$$peer" || echo "left out: $$peer"; done < benchmarks/peers/python.txt
 	$(BENCH) -m pip install -q --upgrade --no-deps --target build/bench/pyjwt-2.12 'PyJWT==2.12.*' || echo "left out: PyJWT 2.12"
+	rm -rf build/bench/released && mkdir -p build/bench/released-source
+	{ git archive $(RELEASED) | tar -xf - -C build/bench/released-source && \
+	    TOKENWHEEL_IMPL=native $(BENCH) -m pip install -q --no-deps --target build/bench/released ./build/bench/released-source orjson; } \
+	    || echo "left out: the last release"
 	mkdir -p build/bench/node && cp benchmarks/node/* build/bench/node
 	npm install --prefix build/bench/node --no-audit --no-fund --no-package-lock --silent || echo "left out: Node and its libraries"
 	touch $@

@@ -36,6 +36,12 @@ class Stopwatch:
 stopwatch = Stopwatch()
 raced: dict[tuple[Any, ...], dict[str, Outcome | Missing]] = {}
 missing: dict[str, str] = {}
+in_part: set[str] = set()
+"""Cases of which ``-k`` left out a test."""
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    in_part.update(getattr(item, "originalname", item.name) for item in items)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -124,9 +130,10 @@ def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
         system=f"{platform.system()} {platform.machine()}",
         python=platform.python_version(),
     )
-    machine_info["date"] = datetime.now(UTC).date().isoformat()
+    machine_info["date"] = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def pytest_benchmark_update_json(output_json: dict[str, Any]) -> None:
     output_json["missing"] = missing
+    output_json["in_part"] = sorted(in_part)
     output_json.pop("commit_info", None)

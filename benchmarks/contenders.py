@@ -25,11 +25,32 @@ CONTENDERS: dict[str, Contender] = {
     "tokenwheel_pure": Contender(
         "tokenwheel, pure Python", "tokenwheel", "the fallback where nothing can be compiled"
     ),
+    "released": Contender(
+        "tokenwheel, last release", "tokenwheel", "compiled, from the commit that was released"
+    ),
+    "tokenwheel_manager": Contender(
+        "**tokenwheel**, `SessionManager`", "tokenwheel", "compiled; what a service imports"
+    ),
+    "tokenwheel_million": Contender(
+        "**tokenwheel** beside 1,000,000 revocations", "tokenwheel", "compiled"
+    ),
+    "tokenwheel_ten_million": Contender(
+        "**tokenwheel** beside 10,000,000 revocations", "tokenwheel", "compiled"
+    ),
+    "released_million": Contender(
+        "tokenwheel, last release, beside 1,000,000 revocations", "tokenwheel", "compiled"
+    ),
     "create": Contender(
         "**tokenwheel** `create`", "tokenwheel", "compiled; opens and stores a session besides"
     ),
     "update": Contender(
         "**tokenwheel** `update`", "tokenwheel", "compiled; rotates the refresh token besides"
+    ),
+    "released_create": Contender(
+        "tokenwheel `create`, last release", "tokenwheel", "opens and stores a session besides"
+    ),
+    "released_update": Contender(
+        "tokenwheel `update`, last release", "tokenwheel", "rotates the refresh token besides"
     ),
     "create_pure": Contender(
         "tokenwheel `create`, pure Python", "tokenwheel", "opens and stores a session besides"
@@ -51,6 +72,14 @@ CONTENDERS: dict[str, Contender] = {
     "webtoken": Contender("webtoken", "webtoken", "Rust; takes a key as text only"),
     "oxyjwt": Contender("oxyjwt", "oxyjwt", "Rust"),
     "ryjwt": Contender("ryjwt", "ryjwt", "Rust"),
+    "clasp": Contender(
+        "clasp-jwt",
+        "clasp-jwt",
+        "Rust; refuses each token with `aud`, so its tokens have none and are shorter; answers "
+        "with a text, which `json.loads` makes a dict",
+    ),
+    "superjwt": Contender("superjwt", "superjwt", "claims by Pydantic"),
+    "pyjosers": Contender("pyjosers", "pyjosers", "Rust, with the interface of jwcrypto"),
     "cryptography": Contender(
         "the bare signature",
         "cryptography",
@@ -98,6 +127,9 @@ CONTENDERS: dict[str, Contender] = {
     "nanoid_node": Contender("nanoid", "nanoid", "Node; 32 characters", node=True),
     "uid_safe": Contender("uid-safe", "uid-safe", "Node; its sync form", node=True),
     "dict": Contender("a plain dict", None, "nothing expires"),
+    "dict_emptied": Contender(
+        "a plain dict, emptied", None, "each of the million deleted by hand: `del c[k]`"
+    ),
     "dict_by_hand": Contender(
         "a dict with ends, by hand",
         None,
@@ -112,6 +144,7 @@ CONTENDERS: dict[str, Contender] = {
     "theine": Contender("theine", "theine", "expires in a thread of its own"),
 }
 PURE = {"tokenwheel_pure", "create_pure", "update_pure"}
+RELEASED = {"released", "released_million", "released_create", "released_update"}
 EXPIRING_CACHES = [
     "cachebox_vttl",
     "cachebox_ttl",
@@ -129,6 +162,17 @@ JWT_LIBRARIES = [
     "webtoken",
     "oxyjwt",
     "ryjwt",
+    "clasp",
+    "superjwt",
+    "pyjosers",
     "fast_jwt",
     "jsonwebtoken",
 ]
+FORGETFUL = ["pyjwt", "oxyjwt", "ryjwt"]
+"""PyJWT and the two fastest, where all that remember nothing read as they do a token never seen."""
+WITHOUT_AUDIENCE = {"clasp"}
+"""Those that can't read a token with ``aud``."""
+
+
+def plain(name: str) -> str:
+    return CONTENDERS[name].title.replace("**", "").replace("`", "")

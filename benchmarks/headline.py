@@ -45,6 +45,24 @@ def read(algorithm: str, calls: int, **options: Any) -> Batch:
     return lambda: (reader.read, [raw.decode() for _ in range(calls)])
 
 
+def read_claim(calls: int) -> Batch:
+    reader = manager(verified_cache_size=0)
+    raw = reader.create(CLAIMS, subject="uid1").access_token.encode()
+    return lambda: (
+        lambda token: reader.read(token)["role"],
+        [raw.decode() for _ in range(calls)],
+    )
+
+
+def read_beside_revocations(calls: int) -> Batch:
+    from tokenwheel import RevocationList
+
+    revocations = RevocationList()
+    for _ in range(ENTRIES):
+        revocations.revoke(secrets.token_urlsafe(12), 900)
+    return read("HS256", calls, revocations=revocations)
+
+
 def create() -> Batch:
     issuer = manager()
     return lambda: (lambda number: issuer.create(CLAIMS, subject=f"uid{number}"), range(100))
@@ -90,7 +108,9 @@ def cache(operation: str) -> Batch:
 
 CASES: dict[str, Callable[[], Batch]] = {
     "read, seen before": lambda: read("HS256", 1_000),
+    "read, seen, revocations": lambda: read_beside_revocations(1_000),
     "read, not seen, HS256": lambda: read("HS256", 300, verified_cache_size=0),
+    "read, not seen, a claim": lambda: read_claim(300),
     "read, not seen, ES256": lambda: read("ES256", 20, verified_cache_size=0),
     "create": create,
     "update": update,

@@ -1,7 +1,8 @@
-"""Two kinds of plot as SVG, readable on light and dark: bars on a logarithmic scale, and lines.
+"""Three kinds of plot as SVG, readable on light and dark: bars, lines, and speed-ups.
 
-The lines are on two logarithmic scales. All is written by hand, since a plotting library's file is
-a hundred times as long, knows one background only, and changes with each release.
+Bars are on a logarithmic scale, lines on two, speed-ups on none. All is written by hand, since a
+plotting library's file is a hundred times as long, knows one background only, and changes with each
+release.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ STYLE = """
 """
 
 
+COLOURS = ("c0", "c1", "c2", "c3")
+
+
 class Bar(NamedTuple):
     label: str
     seconds: float
@@ -40,6 +44,15 @@ class Line(NamedTuple):
     points: Sequence[tuple[float, float]]
     colour: int
     dashed: bool = False
+
+
+class Curve(NamedTuple):
+    """How many times a single worker's calls so many workers did."""
+
+    label: str
+    points: Sequence[tuple[int, float]]
+    dashed: bool = False
+    ours: bool = False
 
 
 def draw_bars(title: str, note: str, bars: Sequence[Bar]) -> str:
@@ -131,8 +144,61 @@ def draw_lines(title: str, note: str, lines: Sequence[Line]) -> str:
     return wrap(title, note, height, parts)
 
 
-def wrap(title: str, note: str, height: int, parts: Sequence[str]) -> str:
-    note += " Logarithmic scale."
+def draw_speedups(title: str, note: str, curves: Sequence[Curve]) -> str:
+    """Draw a curve each over the number of workers, and the diagonal, on which nobody waits."""
+    left, right, top, height = 40, 270, 66, 380
+    most = max(workers for curve in curves for workers, _ in curve.points)
+    highest = max(most, math.ceil(max(y for curve in curves for _, y in curve.points)))
+    x_scale = (WIDTH - left - right) / max(1, most - 1)
+    y_scale = (height - top - 40) / highest
+
+    def place(workers: float, times: float) -> tuple[float, float]:
+        return left + (workers - 1) * x_scale, height - 40 - times * y_scale
+
+    parts = []
+    for times in range(highest + 1):
+        x, y = place(1, times)
+        parts.append(
+            f'<line class="grid" x1="{x:.0f}" x2="{WIDTH - right}" y1="{y:.0f}" y2="{y:.0f}"/>'
+        )
+        parts.append(
+            f'<text class="small" x="{left - 8}" y="{y + 4:.0f}" text-anchor="end">{times}</text>'
+        )
+    for workers in sorted({workers for curve in curves for workers, _ in curve.points}):
+        x, y = place(workers, 0)
+        parts.append(
+            f'<text class="small" x="{x:.0f}" y="{y + 18:.0f}" text-anchor="middle">'
+            f"{workers}</text>"
+        )
+    (x, y), (x_end, y_end) = place(1, 1), place(most, most)
+    parts.append(
+        f'<line class="grid" x1="{x:.1f}" x2="{x_end:.1f}" y1="{y:.1f}" y2="{y_end:.1f}"/>'
+    )
+    colours = iter(range(len(COLOURS)))
+    labels = []
+    for curve in curves:
+        colour = f"c{next(colours)}" if curve.ours else "theirs"
+        places = [place(*point) for point in curve.points]
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+        parts.append(
+            f'<polyline class="line{" dashed" if curve.dashed else ""}" points="{path}" '
+            f'style="stroke: var(--{colour})"/>'
+        )
+        labels.append((places[-1][1], colour, curve))
+    below = 0.0
+    for y, colour, curve in sorted(labels, key=lambda label: label[0]):
+        below = max(y + 4, below + 17)  # Curves that end close together have their labels spread.
+        parts.append(
+            f'<text x="{WIDTH - right + 8}" y="{below:.0f}" style="fill: var(--{colour})">'
+            f"{escape(curve.label)} {curve.points[-1][1]:.2f} \u00d7</text>"
+        )
+    return wrap(title, note, height, parts, scale="")
+
+
+def wrap(
+    title: str, note: str, height: int, parts: Sequence[str], scale: str = " Logarithmic scale."
+) -> str:
+    note += scale
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
         f'role="img" aria-label="{escape(title)}">'

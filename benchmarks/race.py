@@ -16,12 +16,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .contenders import CONTENDERS, PURE
+from .contenders import CONTENDERS, PURE, RELEASED
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "build" / "bench"
 NODE_WORKER = FOLDER / "node" / "worker.mjs"
-OLD_PYJWT = FOLDER / "pyjwt-2.12"
+OLDER = {
+    "pyjwt_2_12": FOLDER / "pyjwt-2.12",
+    **dict.fromkeys(RELEASED, FOLDER / "released"),
+}
+"""Where those lie that would not go beside the newest into one environment."""
 COUNTED = ("late", "given_back", "at_once", "busy")
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 OTHER_CORES = CORES[:-1] or CORES
@@ -60,10 +64,10 @@ class Worker:
             "PYTHONHASHSEED": "0",
         }
         command = [sys.executable, "-m", "benchmarks.worker"]
-        if name == "pyjwt_2_12":
-            if not OLD_PYJWT.exists():
-                raise Missing("PyJWT 2.12 is not installed")
-            environment["PYTHONPATH"] = os.pathsep.join([str(OLD_PYJWT), str(ROOT)])
+        if name in OLDER:
+            if not OLDER[name].exists():
+                raise Missing(f"{OLDER[name].name} is not installed")
+            environment["PYTHONPATH"] = os.pathsep.join([str(OLDER[name]), str(ROOT)])
         if CONTENDERS[name].node:
             node = shutil.which("node")
             if node is None or not NODE_WORKER.exists():

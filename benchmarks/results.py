@@ -1,7 +1,7 @@
-"""What a run measured.
+"""What was measured, in one run or in several.
 
 It is read from pytest-benchmark's file, reduced to medians and spread, and asked for by case and
-contender.
+contender. All rows of a case are of the same run, and nothing is compared across two cases.
 """
 
 from __future__ import annotations
@@ -29,20 +29,34 @@ class Row(NamedTuple):
     """The fastest round."""
     rounds: int
     facts: dict[str, Any]
+    run: int = 0
+    """The place of its run in ``Results.runs``."""
 
 
 class Results:
+    """The rows of one or more runs.
+
+    Args:
+        runs: the environment of each run: machine, versions, moment.
+        missing: who was left out, and why.
+        about: what each case measures.
+        rows: what was measured.
+        in_part: cases of which not all tests were run.
+    """
+
     def __init__(
         self,
-        environment: dict[str, Any],
+        runs: list[dict[str, Any]],
         missing: dict[str, str],
         about: dict[str, str],
         rows: list[Row],
+        in_part: list[str] | None = None,
     ) -> None:
-        self.environment = environment
+        self.runs = runs
         self.missing = missing
         self.about = about
         self.rows = rows
+        self.in_part = in_part or []
 
     def find(
         self, case: str, contender: str, operation: str | None = None, **race: Any
@@ -72,7 +86,7 @@ class Results:
         rows = [row._asdict() for row in self.rows]
         lines = ",\n".join(json.dumps(row) for row in rows)
         head = json.dumps(
-            {"environment": self.environment, "missing": self.missing, "about": self.about},
+            {"runs": self.runs, "missing": self.missing, "about": self.about},
             indent=1,
         )
         return f'{head[:-2]},\n "rows": [\n{lines}\n]}}\n'
@@ -82,12 +96,8 @@ def read_results(path: Path) -> Results:
     """Return the results in a file of ``pytest --benchmark-json``, or in the report's own."""
     file = json.loads(path.read_text())
     if "rows" in file:
-        return Results(
-            file["environment"],
-            file["missing"],
-            file["about"],
-            [Row(**row) for row in file["rows"]],
-        )
+        runs = file["runs"] if "runs" in file else [file["environment"]]
+        return Results(runs, file["missing"], file["about"], [Row(**row) for row in file["rows"]])
     rows = []
     for test in file["benchmarks"]:
         extra, stats = test["extra_info"], test["stats"]
@@ -110,9 +120,53 @@ def read_results(path: Path) -> Results:
             )
         )
     about = {test["extra_info"]["case"]: test["extra_info"]["about"] for test in file["benchmarks"]}
-    return Results(file["machine_info"], file["missing"], about, rows)
+    return Results([file["machine_info"]], file["missing"], about, rows, file["in_part"])
+
+
+def renew(report: Results, run: Results) -> Results:
+    """Return the report with the cases of a run in place of its own.
+
+    Raises:
+        PartOfACase: the run left out tests of a case, whose rows would then be of two runs.
+    """
+    cases = {row.case for row in run.rows}
+    in_part = sorted(cases.intersection(run.in_part))
+    if in_part:
+        raise PartOfACase(f"only a part of {', '.join(in_part)} was run, so the report stays")
+    newest = len(report.runs)
+    rows = {case: [row for row in report.rows if row.case == case] for case in order_of(report)}
+    for case in order_of(run):
+        rows[case] = [row._replace(run=newest) for row in run.rows if row.case == case]
+    kept = [row for several in rows.values() for row in several]
+    runs = [*report.runs, *run.runs]
+    used = sorted({row.run for row in kept})
+    present = {row.contender for row in kept}
+    missing = {name: why for name, why in report.missing.items() if name not in present}
+    return Results(
+        [runs[number] for number in used],
+        {**missing, **run.missing},
+        {**report.about, **run.about},
+        [row._replace(run=used.index(row.run)) for row in kept],
+    )
+
+
+def order_of(results: Results) -> list[str]:
+    """Return the cases in their order."""
+    return list(dict.fromkeys(row.case for row in results.rows))
+
+
+class PartOfACase(Exception):
+    """A run that left out tests of a case can't renew a report."""
 
 
 def significant(value: float) -> float:
     """Four digits: more would be noise, written down anew by every run."""
     return float(f"{value:.4g}")
+
+
+def environment(run: dict[str, Any]) -> str:
+    """Return when and where a run was made, as a sentence."""
+    return (
+        f"{run['date']}, {run['cpu']}, {run['cores']} cores, {run['system']}, "
+        f"CPython {run['python']}."
+    )

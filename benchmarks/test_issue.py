@@ -7,8 +7,15 @@ import pytest
 from .race import FOLDER
 from .tokens import write_tokens
 
-ROUNDS = 15
-OURS = ["create", "update", "create_pure", "update_pure"]
+ROUNDS = 11
+OURS = [
+    "create",
+    "update",
+    "released_create",
+    "released_update",
+    "create_pure",
+    "update_pure",
+]
 PEERS = [
     "pyjwt",
     "pyjwt_2_12",
@@ -35,7 +42,15 @@ def test_issue(race, contender):
 
 @pytest.mark.parametrize(
     "contender",
-    ["tokenwheel", "tokenwheel_pure", "secrets", "nanoid_python", "nanoid_node", "uid_safe"],
+    [
+        "tokenwheel",
+        "released",
+        "tokenwheel_pure",
+        "secrets",
+        "nanoid_python",
+        "nanoid_node",
+        "uid_safe",
+    ],
 )
 def test_new_token(race, contender):
     """A random, URL-safe text of 24 bytes: session ids, refresh tokens, and whatever else an

@@ -25,9 +25,8 @@ class Signing(Job):
         self.peer = peer
         file = json.loads(Path(tokens).read_text())
         self.material = Material(*(file[name] for name in Material._fields))
-        batches = {"create": self.create, "update": self.update}.get(
-            peer.removesuffix("_pure"), self.sign
-        )()
+        ours = peer.removeprefix("released_").removesuffix("_pure")
+        batches = {"create": self.create, "update": self.update}.get(ours, self.sign)()
         self.make_batch = batches.__next__
         call, inputs = self.make_batch()
         check(call(inputs[0]))

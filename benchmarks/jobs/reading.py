@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.claims import APPLICATION, ISSUER
-from benchmarks.contenders import PURE
+from benchmarks.contenders import PURE, WITHOUT_AUDIENCE
 from benchmarks.peers.jwt_libraries import REMEMBERING, VERIFIERS, Bare, Material, Verify
 from benchmarks.timing import BATCH, WARM_UP_SECONDS, Batch, time_calls, time_round
 
@@ -41,6 +41,8 @@ class Reading(Job):
         self.make = make or VERIFIERS[peer]
         file = json.loads(Path(tokens).read_text())
         self.material = Material(*(file[name] for name in Material._fields))
+        if peer in WITHOUT_AUDIENCE:
+            file = file["without_audience"]
         self.tokens: list[str] = file["good"]
         self.unchecked: list[str] = []
         self.forget()
@@ -121,6 +123,17 @@ class Unseen(Reading):
 
     def round(self) -> dict[str, float]:
         return {"read": time_round(self.make_batch)}
+
+
+class UnseenClaim(Unseen):
+    """``Unseen``, and of each token a claim of the application is looked up.
+
+    Who makes a dict of the claims has made it by then; who doesn't has to find this claim.
+    """
+
+    def make_batch(self) -> Batch:
+        read, texts = super().make_batch()
+        return lambda token: read(token)["role"], texts
 
 
 class Zipf(Reading):

@@ -110,8 +110,12 @@ const jobs = {
     return { facts, round: () => ({ read: timeRound(makeBatch) }) }
   },
 
-  async 'reading:Unseen'({ peer, tokens }) {
-    const { make, raw, facts } = await makeReader(peer, tokens)
+  async 'reading:Unseen'({ peer, tokens, finish }) {
+    const { make: makeRead, raw, facts } = await makeReader(peer, tokens)
+    const make = () => {
+      const read = makeRead()
+      return finish ? (token) => finish(read(token)) : read
+    }
     let call = make()
     let start = 0
     const makeBatch = () => {
@@ -125,6 +129,10 @@ const jobs = {
     }
     timeRound(makeBatch, WARM_UP_SECONDS)
     return { facts, round: () => ({ read: timeRound(makeBatch) }) }
+  },
+
+  async 'reading:UnseenClaim'(order) {
+    return jobs['reading:Unseen']({ ...order, finish: (claims) => claims.role })
   },
 
   async 'reading:Zipf'({ peer, tokens }) {

@@ -109,7 +109,9 @@ BY_HAND = Container(
 CACHES: dict[str, Container] = {
     "tokenwheel": EXPIRING_CACHE,
     "tokenwheel_pure": EXPIRING_CACHE,
+    "released": EXPIRING_CACHE,
     "dict": DICT,
+    "dict_emptied": DICT,
     "dict_by_hand": BY_HAND,
     "cachebox_vttl": Container(make_vttl, "c.insert(k, v, t)", "c.get(k)", "del c[k]"),
     "cachebox_ttl": Container(

@@ -21,6 +21,7 @@ def nanoid() -> Callable[[int], str]:
 GENERATORS: dict[str, Callable[[], Callable[[int], str]]] = {
     "tokenwheel": tokenwheel,
     "tokenwheel_pure": tokenwheel,
+    "released": tokenwheel,
     "secrets": lambda: secrets.token_urlsafe,
     "nanoid_python": nanoid,
 }
