@@ -12,9 +12,12 @@ The rules that make it safe:
   hash and the clock first, then looks the key up (a lookup that finds the table changed after an
   ``__eq__`` starts again, as ``dict`` does), then changes the table in one go without running any
   Python code, and only then releases objects and calls back (``drain``).
-- What is removed waits in a queue. The outermost operation works it off; a nested one only adds to
-  it. Where nobody wants to be told, an explicit change releases what it removed itself.
-- Without the GIL, every look at the table is inside a critical section on the cache.
+- What is removed waits in a queue. The operation that finds nobody at it works it off; one within a
+  callback, or beside it in another thread, only adds to it. Where nobody wants to be told, an
+  explicit change releases what it removed itself.
+- Without the GIL, every look at the table and the queue is inside a critical section on the cache.
+  Whether to work off the queue is decided in the section that may have added to it, and to stop in
+  the one that finds it empty: so no removal can fall between the two and wait for ever.
 """
 
 import logging
@@ -24,7 +27,7 @@ from types import GenericAlias
 cimport cython
 from cpython.long cimport PyLong_AsLongLongAndOverflow
 from cpython.object cimport Py_EQ, PyObject_Hash, PyObject_RichCompareBool, PyTypeObject
-from cpython.ref cimport Py_XDECREF, PyObject
+from cpython.ref cimport Py_INCREF, Py_XDECREF, PyObject
 from libc.math cimport INFINITY
 from libc.stdint cimport uint32_t, uint64_t
 
@@ -60,8 +63,11 @@ from tokenwheel.seconds import monotonic_time
 __all__ = ["ExpiringCache"]
 
 
-cdef extern from "Python.h":
-    bint PyObject_IS_GC(PyObject *)
+cdef extern from *:
+    """
+    #define cache_owned(reference) (reference)
+    """
+    object cache_owned(PyObject *)   # takes a reference over
 
 
 cdef enum:  # steps of maintenance
@@ -99,10 +105,6 @@ cdef uint32_t entries_of(object maxsize) except 0:
     return LARGEST if beyond or most > LARGEST else <uint32_t>most
 
 
-cdef uint32_t tag_of(const cell *held, const void *context) noexcept nogil:
-    return cache_keys_tag(cache_keys_hash(held.first), SALT)
-
-
 @cython.trashcan(True)
 cdef class ExpiringCache:
     """A mapping whose entries expire by themselves.
@@ -136,7 +138,7 @@ cdef class ExpiringCache:
     cdef bint is_default_clock  # which can mostly be read without running Python code
 
     def __cinit__(self, *args, **options):
-        cache_contents_init(&self.contents, False, tag_of)
+        cache_contents_init(&self.contents, False)
 
     def __init__(self, maxsize=None, *, ttl=None, on_remove=None, clock=monotonic_time):
         cdef uint32_t most = entries_of(maxsize)
@@ -150,11 +152,12 @@ cdef class ExpiringCache:
         if not callable(clock):
             raise ConfigurationError("clock must be callable")
         with cython.critical_section(self):
-            # Whoever is in the midst of a lookup relies on the table that was there.
+            # Of two threads, one constructs it. And whoever is in the midst of a lookup relies on the
+            # table that was there.
             if self.is_made:
                 raise ConfigurationError("an ExpiringCache can be constructed only once")
             self.is_made = True
-            cache_contents_init(&self.contents, maxsize is not None, tag_of)
+            cache_contents_init(&self.contents, maxsize is not None)
             self.maxsize = most
             self.lifetime = lifetime
             self.on_remove = on_remove
@@ -168,17 +171,19 @@ cdef class ExpiringCache:
 
     def get(self, key, default=None):
         """Return the value of the entry under ``key``, or ``default`` if there is no live one."""
-        value = self.read(key)
-        return default if value is MISSING else value
+        cdef PyObject *value = self.read(key)
+        return default if value == NULL else cache_owned(value)
 
     def __getitem__(self, key):
-        value = self.read(key)
-        if value is MISSING:
+        cdef PyObject *value = self.read(key)
+        if value == NULL:
             raise KeyError(key)
-        return value
+        return cache_owned(value)
 
     def __contains__(self, key):
-        return self.read(key) is not MISSING
+        cdef PyObject *value = self.read(key)
+        Py_XDECREF(value)
+        return value != NULL
 
     def ttl(self, key):
         """Return the seconds that an entry has left to live, or None if it never expires.
@@ -189,18 +194,22 @@ cdef class ExpiringCache:
         cdef Py_hash_t hashed = PyObject_Hash(key)
         cdef double now = self.now(), expires = -INFINITY
         cdef directory_place place
-        with cython.critical_section(self):
+        cdef bint drains
+        with cython.critical_section(self):  # the place stays good, and the queue whole
             if self.find(key, hashed, &place):
                 expires = directory_ends(&self.contents.table, &place)
             self.reclaim(now, READ_BUDGET)
-        self.settle()
+            drains = self.begins_to_drain()
+        if drains:
+            self.drain()
         if expires <= now:
             raise KeyError(key)
         return None if expires == INFINITY else expires - now
 
     def __len__(self):
-        self.expire()
-        return self.contents.table.count
+        cdef uint32_t left
+        self.purge(&left)
+        return left
 
     def __iter__(self):
         return Walk.__new__(Walk, self, 0)
@@ -223,7 +232,10 @@ cdef class ExpiringCache:
         return dict(self.items()) == dict(other.items())
 
     def __repr__(self):
-        return f"<{type(self).__name__} of {self.contents.table.count} entries>"
+        cdef uint32_t count
+        with cython.critical_section(self):  # others may be counting
+            count = self.contents.table.count
+        return f"<{type(self).__name__} of {count} entries>"
 
     # Changing
 
@@ -243,21 +255,20 @@ cdef class ExpiringCache:
         Raises:
             InvalidArgument: ``ttl`` is not such a number.
         """
-        self.write(key, value, self.lifetime if ttl is MISSING else seconds_lifetime(ttl))
+        self.write(key, value, self.lifetime if ttl is MISSING else seconds_lifetime(ttl), False)
 
     def __setitem__(self, key, value):
-        self.write(key, value, self.lifetime)
+        self.write(key, value, self.lifetime, False)
 
     def setdefault(self, key, default=None):
         """Return the value under ``key``. If there is no live entry, set it to ``default`` first.
 
         Such a new entry lives for the ``ttl`` that the cache was made with.
         """
-        value = self.read(key)
-        if value is MISSING:
-            self.write(key, default, self.lifetime)
-            return default
-        return value
+        cdef PyObject *value = self.read(key)
+        if value == NULL:
+            return self.write(key, default, self.lifetime, True)
+        return cache_owned(value)
 
     update = MutableMapping.update
 
@@ -279,15 +290,17 @@ cdef class ExpiringCache:
         cdef Py_hash_t hashed = PyObject_Hash(key)
         cdef double now = self.now()
         cdef directory_place place
-        cdef bint live
-        with cython.critical_section(self):
+        cdef bint live, drains
+        with cython.critical_section(self):  # nothing changes between the look and the move
             live = self.find(key, hashed, &place)
             live = live and directory_ends(&self.contents.table, &place) > now
             if live:
                 wheel_observe(&self.contents.table.wheel, now)
                 table_move(&self.contents.table, &place, now + lifetime, False)
             self.reclaim(now, WRITE_BUDGET)
-        self.settle()
+            drains = self.begins_to_drain()
+        if drains:
+            self.drain()
         return live
 
     def __delitem__(self, key):
@@ -318,9 +331,9 @@ cdef class ExpiringCache:
         cdef double now = self.now()
         cdef directory_place place
         cdef cell *held
-        cdef bint is_live
+        cdef bint is_live, drains
         key = value = None
-        with cython.critical_section(self):
+        with cython.critical_section(self):  # only this thread takes the entry that it found
             is_live = self.some_live(now, &place)
             if is_live:
                 held = directory_held(&self.contents.table, &place)
@@ -328,35 +341,33 @@ cdef class ExpiringCache:
                 value = <object>cache_contents_value(held)
                 self.queue(&place, DELETED)
             self.reclaim(now, WRITE_BUDGET)
-        self.settle()
+            drains = self.begins_to_drain()
+        if drains:
+            self.drain()
         if not is_live:
             raise KeyError("the cache is empty")
         return key, value
 
     def expire(self):
         """Remove every entry that has expired. Return how many were removed."""
-        cdef double now = self.now()
-        cdef uint32_t before, after
-        cdef int outcome
-        with cython.critical_section(self):
-            before = self.contents.table.count
-            outcome = table_reclaim_all(&self.contents.table, now, &self.contents.removed)
-            after = self.contents.table.count
-        self.settle()
-        if outcome < 0:
-            raise MemoryError
-        return before - after
+        cdef uint32_t left
+        return self.purge(&left)
 
     def clear(self):
         """Remove every entry."""
         cdef double now = self.now()
         cdef expiring_table old
-        with cython.critical_section(self):
+        cdef bint drains
+        with cython.critical_section(self):  # whose table it was is told of all that was in it
             if self.on_remove is not None and cache_contents_queue_all(&self.contents, now) < 0:
                 raise MemoryError
             cache_contents_detach(&self.contents, &old)
-        cache_contents_release_table(&old)
-        self.settle()
+            drains = self.begins_to_drain()
+        try:
+            cache_contents_release_table(&old)
+        finally:
+            if drains:
+                self.drain()
 
     # Refusals and views of the inside
 
@@ -374,13 +385,16 @@ cdef class ExpiringCache:
 
     def _nbytes(self):
         """Bytes held, keys and values not counted."""
-        return cache_contents_bytes(&self.contents)
+        cdef size_t held
+        with cython.critical_section(self):  # what is counted may be about to move
+            held = cache_contents_bytes(&self.contents)
+        return held
 
     def _check(self):
         """Verify every invariant, for tests."""
         cdef const char *broken
-        with cython.critical_section(self):
-            broken = cache_contents_check(&self.contents)
+        with cython.critical_section(self):  # between two changes all of it holds
+            broken = cache_contents_check(&self.contents, SALT)
             if broken == NULL and self.contents.table.count > self.maxsize:
                 broken = b"there are more entries than allowed"
         if broken != NULL:
@@ -463,28 +477,38 @@ cdef class ExpiringCache:
         return PyObject_RichCompareBool(held, key, Py_EQ)
 
     @cython.final
-    cdef inline object read(self, object key):
+    cdef inline PyObject *read(self, object key) except? NULL:
+        """Return a reference to the value of the live entry, or NULL if there is none."""
         cdef Py_hash_t hashed = PyObject_Hash(key)
         cdef double now = self.glance()
         cdef directory_place place
-        value = MISSING
-        with cython.critical_section(self):
+        cdef PyObject *value = NULL
+        cdef bint drains
+        with cython.critical_section(self):  # no thread releases the value before it is taken
             if self.find(key, hashed, &place) and self.is_live(&place, now):
-                value = <object>cache_contents_value(directory_held(&self.contents.table, &place))
+                value = cache_contents_value(directory_held(&self.contents.table, &place))
+                Py_INCREF(<object>value)
             if not wheel_idle(&self.contents.table.wheel, now):
                 self.reclaim(self.exactly(now), READ_BUDGET)
-        self.settle()
+            drains = self.begins_to_drain()
+        if drains:
+            self.drain_beside(value)
         return value
 
     @cython.final
-    cdef int write(self, object key, object value, double lifetime) except -1:
+    cdef object write(self, object key, object value, double lifetime, bint is_default):
+        """Set the entry, or only where there is no live one. Return the value that it then has."""
         cdef Py_hash_t hashed = PyObject_Hash(key)
         cdef double now = self.now()
         cdef directory_place place
         cdef PyObject *old = NULL
-        cdef int outcome
-        with cython.critical_section(self):
-            if self.find(key, hashed, &place):
+        cdef int outcome = 0
+        cdef bint is_found, drains
+        with cython.critical_section(self):  # of two threads with a default, only the first sets it
+            is_found = self.find(key, hashed, &place)
+            if is_found and is_default and directory_ends(&self.contents.table, &place) > now:
+                value = <object>cache_contents_value(directory_held(&self.contents.table, &place))
+            elif is_found:
                 outcome = cache_contents_replace(
                     &self.contents, &place, key, hashed, value, now, now + lifetime,
                     self.on_remove is not None, &old,
@@ -496,9 +520,11 @@ cdef class ExpiringCache:
             if outcome < 0:
                 raise MemoryError
             self.reclaim(now, WRITE_BUDGET)
+            drains = self.begins_to_drain()
         Py_XDECREF(old)
-        self.settle()
-        return 0
+        if drains:
+            self.drain()
+        return value
 
     @cython.final
     cdef object remove(self, object key):
@@ -507,9 +533,9 @@ cdef class ExpiringCache:
         cdef double now = self.glance()
         cdef directory_place place
         cdef cell held
-        cdef bint live = False, released = False
+        cdef bint live = False, released = False, drains
         value = MISSING
-        with cython.critical_section(self):
+        with cython.critical_section(self):  # of two threads that delete it, one finds it
             if self.find(key, hashed, &place):
                 held = directory_held(&self.contents.table, &place)[0]
                 live = self.is_live(&place, now)
@@ -523,10 +549,31 @@ cdef class ExpiringCache:
                     value = <object>cache_contents_value(&held)
             if not wheel_idle(&self.contents.table.wheel, now):
                 self.reclaim(self.exactly(now), WRITE_BUDGET)
+            drains = self.begins_to_drain()
         if released:
             cache_contents_release(&held)
-        self.settle()
+        if drains:
+            self.drain()
         return value
+
+    @cython.final
+    cdef object purge(self, uint32_t *left):
+        """Remove all that has expired. Return how many that were, and tell how many are left."""
+        cdef double now = self.now()
+        cdef uint32_t before
+        cdef int outcome
+        cdef bint drains
+        with cython.critical_section(self):  # both counts are of the same moment
+            before = self.contents.table.count
+            outcome = table_reclaim_all(&self.contents.table, now, &self.contents.removed)
+            left[0] = self.contents.table.count
+            drains = self.begins_to_drain()
+        before -= left[0]
+        if drains:
+            self.drain()
+        if outcome < 0:
+            raise MemoryError
+        return before
 
     @cython.final
     cdef inline void reclaim(self, double now, int budget) noexcept:
@@ -544,28 +591,48 @@ cdef class ExpiringCache:
         return 0
 
     @cython.final
-    cdef inline int settle(self) except -1:
-        """Release the entries that have been removed, and tell ``on_remove`` of each."""
-        if self.contents.removed.count and not self.contents.draining:
-            self.drain()
-        return 0
+    cdef inline bint begins_to_drain(self) noexcept:
+        """Return True where something waits and nobody is at it: the caller has to ``drain`` then.
+
+        Only in the critical section, as the last thing.
+        """
+        if self.contents.removed.count == 0 or self.contents.draining:
+            return False
+        self.contents.draining = True
+        return True
 
     @cython.final
     cdef int drain(self) except -1:
-        self.contents.draining = True
+        """Release the entries that have been removed, and tell ``on_remove`` of each."""
+        cdef bint is_done = False
         try:
             while self.drain_one():
                 pass
+            is_done = True
         finally:
-            self.contents.draining = False
+            if not is_done:
+                with cython.critical_section(self):  # another thread may be asking whether to begin
+                    self.contents.draining = False
+        return 0
+
+    @cython.final
+    cdef int drain_beside(self, PyObject *value) except -1:
+        """Drain, and give the reference back where a callback is interrupted."""
+        try:
+            self.drain()
+        except BaseException:
+            Py_XDECREF(value)
+            raise
         return 0
 
     @cython.final
     cdef bint drain_one(self) except -1:
         cdef removal taken
         cdef bint is_taken
-        with cython.critical_section(self):
+        with cython.critical_section(self):  # what is added after this look, its adder drains
             is_taken = cache_contents_take(&self.contents, &taken)
+            if not is_taken:
+                self.contents.draining = False
         if not is_taken:
             return False
         key = <object>cache_keys_object(taken.held.first)
@@ -622,6 +689,7 @@ cdef class Walk:
             raise StopIteration
         now = cache.now()
         table = &cache.contents.table
+        # Two threads may share the iterator, and others change the cache: both stay as they are.
         with cython.critical_section(self, cache):
             outcome = walk_next(&self.walk, table, &place)
             while outcome > 0 and directory_ends(table, &place) <= now:

@@ -66,9 +66,14 @@ cdef struct bucket:
     uint16_t[BUCKET_ENTRIES] marks
 
 
+cdef inline uint32_t bucket_tag(uint32_t mixed) noexcept nogil:
+    """Return a tag that can be marked: of 32 mixed bits, the last 16 not all 0."""
+    return mixed if mixed & 0xFFFF else mixed | 0x8000
+
+
 cdef inline uint16_t bucket_mark(uint32_t tag) noexcept nogil:
     """Return a tag's last bits, never 0. Its first bits are the ones that choose the bucket."""
-    return <uint16_t>tag if tag & 0xFFFF else 0x8000
+    return <uint16_t>tag
 
 
 cdef inline uint64_t bucket_occupied(const bucket *self) noexcept nogil:

@@ -14,7 +14,8 @@ from table.cache_keys cimport (
 )
 from table.directory cimport (
     directory_begin, directory_bytes, directory_each, directory_ends, directory_find,
-    directory_free, directory_held, directory_init, directory_place, directory_tag, expiring_table,
+    directory_free, directory_held, directory_init, directory_place, directory_tag_at,
+    expiring_table,
 )
 from table.removed cimport (
     removal, removed_at, removed_free, removed_init, removed_put, removed_queue, removed_reserve,
@@ -82,7 +83,7 @@ cdef inline int cache_contents_insert(
     cdef cell held
     cdef cell *leaving
     cdef uint64_t leaving_key = 0
-    cdef uint32_t tag
+    cdef uint32_t leaving_tag = 0
     cdef bint is_over
     wheel_observe(&self.table.wheel, now)
     if self.table.count >= maxsize:
@@ -91,6 +92,7 @@ cdef inline int cache_contents_insert(
         if removed_reserve(&self.removed, 1) < 0:
             return -1
         leaving_key = directory_held(&self.table, &victim).first
+        leaving_tag = directory_tag_at(&self.table, victim.home, victim.slot)
     held.first = cache_keys_hold(key, hashed)
     held.last = <uintptr_t><PyObject *>value
     if held.first == 0:
@@ -102,8 +104,7 @@ cdef inline int cache_contents_insert(
     self.collectable += cache_contents_collectables(&held)
     if leaving_key:
         # The new entry may have split the bucket: look the old one up again.
-        tag = cache_keys_tag(cache_keys_hash(leaving_key), salt)
-        leaving = directory_find(&self.table, tag, leaving_key, &victim)
+        leaving = directory_find(&self.table, leaving_tag, leaving_key, &victim)
         is_over = directory_ends(&self.table, &victim) <= now
         removed_put(&self.removed, leaving, EXPIRED if is_over else EVICTED)
         table_remove(&self.table, &victim)
@@ -151,10 +152,10 @@ cdef inline int cache_contents_replace(
 # All of it
 
 cdef inline void cache_contents_init(
-    cache_contents *self, bint ranked, directory_tag tag_of
+    cache_contents *self, bint ranked
 ) noexcept nogil:
     """Make ready what holds nothing yet."""
-    directory_init(&self.table, ranked, tag_of, NULL)
+    directory_init(&self.table, ranked, NULL, NULL)
     removed_init(&self.removed)
 
 
@@ -194,7 +195,7 @@ cdef inline void cache_contents_detach(cache_contents *self, expiring_table *old
     """Take the table away. The cache is whole and empty from then on."""
     old[0] = self.table
     self.collectable -= _cache_contents_count(old)
-    directory_init(&self.table, old.ranked, old.tag_of, old.context)
+    directory_init(&self.table, old.ranked, NULL, NULL)
     self.table.version = old.version + 1
     self.table.sequence = old.sequence
 
@@ -241,13 +242,22 @@ cdef inline void cache_contents_free(cache_contents *self) noexcept:
     removed_free(&self.removed)
 
 
-cdef inline const char *cache_contents_check(const cache_contents *self) noexcept:
+cdef inline const char *cache_contents_check(const cache_contents *self, uint64_t salt) noexcept:
     """Return what is wrong as a sentence, for tests; NULL where every invariant holds."""
     cdef const char *broken = table_check(&self.table)
+    cdef directory_place place
+    cdef const cell *held
+    cdef uint32_t tag, number
     cdef size_t collectable
-    cdef uint32_t number
     if broken != NULL:
         return broken
+    directory_begin(&place)
+    held = directory_each(&self.table, &place)
+    while held != NULL:
+        tag = directory_tag_at(&self.table, place.home, place.slot)
+        if tag != cache_keys_tag(cache_keys_hash(held.first), salt):
+            return b"the tag kept with an entry is not that of its key"
+        held = directory_each(&self.table, &place)
     collectable = _cache_contents_count(&self.table)
     for number in range(self.removed.count):
         collectable += cache_contents_collectables(&removed_at(&self.removed, number).held)

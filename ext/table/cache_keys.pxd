@@ -11,6 +11,7 @@ from cpython.object cimport PyObject_Hash
 from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
 from libc.stdint cimport uint32_t, uint64_t, uintptr_t
 
+from table.bucket cimport bucket_tag
 from unicode cimport PyUnicode_CheckExact
 
 
@@ -83,4 +84,4 @@ cdef inline uint32_t cache_keys_tag(Py_hash_t hashed, uint64_t salt) noexcept no
     """
     cdef uint64_t mixed = (<uint64_t>hashed ^ salt) * 0x9E3779B97F4A7C15u
     mixed = (mixed ^ (mixed >> 32)) * 0xD6E8FEB86659FD93u
-    return <uint32_t>(mixed >> 32)
+    return bucket_tag(<uint32_t>(mixed >> 32))

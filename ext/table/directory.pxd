@@ -1,18 +1,20 @@
 """The structure of a table: from a tag to its bucket, and to the entries in it.
 
-Only finding entries belongs here. `resize.pxd` lets buckets come and go, `due.pxd` knows when they
-are due, and `table.pxd`, which tells the theory, does things to entries. No Python object is
-touched and no lock taken: the caller owns both.
+Only finding entries belongs here. `split.pxd` and `merge.pxd` let buckets come and go, `due.pxd`
+knows when they are due, and `table.pxd`, which tells the theory, does things to entries. No Python
+object is touched and no lock taken: the caller owns both.
 """
 
 from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from table.bits cimport bits_take
 from table.bucket cimport bucket, bucket_mark, bucket_match, bucket_occupied, bucket_prefetch
 from table.heap cimport expiry_heap, heap_bytes, heap_free, heap_init
-from table.rows cimport ROW_ENTRIES, cell, row, row_pool, rows_at, rows_bytes, rows_free, rows_init
+from table.rows cimport (
+    ROW_ENTRIES, cell, row, row_pool, rows_at, rows_bytes, rows_free, rows_init, rows_tag_heads,
+)
 from table.slab cimport SLAB_NONE, slab, slab_at, slab_bytes, slab_free, slab_init, slab_next_used
 from table.wheel cimport timer_wheel, wheel_init
 
@@ -39,7 +41,8 @@ cdef struct expiring_table:
     row_pool rows
     timer_wheel wheel
     expiry_heap heap
-    directory_tag tag_of     # the tag of an entry, always the same; asked with ``context``
+    # The tag of an entry, always the same; asked with ``context``. NULL: tags are kept.
+    directory_tag tag_of
     const void *context
     uint32_t depth           # the directory has 2**depth places
     uint32_t count           # entries
@@ -64,7 +67,7 @@ cdef inline void directory_init(
 ) noexcept nogil:
     memset(self, 0, sizeof(expiring_table))
     slab_init(&self.buckets, sizeof(bucket))
-    rows_init(&self.rows, ranked)
+    rows_init(&self.rows, tag_of == NULL, ranked)
     wheel_init(&self.wheel)
     heap_init(&self.heap)
     self.ranked = ranked
@@ -110,6 +113,21 @@ cdef inline cell *directory_cell(
     const expiring_table *self, const bucket *home, uint32_t slot
 ) noexcept nogil:
     return &directory_row(self, home, slot).cells[slot % ROW_ENTRIES]
+
+
+cdef inline uint16_t *directory_tag_head(
+    const expiring_table *self, const bucket *home, uint32_t slot
+) noexcept nogil:
+    return &rows_tag_heads(&self.rows, home.rows[slot // ROW_ENTRIES])[slot % ROW_ENTRIES]
+
+
+cdef inline uint32_t directory_tag_at(
+    const expiring_table *self, const bucket *home, uint32_t slot
+) noexcept nogil:
+    """Return the tag of the entry in a slot."""
+    if self.tag_of != NULL:
+        return self.tag_of(directory_cell(self, home, slot), self.context)
+    return <uint32_t>directory_tag_head(self, home, slot)[0] << 16 | home.marks[slot]
 
 
 cdef inline double *directory_expires(

@@ -15,6 +15,7 @@ maximum, so repeated, late or reordered messages are harmless.
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
+from table.bucket cimport bucket_tag
 from table.directory cimport (
     directory_begin, directory_bytes, directory_each, directory_ends, directory_first,
     directory_free, directory_init, directory_next, directory_place, expiring_table,
@@ -63,7 +64,7 @@ cdef inline uint32_t _revocation_table_tag(
     cdef uint64_t[2] words
     words[1] = 0
     memcpy(words, id, ID_BYTES)
-    return tags_mix(words[0], words[1], secret)
+    return bucket_tag(tags_mix(words[0], words[1], secret))
 
 
 cdef inline uint32_t _revocation_table_tag_of(const cell *held, const void *secret) noexcept nogil:

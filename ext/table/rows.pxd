@@ -9,12 +9,14 @@ has it back at once: what is given back to the allocator in the middle of its he
 
 A row begins with its eight expiries, one cache line, and goes on with eight cells of 16 bytes, two
 lines: what an entry is, which only the owner of the table knows. A table that evicts keeps eight
-sequence numbers behind them. A few empty chunks are kept, so that rows which come and go allocate
-nothing. No Python object is touched and no lock taken: the caller owns both.
+sequence numbers behind them. In a table that keeps tags, each chunk holds the first half of them
+beside its rows, which so remain whole cache lines; the other half is the mark in the bucket. A few
+empty chunks are kept, so that rows which come and go allocate nothing. No Python object is touched
+and no lock taken: the caller owns both.
 """
 
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
-from libc.stdint cimport uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy, memset
 
 
@@ -63,18 +65,23 @@ cdef struct row_chunk:
     char *rows               # on a cache line's start: in the memory behind this, or mapped
     bint mapped
     uint32_t[ROW_CHUNK] owners
+    # The first 16 bits of each tag, behind those of the row before; only where tags are kept.
+    uint16_t[ROW_CHUNK * ROW_ENTRIES] tag_heads
 
 
 cdef struct row_pool:
     row_chunk **chunks
     uint32_t row_size
+    uint32_t head_size       # of a chunk, rows not counted
     uint32_t count           # rows
     uint32_t room            # of ``chunks``
     uint32_t allocated       # chunks held
 
 
-cdef inline void rows_init(row_pool *self, bint sequenced) noexcept nogil:
+cdef inline void rows_init(row_pool *self, bint tagged, bint sequenced) noexcept nogil:
+    cdef row_chunk chunk
     memset(self, 0, sizeof(row_pool))
+    self.head_size = sizeof(row_chunk) if tagged else sizeof(row_chunk) - sizeof(chunk.tag_heads)
     self.row_size = sizeof(row) if sequenced else sizeof(row) - ROW_ENTRIES * sizeof(uint64_t)
 
 
@@ -84,7 +91,7 @@ cdef inline row *rows_at(const row_pool *self, uint32_t handle) noexcept nogil:
 
 
 cdef inline size_t _rows_chunk_bytes(const row_pool *self) noexcept nogil:
-    return sizeof(row_chunk) + CACHE_LINE + ROW_CHUNK * <size_t>self.row_size
+    return self.head_size + CACHE_LINE + ROW_CHUNK * <size_t>self.row_size
 
 
 cdef inline size_t rows_bytes(const row_pool *self) noexcept nogil:
@@ -98,14 +105,15 @@ cdef inline row_chunk *_rows_new_chunk(const row_pool *self) noexcept nogil:
     if mapped == NULL:
         chunk = <row_chunk *>PyMem_RawMalloc(_rows_chunk_bytes(self))
     else:
-        chunk = <row_chunk *>PyMem_RawMalloc(sizeof(row_chunk))
+        chunk = <row_chunk *>PyMem_RawMalloc(self.head_size)
     if chunk == NULL:
         if mapped != NULL:
             rows_unmap(mapped, bytes)
         return NULL
     chunk.mapped = mapped != NULL
     if mapped == NULL:
-        mapped = <void *>((<uintptr_t>(chunk + 1) + CACHE_LINE - 1) & ~<uintptr_t>(CACHE_LINE - 1))
+        mapped = <char *>chunk + self.head_size + CACHE_LINE - 1
+        mapped = <void *>(<uintptr_t>mapped & ~<uintptr_t>(CACHE_LINE - 1))
     chunk.rows = <char *>mapped
     return chunk
 
@@ -122,6 +130,12 @@ cdef inline void _rows_drop_chunk(row_pool *self) noexcept nogil:
 
 cdef inline uint32_t *rows_owner(const row_pool *self, uint32_t handle) noexcept nogil:
     return &self.chunks[handle >> ROW_CHUNK_SHIFT].owners[handle & (ROW_CHUNK - 1)]
+
+
+cdef inline uint16_t *rows_tag_heads(const row_pool *self, uint32_t handle) noexcept nogil:
+    """Return where the first halves of a row's tags lie, in a table that keeps them."""
+    cdef row_chunk *chunk = self.chunks[handle >> ROW_CHUNK_SHIFT]
+    return &chunk.tag_heads[(handle & (ROW_CHUNK - 1)) * ROW_ENTRIES]
 
 
 cdef inline int _rows_grow(row_pool *self) noexcept nogil:
@@ -163,6 +177,11 @@ cdef inline uint32_t rows_drop(row_pool *self, uint32_t handle) noexcept nogil:
     if handle != last:
         memcpy(rows_at(self, handle), rows_at(self, last), self.row_size)
         rows_owner(self, handle)[0] = rows_owner(self, last)[0]
+        if self.head_size == sizeof(row_chunk):
+            memcpy(
+                rows_tag_heads(self, handle), rows_tag_heads(self, last),
+                ROW_ENTRIES * sizeof(uint16_t),
+            )
         moved = last
     self.count = last
     used = (last + ROW_CHUNK - 1) >> ROW_CHUNK_SHIFT

@@ -9,9 +9,10 @@ Theory: extendible hashing (Fagin, Nievergelt, Pippenger and Strong, ACM TODS 19
 addressed by the first bits of a tag, leads to buckets of up to 64 entries (``bucket.pxd``), which
 keep them in rows of eight (``rows.pxd``). A full bucket is split in two, and two sparse neighbours
 are merged again, so no operation ever waits for more than a few dozen entries to be placed anew,
-and memory returns while work goes on. A tag is not kept but asked for again, from the entry, when a
-bucket splits. Tags that no split can keep apart (a hostile ``__hash__``) make a chain of buckets:
-slower, never wrong.
+and memory returns while work goes on. When a bucket splits, tags are asked for again: from the
+entry where that is cheap; otherwise they are kept beside it, so that a split touches no object
+that an entry leads to. Tags that no split can keep apart (a hostile ``__hash__``) make a chain of
+buckets: slower, never wrong.
 
 What the timer wheel and the heap hold is not an entry but a bucket, under the expiry of the entry
 that ends first, so an entry costs neither links nor a visit to its neighbours in time. Without a
@@ -21,21 +22,22 @@ exact, and so is the order of eviction.
 """
 
 from libc.math cimport INFINITY
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from table.bits cimport bits_take
 from table.bucket cimport BUCKET_ROWS, bucket, bucket_mark, bucket_occupied
 from table.directory cimport (
     DEEPEST_DIRECTORY, DIRECTORY_CHAINED, directory_bucket, directory_cell, directory_expires,
-    directory_place, directory_sequence, expiring_table,
+    directory_place, directory_sequence, directory_tag_at, directory_tag_head, expiring_table,
 )
 from table.due cimport due_lower, due_renew, due_soonest
 from table.heap cimport heap_check, heap_first
+from table.merge cimport merge_tidy
 from table.removed cimport removed_put, removed_queue, removed_reserve
-from table.resize cimport resize_room, resize_slot, resize_tidy
 from table.rows cimport ROW_ENTRIES, cell, rows_owner
 from table.slab cimport SLAB_NONE, slab_at, slab_check
+from table.split cimport split_room, split_slot
 from table.wheel cimport (
     wheel_begin_round, wheel_check, wheel_linked, wheel_next_due, wheel_next_in_round,
     wheel_observe, wheel_round, wheel_schedule,
@@ -61,8 +63,8 @@ cdef inline int table_insert(
     cdef int slot
     cdef bucket *home
     self.version += 1  # Buckets may be split though the memory for the entry itself is wanting.
-    handle = resize_room(self, tag)
-    slot = -1 if handle == SLAB_NONE else resize_slot(self, handle)
+    handle = split_room(self, tag)
+    slot = -1 if handle == SLAB_NONE else split_slot(self, handle)
     if slot < 0:
         return -1
     home = directory_bucket(self, handle)
@@ -72,6 +74,8 @@ cdef inline int table_insert(
     if self.ranked:
         directory_sequence(self, home, <uint32_t>slot)[0] = self.sequence
     home.marks[slot] = bucket_mark(tag)
+    if self.tag_of == NULL:
+        directory_tag_head(self, home, <uint32_t>slot)[0] = <uint16_t>(tag >> 16)
     home.used += 1
     self.count += 1
     due_lower(self, handle, expires, self.sequence)
@@ -109,7 +113,7 @@ cdef inline void table_remove(expiring_table *self, const directory_place *place
     self.version += 1
     if was_first:
         due_renew(self, place.handle)
-    resize_tidy(self, place.handle)
+    merge_tidy(self, place.handle)
 
 
 cdef inline bint table_soonest(const expiring_table *self, directory_place *place) noexcept nogil:
@@ -170,7 +174,7 @@ cdef inline int table_reclaim(
         outcome = _table_purge(self, handle, now, &budget, removed)
         due_renew(self, handle)
         self.version += 1  # Tidying may move entries though none was due.
-        resize_tidy(self, handle)
+        merge_tidy(self, handle)
         if outcome < 0:
             return -1
 
@@ -193,7 +197,7 @@ cdef inline int table_reclaim_all(
         outcome = _table_purge(self, handle, now, &unbounded, removed)
         due_renew(self, handle)
         self.version += 1
-        resize_tidy(self, handle)
+        merge_tidy(self, handle)
     return outcome
 
 
@@ -205,7 +209,7 @@ cdef inline const char *_table_check_entry(
     cdef uint32_t tag
     if slot >= home.rows_held * ROW_ENTRIES:
         return b"an entry lies beyond the rows of its bucket"
-    tag = self.tag_of(directory_cell(self, home, slot), self.context)
+    tag = directory_tag_at(self, home, slot)
     if home.marks[slot] != bucket_mark(tag):
         return b"an entry's mark is not that of its tag"
     if <uint64_t>(tag ^ home.prefix) << home.depth >> 32 != 0:

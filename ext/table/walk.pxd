@@ -13,7 +13,7 @@ from table.bits cimport bits_take
 from table.bucket cimport bucket, bucket_occupied
 from table.directory cimport (
     directory_bucket, directory_cell, directory_find, directory_first_bucket, directory_place,
-    expiring_table,
+    directory_tag_at, expiring_table,
 )
 from table.rows cimport cell
 from table.slab cimport SLAB_NONE
@@ -36,7 +36,7 @@ cdef inline int _walk_note_bucket(
     cdef uint64_t occupied = bucket_occupied(home)
     cdef cell *noted
     cdef cell *held
-    cdef uint32_t tag
+    cdef uint32_t slot, tag
     if self.room - self.count < home.used:
         noted = <cell *>PyMem_RawRealloc(self.noted, (self.count + home.used) * sizeof(cell))
         if noted == NULL:
@@ -45,8 +45,9 @@ cdef inline int _walk_note_bucket(
         self.noted = noted
         self.room = self.count + home.used
     while occupied:
-        held = directory_cell(table, home, bits_take(&occupied))
-        tag = table.tag_of(held, table.context)
+        slot = bits_take(&occupied)
+        held = directory_cell(table, home, slot)
+        tag = directory_tag_at(table, home, slot)
         if tag >= self.position:
             self.noted[self.count].first = held.first
             self.noted[self.count].last = tag
