@@ -6,24 +6,28 @@ whoever reads this process's memory later finds no token there. ``pthread_atfork
 in a forked child, so that parent and child never hand out the same bytes: it sees every ``fork`` of
 the C library, not only those that Python makes. A second interpreter in the process is refused, as
 Cython's modules refuse it.
+
+The block and the state of the hash are a ``workplace``, which a single thread uses at a time: with
+the GIL the whole process has one, as nothing lets go of the GIL while it is used. Without, each
+thread has its own. A lock would make all threads wait for each other, and for a line of memory.
 """
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.long cimport PyLong_AsLongLongAndOverflow
+from cpython.ref cimport Py_INCREF, PyObject
 from libc.stdint cimport uint8_t
 from libc.string cimport memcpy, memset
 
 from token.base64url cimport base64url_decode, base64url_encode, base64url_encoded_length
 from token.evp cimport (
-    EVP_LARGEST_DIGEST, evp_hash, evp_hash_digest, evp_hash_hmac, evp_hash_init,
+    EVP_LARGEST_DIGEST, evp_hash, evp_hash_digest, evp_hash_free, evp_hash_hmac, evp_hash_init,
     evp_load_from_hashlib,
 )
 from unicode cimport (
     PyUnicode_1BYTE_DATA, PyUnicode_GET_LENGTH, PyUnicode_IS_ASCII, PyUnicode_New, PyUnicode_READY,
 )
 
-import os
 from hashlib import sha256
 from hmac import digest as hmac_digest
 from os import urandom
@@ -44,6 +48,7 @@ cdef enum:
 cdef extern from "Python.h":
     bint PyBool_Check(object)
     bint PyLong_Check(object)
+    PyObject *PyThreadState_GetDict()
 
 cdef extern from *:
     """
@@ -59,54 +64,128 @@ cdef extern from *:
     long tokens_forks
     int tokens_watch_forks()
 
+cdef extern from *:
+    """
+    #include <errno.h>
+    #if defined(__linux__) && defined(__has_include)
+    #if __has_include(<sys/random.h>)
+    #include <sys/random.h>
+    #define tokens_getrandom(target, count) getrandom(target, count, GRND_NONBLOCK)
+    #endif
+    #endif
+    #ifndef tokens_getrandom
+    #define tokens_getrandom(target, count) ((void)(target), (void)(count), (Py_ssize_t)-1)
+    #endif
+
+    /* Fills the target from the system's generator. Returns 0, or -1 where that is absent, refuses,
+       or would block. The GIL is kept: nothing here waits. */
+    static int tokens_draw(unsigned char *target, Py_ssize_t count) {
+        while (count > 0) {
+            const Py_ssize_t drawn = tokens_getrandom(target, (size_t)count);
+            if (drawn > 0) {  /* A signal may cut it short. */
+                target += drawn;
+                count -= drawn;
+            } else if (drawn == 0 || errno != EINTR) {
+                return -1;
+            }
+        }
+        return 0;
+    }
+
+    #if !defined(Py_GIL_DISABLED)
+    #define TOKENS_OF_THREAD 0
+    static void *tokens_workplace;
+    #else
+    #define TOKENS_OF_THREAD 1
+    #if defined(_MSC_VER)
+    static __declspec(thread) void *tokens_workplace;
+    #else
+    static __thread void *tokens_workplace;
+    #endif
+    #endif
+    """
+    int tokens_draw(uint8_t *target, Py_ssize_t count) noexcept
+    bint TOKENS_OF_THREAD          # whether each thread has a workplace of its own
+    void *tokens_workplace         # NULL until this thread needs it
+
 if tokens_watch_forks() != 0:
     raise MemoryError("no memory to watch for forks")
 
 
+cdef struct workplace:
+    uint8_t[BLOCK] held      # random bytes, held back for the next tokens
+    Py_ssize_t used          # how many of them were handed out and wiped
+    long forks               # how many there had been when the bytes were drawn
+    evp_hash hash            # a SHA-256 of OpenSSL's
+
+
 @cython.final
 @cython.internal
-cdef class Block:
-    """Random bytes held back for the next tokens."""
+cdef class Workplace:
+    """Keeps a workplace for as long as its thread, or the process, lives."""
 
-    cdef uint8_t[BLOCK] held
-    cdef Py_ssize_t used
-    cdef long forks
+    cdef workplace kept
 
     def __cinit__(self):
-        self.used = BLOCK
+        self.kept.used = BLOCK
+        evp_hash_init(&self.kept.hash, b"SHA256")
 
-    cdef int refill_for(self, Py_ssize_t count) except -1:
-        """Hold so many bytes, at most ``BLOCK``, and none that another process has a copy of."""
-        cdef bytes fresh
-        if self.used + count > BLOCK or self.forks != tokens_forks:
-            self.forks = tokens_forks
-            self.used = BLOCK  # should the system's generator fail, nothing old is handed out
-            fresh = urandom(BLOCK)
-            memcpy(self.held, PyBytes_AS_STRING(fresh), BLOCK)
-            memset(PyBytes_AS_STRING(fresh), 0, BLOCK)
-            self.used = 0
-        return 0
-
-    cdef void wipe(self, Py_ssize_t count) noexcept:
-        """Forget the next bytes, which were handed out."""
-        memset(self.held + self.used, 0, count)
-        self.used += count
+    def __dealloc__(self):
+        global tokens_workplace
+        if tokens_workplace == &self.kept:  # What this thread still runs makes another.
+            tokens_workplace = NULL
+        evp_hash_free(&self.kept.hash)
 
 
-cdef Block block = Block.__new__(Block)
+cdef object WORKPLACE = object()  # the key of a thread's workplace in its state
 
 
-def _start_anew():
-    """Take a new block in a forked child.
+cdef workplace *make_workplace() except NULL:
+    global tokens_workplace
+    cdef Workplace made = Workplace.__new__(Workplace)
+    cdef PyObject *state
+    if TOKENS_OF_THREAD:
+        state = PyThreadState_GetDict()
+        if state == NULL:
+            raise MemoryError
+        (<dict>state)[WORKPLACE] = made
+    else:
+        Py_INCREF(made)
+    tokens_workplace = &made.kept
+    return &made.kept
 
-    Without the GIL, another thread may have held the old one locked at that moment.
-    """
-    global block
-    block = Block.__new__(Block)
+
+cdef inline workplace *own_workplace() except NULL:
+    if tokens_workplace == NULL:
+        return make_workplace()
+    return <workplace *>tokens_workplace
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_start_anew)
+cdef inline int refill(workplace *self, Py_ssize_t count) except -1:
+    """Hold so many bytes, at most ``BLOCK``, and none that another process has a copy of."""
+    if self.used + count > BLOCK or self.forks != tokens_forks:
+        draw_block(self)
+    return 0
+
+
+cdef int draw_block(workplace *self) except -1:
+    cdef bytes fresh
+    self.forks = tokens_forks
+    self.used = BLOCK  # should the system's generator fail, nothing old is handed out
+    if tokens_draw(self.held, BLOCK) < 0:
+        # This one waits for the generator, or says why there is none. Meanwhile another thread, or
+        # a signal's handler, may refill the block.
+        fresh = urandom(BLOCK)
+        memcpy(self.held, PyBytes_AS_STRING(fresh), BLOCK)
+        memset(PyBytes_AS_STRING(fresh), 0, BLOCK)
+    self.used = 0
+    return 0
+
+
+cdef inline void wipe(workplace *self, Py_ssize_t count) noexcept:
+    """Forget the next bytes, which were handed out."""
+    memset(self.held + self.used, 0, count)
+    self.used += count
 
 
 cdef Py_ssize_t checked(object nbytes) except -1:
@@ -130,13 +209,14 @@ def random_bytes(nbytes):
     """
     cdef Py_ssize_t count = checked(nbytes)
     cdef bytes taken
+    cdef workplace *own
     if count > BLOCK:
         return urandom(count)
     taken = PyBytes_FromStringAndSize(NULL, count)
-    with cython.critical_section(block):
-        block.refill_for(count)
-        memcpy(PyBytes_AS_STRING(taken), block.held + block.used, count)
-        block.wipe(count)
+    own = own_workplace()
+    refill(own, count)
+    memcpy(PyBytes_AS_STRING(taken), own.held + own.used, count)
+    wipe(own, count)
     return taken
 
 
@@ -154,13 +234,14 @@ def new_token(nbytes):
     """
     cdef Py_ssize_t count = checked(nbytes)
     cdef object token
+    cdef workplace *own
     if count > BLOCK:
         return encode(urandom(count))
     token = PyUnicode_New(base64url_encoded_length(count), 127)
-    with cython.critical_section(block):
-        block.refill_for(count)
-        base64url_encode(block.held + block.used, count, PyUnicode_1BYTE_DATA(token))
-        block.wipe(count)
+    own = own_workplace()
+    refill(own, count)
+    base64url_encode(own.held + own.used, count, PyUnicode_1BYTE_DATA(token))
+    wipe(own, count)
     return token
 
 
@@ -199,24 +280,11 @@ def decode(text):
     raise ValueError("not canonical base64url")
 
 
-@cython.final
-@cython.internal
-cdef class Sha256:
-    """A SHA-256 of OpenSSL's. Whoever computes with it holds this object's critical section."""
-
-    cdef evp_hash hash
-
-    def __cinit__(self):
-        evp_hash_init(&self.hash, b"SHA256")
-
-
 evp_load_from_hashlib()
 
 cdef enum:
     SHA256_BYTES = 32
     SHA256_BLOCK = 64  # bytes
-
-cdef Sha256 hashing = Sha256.__new__(Sha256)
 
 
 def digest(bytes data not None):
@@ -228,11 +296,10 @@ cdef bytes digest_of(bytes data, const void* following, Py_ssize_t length):
     """Return the SHA-256 digest of bytes and of those that follow."""
     cdef uint8_t[EVP_LARGEST_DIGEST] hashed
     cdef unsigned int size
-    with cython.critical_section(hashing):
-        size = evp_hash_digest(
-            &hashing.hash, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), following, length,
-            hashed,
-        )
+    cdef workplace *own = own_workplace()
+    size = evp_hash_digest(
+        &own.hash, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), following, length, hashed
+    )
     if size != SHA256_BYTES:
         return sha256(data + PyBytes_FromStringAndSize(<const char*>following, length)).digest()
     return PyBytes_FromStringAndSize(<char*>hashed, SHA256_BYTES)
@@ -245,12 +312,12 @@ def hmac_sha256(bytes key not None, bytes message not None):
     """
     cdef uint8_t[EVP_LARGEST_DIGEST] hashed
     cdef unsigned int size
-    with cython.critical_section(hashing):
-        size = evp_hash_hmac(
-            &hashing.hash, SHA256_BLOCK,
-            <const uint8_t*>PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key),
-            PyBytes_AS_STRING(message), PyBytes_GET_SIZE(message), hashed,
-        )
+    cdef workplace *own = own_workplace()
+    size = evp_hash_hmac(
+        &own.hash, SHA256_BLOCK,
+        <const uint8_t*>PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key),
+        PyBytes_AS_STRING(message), PyBytes_GET_SIZE(message), hashed,
+    )
     if size != SHA256_BYTES:
         return hmac_digest(key, message, "sha256")
     return PyBytes_FromStringAndSize(<char*>hashed, SHA256_BYTES)

@@ -160,6 +160,14 @@ cdef extern from *:
         return 0;
     }
 
+    static inline void evp_hash_free(evp_hash *hash) {
+        if (evp_is_loaded) {
+            evp.state_free(hash->fresh);
+            evp.state_free(hash->scratch);
+        }
+        memset(hash, 0, sizeof(*hash));
+    }
+
     /* Writes the digest of two pieces, one after the other. Returns how many bytes that are, or 0
        if it can't be made. */
     static inline unsigned int evp_hash_digest(
@@ -212,6 +220,7 @@ cdef extern from *:
     unsigned int evp_hmac_digest(
         evp_hmac *hash, const void *message, size_t length, uint8_t *target)
     bint evp_hash_init(evp_hash *hash, const char *name)
+    void evp_hash_free(evp_hash *hash)
     unsigned int evp_hash_digest(
         evp_hash *hash, const void *first, size_t first_length, const void *second,
         size_t second_length, uint8_t *target)

@@ -128,7 +128,7 @@ with open("/proc/self/maps") as maps:
     regions = [line.split() for line in maps]
 for region in regions:
     start, end = (int(one, 16) for one in region[0].split("-"))
-    if not region[1].startswith("rw") or region[-1].startswith("[v") or end - start > 1 << 28:
+    if not region[1].startswith("rw") or region[-1].startswith("[v") or end - start > 1 << 30:
         continue
     at = memmem(start, end - start, taken, 200)
     while at:
