@@ -43,6 +43,9 @@ from token.evp cimport (
     EVP_LARGEST_DIGEST, evp_equal, evp_hmac, evp_hmac_digest, evp_hmac_for, evp_hmac_free,
     evp_load_from_hashlib,
 )
+from token.header_fields cimport (
+    header_fields_find, header_fields_is_b64token, header_fields_token,
+)
 from token.index cimport (
     hash_index, index_check, index_cursor, index_find_first, index_find_next, index_free,
     index_init, index_insert, index_remove,
@@ -60,7 +63,7 @@ from tokenwheel._native.revocations import RevocationTable
 from tokenwheel.clocks_apart import ClocksApart
 from tokenwheel.errors import (
     AccessTokenExpired, AccessTokenNotYetValid, AccessTokenRevoked, ConfigurationError,
-    InvalidAccessToken, InvalidArgument,
+    InvalidAccessToken, InvalidArgument, TokenwheelError,
 )
 from tokenwheel.exact import as_given, text_of, texts_of, type_name_of
 from tokenwheel.json_refusal import shown_class
@@ -470,6 +473,36 @@ cdef class Verifier:
         if self.is_revoked(known, now):
             raise AccessTokenRevoked("the access token has been revoked")
         return known
+
+    def verify_request(self, bytes cookie, bint bearer, method, fields):
+        """Return the claims of a request with plain header fields, or None.
+
+        None says nothing: others have to look at the request, and to decide about it. So it is with
+        a token in a cookie that is not good, which may be worth a refresh, or count as nobody's.
+
+        Args:
+            cookie: the name of the cookie that may hold the token, or None.
+            bearer: whether ``Authorization`` is taken; it then decides alone where there is one.
+            method: the request's method. A cookie counts for one that changes nothing, or where a
+                page of the same origin has made the request.
+            fields: the raw fields of ASGI, a list of tuples ``(name in lower case, value)``; or a
+                dict, the environment of WSGI (PEP 3333).
+
+        Raises:
+            TokenwheelError: what ``verify`` raises for a bearer.
+        """
+        cdef header_fields_token token
+        cdef object holder
+        self.check_made()
+        holder = header_fields_find(fields, cookie, bearer, method, &token)
+        if holder is None:
+            return None
+        try:
+            return self.admit(token.text.start, token.text.length, None, self.leeway)
+        except TokenwheelError:
+            if token.is_bearer and header_fields_is_b64token(token.text):
+                raise
+            return None
 
     cdef bint is_revoked(self, Claims known, double now) except -1:
         """Return whether a token, not expired at ``now``, is refused.

@@ -142,6 +142,12 @@ CASES = {
         ),
         by_hand("bare-tokenwheel", "bare ASGI", "tokenwheel", "bare_verifying tokenwheel_verifier"),
         by_hand(
+            "bare-gate",
+            "bare ASGI",
+            "tokenwheel's gate, which takes the token from the header by itself",
+            "bare_behind_gate tokenwheel_gate",
+        ),
+        by_hand(
             "bare-forgetful",
             "bare ASGI",
             "tokenwheel, remembering none",

@@ -78,6 +78,11 @@ GOALS = [
         0.97,
     ),
     Goal(
+        "bare ASGI with tokenwheel's gate, against the application that verifies nothing",
+        "bare-gate",
+        0.97,
+    ),
+    Goal(
         "FastAPI with tokenwheel in a dependency, against a dependency that does nothing",
         "fastapi-tokenwheel",
         0.99,

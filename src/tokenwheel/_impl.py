@@ -22,7 +22,6 @@ __all__ = [
     "RevocationTable",
     "Signer",
     "Verifier",
-    "admit_plain",
     "copy_plain",
     "decode",
     "digest",
@@ -55,7 +54,6 @@ implementation: Literal["native", "pure"] = _choose()
 
 if TYPE_CHECKING or implementation == "native":
     from ._native.cache import ExpiringCache
-    from ._native.plain_headers import admit_plain
     from ._native.plain_json import LARGEST_PAYLOAD, copy_plain
     from ._native.revocations import RevocationTable
     from ._native.signer import Signer
@@ -71,7 +69,6 @@ if TYPE_CHECKING or implementation == "native":
     from ._native.verifier import MAX_TOKEN_LENGTH, Claims, Verifier
 else:
     from ._pure.cache import ExpiringCache
-    from ._pure.plain_headers import admit_plain
     from ._pure.plain_json import LARGEST_PAYLOAD, copy_plain
     from ._pure.revocations import RevocationTable
     from ._pure.signer import Signer

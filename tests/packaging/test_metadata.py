@@ -39,7 +39,6 @@ def test_the_types_are_installed_with_the_package() -> None:
     assert (package / "py.typed").is_file()
     assert {path.stem for path in package.glob("_native/*.pyi")} == {
         "cache",
-        "plain_headers",
         "plain_json",
         "revocations",
         "signer",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, tzinfo
 from typing import Any
 
@@ -42,7 +42,12 @@ class StandingStill(datetime):
         return cls.fromtimestamp(NOW, tz)
 
 
-def make_verifier(implementation: str, keys: Sequence[Key], cache_size: int = 50) -> Any:
+def make_verifier(
+    implementation: str,
+    keys: Sequence[Key],
+    cache_size: int = 50,
+    clock: Callable[[], float] = lambda: NOW,
+) -> Any:
     module = importlib.import_module(f"tokenwheel._{implementation}.verifier")
     revocations = importlib.import_module(
         f"tokenwheel._{implementation}.revocations"
@@ -54,7 +59,7 @@ def make_verifier(implementation: str, keys: Sequence[Key], cache_size: int = 50
         "largest_leeway": 60,
         "cache_size": cache_size,
     }
-    return module.Verifier(keys, clock=lambda: NOW, revocations=revocations, **options)
+    return module.Verifier(keys, clock=clock, revocations=revocations, **options)
 
 
 def outcome(verifier: Any, token: Any) -> Any:

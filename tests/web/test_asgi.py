@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import subprocess
 import sys
 from typing import Any
 
 import pytest
+import uvicorn
+from asgiref.compatibility import is_double_callable
+from hypercorn.utils import is_asgi
 
 from tests.web.support import (
     CROSS_SITE,
@@ -219,6 +223,18 @@ def test_a_public_path_lets_in_whoever_has_a_bad_token(
     ):
         assert ask(guarded, "POST", "/login", header).status == 200
         assert app.claims is None
+
+
+def test_servers_know_the_middleware_for_an_application_of_asgi_3(
+    guarded: AuthMiddleware,
+) -> None:
+    # uvicorn and Starlette ask asyncio or inspect, by their version; hypercorn asks inspect.
+    assert inspect.iscoroutinefunction(guarded.__call__)
+    config = uvicorn.Config(guarded)
+    config.load()
+    assert config.interface == "asgi3"
+    assert is_asgi(guarded)
+    assert not is_double_callable(guarded)
 
 
 def test_a_public_path_knows_who_is_signed_in(

@@ -2,8 +2,8 @@
 
 All of them answer the same few bytes to every request that they let through. Every verifier is
 given the same token, takes it from the header by the same function, and checks signature, ``exp``,
-``iss`` and ``aud``. tokenwheel also checks ``typ``, ``nbf``, ``iat``, its own claims and
-revocation.
+``iss`` and ``aud``; tokenwheel's gate alone finds it by itself. tokenwheel also checks ``typ``,
+``nbf``, ``iat``, its own claims and revocation.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from fastapi import Depends, FastAPI, HTTPException, Request
 
-from ..sessions import ACCEPTED, ISSUER, make_manager
+from ..sessions import ACCEPTED, ISSUER, make_gate, make_manager
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -85,6 +85,30 @@ def bare_verifying(verifier: Verifier) -> Application:
         try:
             verify(bearer_token(scope["headers"]))
         except errors:
+            answer = REFUSED
+        else:
+            answer = OK
+        for message in answer:
+            await send(message)
+
+    return application
+
+
+def tokenwheel_gate(secret: str) -> Any:
+    return make_gate(secret, "bearer")
+
+
+def bare_behind_gate(gate: Any) -> Application:
+    from tokenwheel import TokenwheelError
+    from tokenwheel.web.scopes import headers_of
+
+    admit_plain = gate.admit_plain
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            if admit_plain(scope["method"], scope["headers"]) is None:
+                gate.admit(scope["method"], headers_of(scope))
+        except TokenwheelError:
             answer = REFUSED
         else:
             answer = OK

@@ -161,6 +161,25 @@ class Verifier:
             AccessTokenRevoked: it has been revoked.
             InvalidArgument: ``audience`` or ``leeway`` cannot be used.
         """
+    def verify_request(
+        self, cookie: bytes | None, bearer: bool, method: object, fields: object
+    ) -> Claims | None:
+        """Return the claims of a request with plain header fields, or None.
+
+        None says nothing: others have to look at the request, and to decide about it. So it is with
+        a token in a cookie that is not good, which may be worth a refresh, or count as nobody's.
+
+        Args:
+            cookie: the name of the cookie that may hold the token, or None.
+            bearer: whether ``Authorization`` is taken; it then decides alone where there is one.
+            method: the request's method. A cookie counts for one that changes nothing, or where a
+                page of the same origin has made the request.
+            fields: the raw fields of ASGI, a list of tuples ``(name in lower case, value)``; or a
+                dict, the environment of WSGI (PEP 3333).
+
+        Raises:
+            TokenwheelError: what ``verify`` raises for a bearer.
+        """
     def __reduce__(self) -> NoReturn: ...
     def _check(self) -> None:
         """Verify every invariant of the memory of verified tokens, for tests.

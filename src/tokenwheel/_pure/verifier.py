@@ -31,6 +31,7 @@ from ..errors import (
     ConfigurationError,
     InvalidAccessToken,
     InvalidArgument,
+    TokenwheelError,
 )
 from ..exact import as_given, bytes_of, is_instance, text_of, texts_of, type_name_of
 from ..fork_safety import hold_lock_during_fork
@@ -46,6 +47,7 @@ from .claim_values import (
     session_id_in,
 )
 from .claims import Claims
+from .header_fields import find_token, is_b64token
 from .json_object import parse_object
 from .revocations import RevocationTable
 from .tokens import decode_canonical, encode, is_canonical
@@ -360,6 +362,37 @@ class Verifier:
                 raise
         finally:
             del token, access_token
+
+    def verify_request(
+        self, cookie: bytes | None, bearer: bool, method: object, fields: object
+    ) -> Claims | None:
+        """Return the claims of a request with plain header fields, or None.
+
+        None says nothing: others have to look at the request, and to decide about it. So it is with
+        a token in a cookie that is not good, which may be worth a refresh, or count as nobody's.
+
+        Args:
+            cookie: the name of the cookie that may hold the token, or None.
+            bearer: whether ``Authorization`` is taken; it then decides alone where there is one.
+            method: the request's method. A cookie counts for one that changes nothing, or where a
+                page of the same origin has made the request.
+            fields: the raw fields of ASGI, a list of tuples ``(name in lower case, value)``; or a
+                dict, the environment of WSGI (PEP 3333).
+
+        Raises:
+            TokenwheelError: what ``verify`` raises for a bearer.
+        """
+        self._check_made()
+        found = None
+        try:
+            found = find_token(fields, cookie, bearer, method)
+            return None if found is None else self.verify(found.token)
+        except TokenwheelError:
+            if found is not None and found.is_bearer and is_b64token(found.token):
+                raise
+            return None
+        finally:
+            fields = found = None  # No error shows it.
 
     def _remember(self, token: str, verified: _VerifiedToken, memory: _Memory) -> None:
         """Remember a token beside the keys that verified it. It is lost once those have changed."""

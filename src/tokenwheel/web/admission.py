@@ -14,7 +14,7 @@ from functools import partial
 from itertools import islice
 from traceback import clear_frames
 
-from .._impl import Claims, admit_plain
+from .._impl import Claims, Verifier
 from ..errors import ConfigurationError, InvalidAccessToken, InvalidArgument
 from ..exact import as_given, is_instance, named, number_of, text_of
 from ..seconds import reading
@@ -50,8 +50,14 @@ def scope_claim(claims: Claims) -> Collection[str]:
     return ()
 
 
-def _leave_to_admit(_method: str, _pairs: object) -> None:
-    """Admit nobody at one look, since a subclass has an ``admit`` of its own."""
+def _leave_to_admit(_method: str, _fields: object) -> None:
+    """Admit nobody at one look."""
+
+
+def _verifier_of(manager: Manager) -> Verifier | None:
+    """Return what verifies a manager's tokens, or None where it reads them in a way of its own."""
+    verifier = getattr(manager.read, "__self__", None)
+    return verifier if type(verifier) is Verifier and manager.read == verifier.verify else None
 
 
 class Admission:
@@ -94,18 +100,25 @@ class Admission:
         self._read = manager.read
         # Cookies for localhost alone need a look at the host, too.
         cookie = None if cookies is None or cookies.is_local else cookies.access.encode()
+        verifier = _verifier_of(manager) if self._admits_as_here() else None
         self.admit_plain: Callable[[str, object], Claims | None] = (
-            partial(admit_plain, manager.read, cookie, takes_bearer)
-            if type(self).admit is Admission.admit
-            else _leave_to_admit
+            _leave_to_admit
+            if verifier is None
+            else partial(verifier.verify_request, cookie, takes_bearer)
         )
         """Returns the claims of a request, by its method and the raw fields of ASGI, or None.
 
         In place of the fields there may be the environment of WSGI, which is a dict.
 
         It admits requests with plain fields and a good token, at a fraction of what :meth:`admit`
-        costs. That one tells whether any other is admitted, and if not, why.
+        costs, and raises for a bearer that is not good what that one raises. None means that
+        :meth:`admit` tells whether a request is admitted, and if not, why.
         """
+
+    def _admits_as_here(self) -> bool:
+        """Return whether no subclass admits in a way of its own."""
+        kind = type(self)
+        return kind.admit is Admission.admit and kind.admit_optional is Admission.admit_optional
 
     def admit(
         self,

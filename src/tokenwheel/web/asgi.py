@@ -6,7 +6,8 @@ for Starlette.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from functools import partial
 from string import Formatter
@@ -30,6 +31,9 @@ from .endpoints import Route as SessionRoute
 from .gate import Gate
 from .scopes import App, PublicPaths, Receive, Scope, Send
 
+if sys.version_info >= (3, 12):
+    from inspect import markcoroutinefunction
+
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
     from starlette.routing import Route
@@ -42,9 +46,9 @@ class Visitor:
 
     __slots__ = ("_gate", "claims")
 
-    def __init__(self, gate: Gate, claims: Claims | None) -> None:
-        self._gate = gate
-        self.claims = claims
+    # Set by the middleware: a constructor would cost a request as much as reading its token.
+    _gate: Gate
+    claims: Claims | None
 
     @property
     def is_authenticated(self) -> bool:
@@ -107,26 +111,43 @@ class AuthMiddleware:
         self._public = PublicPaths(public)
         self._admit_plain = gate.admit_plain
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Admit a request, and run the application for it."""
-        kind = scope["type"]
-        if kind == "http":
+    def _run(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Admit a request, and return what runs the application for it.
+
+        What is awaited is the application's own coroutine: another around it would cost a request
+        more than all the rest of this.
+        """
+        if scope["type"] != "http":
+            return self._run_other(scope, receive, send)
+        try:
             claims = self._admit_plain(scope["method"], scope["headers"])
-            if claims is None:
-                await self._run_closely(scope, receive, send)
-            else:
-                self._tell(scope, claims)
-                await self.app(scope, receive, send)
-        elif kind == "websocket":
+        except TokenwheelError as error:
+            if not self._is_open(scope):
+                return send_answer(scope, send, self.gate.refusal(error))
+            claims = None
+        if claims is None:
+            return self._run_closely(scope, receive, send)
+        self._tell(scope, claims)
+        return self.app(scope, receive, send)
+
+    if sys.version_info >= (3, 12):
+        __call__ = markcoroutinefunction(_run)
+    else:  # There some servers take for a WSGI application what is no ``async def``.
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            await self._run(scope, receive, send)
+
+    async def _run_other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
             await run_without_token(self._run_closely, scope, receive, send)
-        elif kind == "lifespan":
+        elif scope["type"] == "lifespan":
             await self.app(scope, receive, send)
         else:
             raise ConfigurationError("AuthMiddleware is for http, websocket and lifespan alone")
 
     async def _run_closely(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application for a request that has to be looked at more closely."""
-        if scope.get("method") == "OPTIONS" or self._public.include(scope):
+        if self._is_open(scope):
             claims = None
             with suppress(TokenwheelError):
                 claims = admit_scope(self.gate, scope)
@@ -146,11 +167,17 @@ class AuthMiddleware:
         self._tell(scope, claims)
         await self.app(scope, receive, send)
 
+    def _is_open(self, scope: Scope) -> bool:
+        """Return True where nobody is refused, whatever they send."""
+        return scope.get("method") == "OPTIONS" or self._public.include(scope)
+
     def _tell(self, scope: Scope, claims: Claims | None) -> None:
         # The state may be that of the lifespan, and shared by all requests.
         state = scope.get("state")
         scope["state"] = {**state, "claims": claims} if state else {"claims": claims}
-        scope["user"] = scope["auth"] = Visitor(self.gate, claims)
+        scope["user"] = scope["auth"] = visitor = Visitor()
+        visitor._gate = self.gate
+        visitor.claims = claims
 
 
 class _Route:

@@ -87,9 +87,9 @@ class FastAPIAuth(SecurityBase):
         """
         scope = connection.scope
         claims = None
-        if scope["type"] == "http":
-            claims = self._admit_plain(scope["method"], scope["headers"])
         try:
+            if scope["type"] == "http":
+                claims = self._admit_plain(scope["method"], scope["headers"])
             if claims is None:
                 claims = await renew_scope(self.gate, scope)
             if scopes.scopes:
@@ -219,9 +219,9 @@ class _OptionalAuth(SecurityBase):
             overriding: Claims | None = await given if inspect.isawaitable(given) else given
             return overriding
         claims = None
-        if scope["type"] == "http":
-            claims = auth._admit_plain(scope["method"], scope["headers"])
         try:
+            if scope["type"] == "http":
+                claims = auth._admit_plain(scope["method"], scope["headers"])
             if claims is None:
                 claims = await renew_scope(auth.gate, scope, optional=True)
             if claims is not None and scopes.scopes:

@@ -285,16 +285,16 @@ class FlaskAuth:
             @wraps(view)
             async def guarded_async(*args: Any, **kwargs: Any) -> Any:
                 site, asked = self._here()
-                if site.admit_plain(asked) is None or demands_more:
-                    try:
+                try:
+                    if site.admit_plain(asked) is None or demands_more:
                         await site.admit_async(asked, demands)
-                    except TokenwheelError as error:
-                        if site.passes(asked):
-                            return site.options(asked)
-                        refused = await site.refuse_websocket_async(asked, error)
-                        if refused is None:
-                            raise
-                        return refused
+                except TokenwheelError as error:
+                    if site.passes(asked):
+                        return site.options(asked)
+                    refused = await site.refuse_websocket_async(asked, error)
+                    if refused is None:
+                        raise
+                    return refused
                 return await view(*args, **kwargs)
 
             return guarded_async
@@ -302,15 +302,15 @@ class FlaskAuth:
         @wraps(view)
         def guarded(*args: Any, **kwargs: Any) -> Any:
             site, asked = self._here()
-            if site.admit_plain(asked) is None or demands_more:
-                try:
+            try:
+                if site.admit_plain(asked) is None or demands_more:
                     site.admit(asked, demands)
-                except TokenwheelError as error:
-                    if site.passes(asked):
-                        return site.options(asked)
-                    if not site.refuse_websocket(asked, args, error):
-                        raise
-                    return None
+            except TokenwheelError as error:
+                if site.passes(asked):
+                    return site.options(asked)
+                if not site.refuse_websocket(asked, args, error):
+                    raise
+                return None
             return view(*args, **kwargs)
 
         return guarded
