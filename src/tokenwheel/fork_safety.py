@@ -10,7 +10,9 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from typing import Protocol
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Protocol, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
 
 __all__ = [
@@ -18,10 +20,13 @@ __all__ = [
     "Renewable",
     "Restartable",
     "hold_lock_during_fork",
+    "parts_of",
     "pause_during_fork",
     "renew_after_fork",
     "restart_after_fork",
 ]
+
+T = TypeVar("T")
 
 
 class Renewable(Protocol):
@@ -100,16 +105,24 @@ def hold_lock_during_fork(owner: object, name: str) -> None:
     _locks[owner] = name
 
 
+def parts_of(registered: Iterable[T]) -> list[T]:
+    """Return what is held weakly, though other threads add to it and let go of it meanwhile."""
+    while True:
+        # Its size has changed while it was looked through. That happens to few looks.
+        with suppress(RuntimeError):
+            return list(registered)
+
+
 def _before() -> None:
     # A part that cannot be paused must not keep others from going on after the fork.
-    for part in list(_paused):
+    for part in parts_of(_paused):
         try:
             part.pause()
         except Exception:
             logger.exception("%s could not be paused before a fork", type(part).__name__)
         else:
             _resting.append(part)
-    for owner, name in list(_locks.items()):
+    for owner, name in parts_of(_locks.items()):
         getattr(owner, name).acquire()
         _held.append((owner, name))
 
@@ -129,9 +142,9 @@ def _in_child() -> None:
         setattr(owner, name, threading.Lock() if is_plain else threading.RLock())
     _held.clear()
     _resting.clear()
-    for part in list(_renewed):
+    for part in parts_of(_renewed):
         part.renew()
-    for restarted in list(_restarted):
+    for restarted in parts_of(_restarted):
         restarted.restart()
 
 

@@ -14,8 +14,10 @@ ahead is believed only when it has stood that long, a step back at once.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
+from .fork_safety import hold_lock_during_fork
 from .seconds import checked_clock
 
 __all__ = ["PERIOD", "SlowClock", "SlowTime"]
@@ -75,17 +77,21 @@ class SlowClock:
 class SlowTime:
     """Tells the time by the slowest clock: of a wall clock, and of a steady one that watches it.
 
+    Safe to share between threads.
+
     Args:
         clock: returns Unix seconds.
         timer: returns seconds that no one sets.
     """
 
-    __slots__ = ("_clock", "_slow", "_timer")
+    __slots__ = ("__weakref__", "_clock", "_lock", "_slow", "_timer")
 
     def __init__(self, clock: Callable[[], float], timer: Callable[[], float]) -> None:
         self._clock = checked_clock(clock)
         self._timer = checked_clock(timer)
         self._slow = SlowClock()
+        self._lock = threading.Lock()
+        hold_lock_during_fork(self, "_lock")
 
     def __call__(self) -> float:
         """Return the time in Unix seconds; at most that of the wall clock.
@@ -93,4 +99,6 @@ class SlowTime:
         Raises:
             InvalidArgument: a clock told no time. What was known of them stays as it was.
         """
-        return self._slow.read(self._clock(), self._timer())
+        now, steady = self._clock(), self._timer()
+        with self._lock:
+            return self._slow.read(now, steady)

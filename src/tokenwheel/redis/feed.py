@@ -259,9 +259,9 @@ class RedisFeed:
 
     def renew(self) -> None:
         """Begin anew in a child of a fork, with a lock of its own and nobody who reads."""
-        self._pid = os.getpid()
         self._lock = threading.Lock()
         self._forget_tail()
+        self._pid = os.getpid()  # Last, as another thread goes by it.
 
     def _is_ready(self) -> bool:
         """Return True if somebody reads the stream, and is done with the first attempt at it."""

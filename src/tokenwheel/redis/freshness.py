@@ -8,6 +8,7 @@ becomes of the connection, and ``stream_reader.py`` up to when nothing was misse
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from math import inf
 
@@ -132,4 +133,5 @@ class Freshness:
         return max(self._timer() - self._reader.fresh_at, 0)
 
     def _ring(self) -> None:
-        self._number[0] = (self._number[0] + 1) % 2**64
+        # One that was never there before: two threads that count up at once could ring as one.
+        self._number[0] = int.from_bytes(os.urandom(8), "little")

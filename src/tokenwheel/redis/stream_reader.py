@@ -66,11 +66,13 @@ from __future__ import annotations
 
 import logging
 import random
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from typing import Any, NamedTuple
 
 from ..errors import InvalidArgument
+from ..fork_safety import hold_lock_during_fork
 from ..revocation.heard import HeardRevocations
 from ..revocation.message import MESSAGE_BYTES, pack, unpack, unpack_each
 from ..revocation.protocol import Apply, Revocation
@@ -139,6 +141,9 @@ class StreamReader:
         # those that it published before.
         self._sent: set[bytes] = set()
         self._overdue: set[bytes] = set()
+        # Held to change these two: other threads publish.
+        self._expecting = threading.Lock()
+        hold_lock_during_fork(self, "_expecting")
         # How many entries the stream had been given when the last one was taken in. Not known
         # before the end was reached for the first time.
         self._counted: int | None = None
@@ -163,7 +168,8 @@ class StreamReader:
         reader.entries, reader.skipped, reader.lag = self.entries, self.skipped, self.lag
         reader.replays = self.replays + 1
         reader._lost = [*self._lost, self._heard]
-        reader._overdue = self._overdue | self._sent
+        with self._expecting:
+            reader._overdue = self._overdue | self._sent
         return reader
 
     def rewind(self) -> None:
@@ -175,12 +181,14 @@ class StreamReader:
 
         A server may lose it before any node hears it. It is then published once more.
         """
-        self._sent.update(messages)
+        with self._expecting:
+            self._sent.update(messages)
 
     def expect_no_more(self, messages: Sequence[bytes]) -> None:
         """Take back :meth:`expect`: the messages are not to be published."""
-        self._sent.difference_update(messages)
-        self._overdue.difference_update(messages)
+        with self._expecting:
+            self._sent.difference_update(messages)
+            self._overdue.difference_update(messages)
 
     @property
     def last_id(self) -> bytes:
@@ -289,12 +297,14 @@ class StreamReader:
         del self._lost[: len(lost)]
 
     def _put_back_overdue(self) -> Conversation[None]:
-        overdue = list(self._overdue)
+        with self._expecting:
+            overdue = list(self._overdue)
         yield from self._put_back(overdue)
         # Only now: the connection may have broken before all were sent again.
-        self._overdue.difference_update(overdue)
-        self._overdue |= self._sent
-        self._sent = set()
+        with self._expecting:
+            self._overdue.difference_update(overdue)
+            self._overdue |= self._sent
+            self._sent.clear()
 
     def _put_back(self, unheard: Iterable[bytes]) -> Conversation[None]:
         """Publish those of the messages that live, but for those that others put back meanwhile."""
@@ -352,14 +362,15 @@ class StreamReader:
             count: how many entries there are, those that are none of ours included.
         """
         self._apply(row for entry in understood for row in entry.revocations)
+        heard: list[bytes] = []
         for messages, revocations in understood:
             for place, (_, expires_at, _) in enumerate(revocations):
                 message = messages[place * MESSAGE_BYTES : (place + 1) * MESSAGE_BYTES]
                 self._heard.add(message, expires_at)
-                self._sent.discard(message)
-                self._overdue.discard(message)
-                if self._lost:
-                    self._in_new.add(message)
+                heard.append(message)
+        self.expect_no_more(heard)
+        if self._lost:
+            self._in_new.update(heard)
         self._last = last
         if self._counted is not None:
             self._counted += count

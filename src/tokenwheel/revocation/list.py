@@ -7,6 +7,7 @@ process goes on refusing: never the other way round.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import timedelta
@@ -19,6 +20,7 @@ from ..conformance import check_conforms, conforms, is_coroutine_function
 from ..errors import ConfigurationError, StorageUnavailable, TokenwheelError
 from ..exact import plain_of
 from ..failures import meaning_of
+from ..fork_safety import hold_lock_during_fork
 from ..hidden import clears_locals
 from ..option_checks import check_clocks
 from ..seconds import duration_of, number_of, reading, steady_time, wall_time
@@ -91,6 +93,8 @@ class RevocationList(RevocationTable):
             # Without news to be had, the table's own answer spares each refresh a call.
             vars(self)["lowest_generation"] = super().lowest_generation
         self._watched: Any = None  # the buffer, as the feed gave it
+        self._watching = threading.RLock()  # held while another one comes to be watched
+        hold_lock_during_fork(self, "_watching")
         self._subscribers = Subscribers()
         self._watcher = None if feed is None else Watcher(self._subscribers, self._look)
         self._is_closed = False
@@ -182,7 +186,11 @@ class RevocationList(RevocationTable):
         callback = check_subscriber(callback)
         with self._subscribers.lock:
             self._subscribers.add(callback)
-            self._report_to(self._subscribers.queue.put)
+            # Beside a feed another thread tells. Without one whoever revokes does, and returns no
+            # earlier: had it put this where others look, one of them might still be telling it.
+            self._report_to(
+                self._subscribers.put if self._feed is None else self._subscribers.queue.put
+            )
         if self._watcher is not None:
             self._note_loop(self._watcher)
             try:
@@ -322,8 +330,9 @@ class RevocationList(RevocationTable):
         self._is_closed = True
         if self._watcher is not None:
             self._watcher.close()
-        self._subscribers.clear()
-        self._report_to(None)
+        with self._subscribers.lock:
+            self._subscribers.clear()
+            self._report_to(None)
         answer = None if self._feed is None else self._feed.close()
         self._watch_doorbell()  # which may be gone
         return answer
@@ -351,10 +360,14 @@ class RevocationList(RevocationTable):
         self._watch_doorbell()
 
     def _watch_doorbell(self) -> None:
-        doorbell = self._feed.doorbell if conforms(self._feed, DoorbellFeed) else None
-        if doorbell is not self._watched:
-            self._watched = doorbell
-            self.watch(doorbell)
+        if not conforms(self._feed, DoorbellFeed):
+            return
+        # Two threads that find two doorbells must not leave the table with the earlier.
+        with self._watching:
+            doorbell = self._feed.doorbell
+            if doorbell is not self._watched:
+                self._watched = doorbell
+                self.watch(doorbell)
 
 
 @clears_locals

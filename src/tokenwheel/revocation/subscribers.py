@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from inspect import isasyncgenfunction
@@ -61,6 +62,10 @@ class Subscribers:
     def __len__(self) -> int:
         return len(self._callbacks)
 
+    def put(self, raised: Raised) -> None:
+        """Keep what the calling thread has revoked until this thread calls :meth:`tell_waiting`."""
+        self._waiting.append(raised)
+
     def add(self, callback: Subscriber) -> None:
         """Tell a callback from now on; twice, where it is told already."""
         with self.lock:
@@ -79,8 +84,18 @@ class Subscribers:
         with self.lock:
             self._callbacks = ()
 
+    @property
+    def _waiting(self) -> deque[Raised]:
+        try:
+            waiting: deque[Raised] = self._of_thread.waiting
+        except AttributeError:
+            waiting = self._of_thread.waiting = deque()
+        return waiting
+
     def tell_waiting(self) -> None:
-        """Tell all that is in the queue. Within a callback do nothing: its caller goes on.
+        """Tell what this thread has put, and all that is in the queue.
+
+        Within a callback do nothing: its caller goes on.
 
         Raises:
             KeyboardInterrupt: a callback was interrupted. All of them were called.
@@ -90,6 +105,8 @@ class Subscribers:
         self._of_thread.is_telling = True
         interrupt = None
         try:
+            while self._waiting:
+                interrupt = self.tell(self._waiting.popleft()) or interrupt
             with suppress(Empty):
                 while True:
                     interrupt = self.tell(self.queue.get_nowait()) or interrupt

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import struct
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from hmac import compare_digest
@@ -22,6 +23,7 @@ from weakref import WeakSet
 
 from .._impl import hmac_sha256
 from ..errors import ConfigurationError
+from ..fork_safety import hold_lock_during_fork
 from ..hidden import Hidden
 from ..models import SessionRecord
 from ..storage.context import pack_context
@@ -65,13 +67,15 @@ class Seal:
         broken: how many records were not believed, since none of the secrets had sealed them.
     """
 
-    __slots__ = ("_mac_keys", "_rotation_keys", "broken", "issuer")
+    __slots__ = ("__weakref__", "_lock", "_mac_keys", "_rotation_keys", "broken", "issuer")
 
     def __init__(self, issuer: str, secrets: Sequence[bytes] = ()) -> None:
         self.issuer = issuer
         self._mac_keys = [_derived(secret, b"tokenwheel record") for secret in secrets]
         self._rotation_keys = [_derived(secret, b"tokenwheel successor") for secret in secrets]
         self.broken = 0
+        self._lock = threading.Lock()  # held to count
+        hold_lock_during_fork(self, "_lock")
 
     def __repr__(self) -> str:
         return f"<Seal of {self.issuer!r} with {len(self._mac_keys)} keys>"
@@ -119,12 +123,14 @@ class Seal:
                 mac = hmac_sha256(key.content, covered)[:_MAC_BYTES]
                 if compare_digest(record.mac or b"", mac):
                     return True
-        self.broken += 1
+        with self._lock:
+            self.broken += 1
+            so_far = self.broken
         logger.error(
             "the record of session %.16r was made or changed by somebody without the "
             "storage_key, so it is as good as none (%d so far)",
             record.id,
-            self.broken,
+            so_far,
         )
         return False
 

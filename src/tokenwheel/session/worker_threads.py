@@ -52,8 +52,8 @@ class WorkerThreads:
 
     def renew(self) -> None:
         """Begin anew in a child of a fork, which has none of its parent's threads."""
-        self._pid = os.getpid()
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="tokenwheel-storage")
+        self._pid = os.getpid()  # Last, as another thread goes by it.
 
     async def call(self, function: Callable[..., T], /, *arguments: Any) -> T:
         """Call the function from a worker thread, with the context variables of the caller.

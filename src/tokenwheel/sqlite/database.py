@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..errors import StorageUnavailable
-from ..fork_safety import pause_during_fork, renew_after_fork
+from ..fork_safety import parts_of, pause_during_fork, renew_after_fork
 from ..option_checks import check_choice, check_seconds
 from .connection import Synchronous, check_owner, open_connection
 from .deadline import Deadline
@@ -300,7 +300,7 @@ class Database:
         """Return those that this process's connections to the file have open."""
         files = [
             line.files
-            for database in list(_databases)
+            for database in parts_of(_databases)
             if database.file == self.file
             for line in database._lines
         ]

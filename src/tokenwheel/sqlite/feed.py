@@ -223,8 +223,8 @@ class SqliteFeed:
 
         Another thread of the parent may have held the old one.
         """
-        self._pid = os.getpid()
         self._lock = threading.Lock()
+        self._pid = os.getpid()  # Last, as another thread goes by it.
 
     def _leave_parent(self) -> None:
         if self._pid != os.getpid():  # Forked by a server that runs no hooks of Python.

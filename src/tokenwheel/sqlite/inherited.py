@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from typing import Protocol
 from weakref import WeakSet
 
+from ..fork_safety import parts_of
 from .open_files import FileId
 
 __all__ = ["begin_anew", "is_inherited", "keep_for_ever", "watch"]
@@ -64,7 +65,7 @@ def begin_anew() -> None:
     with _locks.setdefault(process, threading.Lock()):
         if process == _renewed[0]:
             return
-        heirs = list(_heirs)
+        heirs = parts_of(_heirs)
         in_use = [heir.file for heir in heirs if heir.was_in_use()]
         for heir in heirs:
             heir.leave_parent(is_usable=_is_usable(heir.file, in_use))

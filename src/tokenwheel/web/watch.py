@@ -101,7 +101,6 @@ class Watches:
         self._revocations.unsubscribe(self._hear)
 
     def _begin(self) -> None:
-        self._pid = os.getpid()
         # A finalizer may watch while this thread holds it.
         self._lock = threading.RLock()
         self._news: SimpleQueue[str | Watched] = SimpleQueue()
@@ -110,6 +109,7 @@ class Watches:
         self._thread: threading.Thread | None = None
         self._is_subscribed = False
         self._has_failed = False
+        self._pid = os.getpid()  # Last, as another thread goes by it.
 
     def _see_to_thread(self) -> None:
         """See to it that the thread runs and is told. Whoever calls it holds the lock."""

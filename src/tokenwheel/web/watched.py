@@ -109,9 +109,10 @@ class Watched:
         shown = shown_token(claims)
         if shown is None:
             raise InvalidArgument(_NOT_READ)
-        # First the generation: an end that moves on its own shows nothing that is revoked.
-        self._generation = max(self._generation, shown.generation)
-        self._expires_at = max(self._expires_at, shown.expires_at)
+        with self._watches._lock:  # Another thread may admit an older token at the same time.
+            # First the generation: an end that moves on its own shows nothing that is revoked.
+            self._generation = max(self._generation, shown.generation)
+            self._expires_at = max(self._expires_at, shown.expires_at)
         return claims
 
     def stop(self) -> None:
