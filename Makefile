@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-web screenshot test test-floors test-long test-chaos test-pythons test-sanitize fuzz coverage lint bench bench-server bench-scaling bench-memory bench-profile bench-check wheel lock clean
+.PHONY: help demo demo-web screenshot test test-floors test-long test-chaos test-pythons python-ft test-ft test-threads test-sanitize fuzz coverage lint bench bench-server bench-scaling bench-memory bench-profile bench-check wheel lock clean
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -65,6 +65,30 @@ test-chaos: $(VENV)/.built  ## random logins and logouts in many processes, whil
 
 test-pythons: .venv/.ready  ## the suite on every CPython found here or unpacked from Debian; PYTHONS=3.15: only on these
 	$(NATIVE) -m tools.pythons $(PYTHONS) $(IN_PARALLEL)
+
+python-ft:  ## the path of a free-threaded CPython, built once from Debian's source; FT=3.15: of that version
+	@$(PYTHON) -m tools.python_ft $(FT)
+
+# The sources lie in a folder of their own, as their extensions do. Both implementations run from it.
+IN_FT = cd build/ft && PYTHON_GIL=0 TOKENWHEEL_IMPL=$(1) $(abspath .venv-ft/bin)/python
+test-ft: .venv-ft/.ready  ## the suite without the GIL, on both implementations; TESTS=tests/threads: only these
+	$(call copy_tree,build/ft)
+	$(call IN_FT,native) $(INSTALL) -e .
+	$(call IN_FT,native) -m pytest $(IN_PARALLEL) $(TESTS)
+	$(call IN_FT,pure) -m pytest $(IN_PARALLEL) $(TESTS)
+
+# Only what is compiled for it is watched: CPython and the extensions. Its own races are CPython's to
+# mend. The wheels of the ordinary free-threaded Python fit; setarch keeps addresses where clang's
+# runtime expects them. HAMMER_TURNS=10 makes each test ten times longer.
+THREADED = tests/threads/test_hammer.py tests/threads/test_hammer_lists.py tests/threads/test_hammer_storages.py
+test-threads: .venv-ft/.ready  ## threads that hammer every object, under ThreadSanitizer; takes clang
+	$(call copy_tree,build/threads)
+	cd build/threads && CC=$(CLANG) LDSHARED="$(CLANG) -shared" TOKENWHEEL_IMPL=native TOKENWHEEL_BUILD=thread $(abspath .venv-ft/bin)/python $(INSTALL) Cython setuptools
+	cd build/threads && CC=$(CLANG) LDSHARED="$(CLANG) -shared" TOKENWHEEL_IMPL=native TOKENWHEEL_BUILD=thread $(abspath .venv-ft/bin)/python setup.py -q build_ext --inplace
+	sanitized=$$($(PYTHON) -m tools.python_ft --thread-sanitizer $(FT)) && cd build/threads && \
+	    PYTHON_GIL=0 TOKENWHEEL_IMPL=native PYTHONPATH="src:$$($(abspath .venv-ft/bin)/python -c 'import site; print(site.getsitepackages()[0])')" \
+	    TSAN_OPTIONS="halt_on_error=1 suppressions=$${sanitized%/bin/*}/tsan/suppressions_free_threading.txt" \
+	    setarch -R $$sanitized -m pytest --capture=sys -p no:xdist $(THREADED)
 
 # All of it replaces the report; a part of it (make bench CASES=read_seen, an expression for
 # pytest's -k) leaves one in build/bench, or with RENEW=1 renews whole sections of the report.
@@ -157,6 +181,14 @@ endef
 
 # The folder of a virtual environment holds a stamp for each step that has been done in it.
 GROUP := servers
+FT := 3.14
+TESTS :=
+.venv-ft/.ready: pyproject.toml requirements.lock
+	"$$($(PYTHON) -m tools.python_ft $(FT))" -m venv --clear $(@D)
+	$(@D)/bin/python $(PIP)
+	$(@D)/bin/python $(INSTALL) --group $(GROUP)
+	touch $@
+
 .venv-coverage/.ready: GROUP := coverage
 .venv/.ready .venv-pure/.ready .venv-floors/.ready .venv-coverage/.ready .venv-sanitize/.ready: pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.13 ...")'

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 OLDEST = (3, 11)
+BUILT = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tokenwheel" / "python"
+"""Where ``python_ft.py`` installs what it has built, each in a folder of its own."""
 # A free-threaded build of Python 3.12 or older does not exist, and its answer is None.
 ASK = """
 import platform, sys, sysconfig
@@ -25,9 +27,10 @@ class Interpreter(NamedTuple):
 
 
 def find_interpreters() -> list[Interpreter]:
-    """Return one CPython of each version: the running one first, then PATH's, then pyenv's."""
+    """Return one CPython of each version: the running one first, then PATH's, pyenv's, our own."""
     folders = [Path(folder) for folder in os.environ["PATH"].split(os.pathsep)]
     folders += sorted((Path.home() / ".pyenv" / "versions").glob("*/bin"))
+    folders += sorted(BUILT.glob("*[0-9]t/bin"))
     candidates = [path for folder in folders for path in sorted(folder.glob("python3.*[0-9t]"))]
     paths: dict[str, Path] = {}
     for path in [Path(sys.executable), *candidates]:
