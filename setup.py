@@ -4,6 +4,7 @@ TOKENWHEEL_IMPL   pure: no extension. native: whatever stops the extensions stop
                   Unset: without Cython and a C compiler, the pure implementation is installed.
 TOKENWHEEL_BUILD  trace: coverage can measure the .pyx files. sanitize: for memory and UB errors.
                   fuzz: sanitize for clang, which also tells a fuzzer where it has been.
+                  thread: tells of data races, under a Python that was built so, too.
 """
 
 import os
@@ -18,13 +19,14 @@ from setuptools.command.build_ext import build_ext
 from setuptools.errors import BaseError, CCompilerError
 
 implementation, build = map(os.environ.get, ("TOKENWHEEL_IMPL", "TOKENWHEEL_BUILD"), ("", ""))
-builds = ("", "trace", "sanitize", "fuzz")
+builds = ("", "trace", "sanitize", "fuzz", "thread")
 if implementation not in ("", "native", "pure") or build not in builds:
     names = "TOKENWHEEL_IMPL is 'native', 'pure' or unset; TOKENWHEEL_BUILD is"
     raise SystemExit(f"tokenwheel: {names} {', '.join(map(repr, builds[1:]))} or unset")
 
 checks = ["-fno-sanitize-recover=all", "-fsanitize=address,undefined"] * (build == "sanitize")
 checks += ["-fno-sanitize-recover=all", "-fsanitize=address,fuzzer-no-link"] * (build == "fuzz")
+checks += ["-fsanitize=thread"] * (build == "thread")
 # A slab's memory is read as several struct types, which compilers assume never to be the same.
 flags = ["-fno-strict-aliasing", *(["-O1", "-g"] if checks else ["-O3", "-g0"]), *checks]
 # A compiler gets those of these that it takes. -Wp comes after what Python was built with. A libc
@@ -37,7 +39,9 @@ msvc, msvc_links = ["/O2", "/GS", "/guard:cf"], ["/guard:cf", "/DYNAMICBASE", "/
 run_path = re.compile(r",--?(?:R,?|rpath(?:[=,]|\n-Wl,))[^,\n]*")
 off = ["boundscheck", "wraparound", "initializedcheck", "auto_pickle", "autotestdict"]
 directives = dict.fromkeys(off, False) | {"language_level": 3, "linetrace": build == "trace"}
-directives |= dict.fromkeys(["cdivision", "binding", "embedsignature"], True)
+directives |= dict.fromkeys(
+    ["cdivision", "binding", "embedsignature", "freethreading_compatible"], True
+)
 directives["embedsignature.format"] = "python"
 macros = [("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1")] if build == "trace" else []
 

@@ -13,7 +13,13 @@ Python.
 What Python's own is, cannot be told from its name when the first import comes in the midst of a
 test. So a function is taken for Python's own only once it has told a time between two readings of
 the clock behind it.
+
+Threads without a GIL share all this without a lock of its own. What a reading looks at is written
+rarely, and read in the order in which it becomes true. Only looking into the module takes that
+dict's lock, under which its changes are told and made.
 """
+
+from atomics cimport atomics_number  # whose C is used here
 
 cdef extern from *:
     """
@@ -52,7 +58,7 @@ cdef extern from *:
     typedef struct {
         int (*read)(double *);  /* the clock behind Python's own function */
         PyObject *name;
-        PyObject *function;     /* Python's own; NULL until it was met */
+        const void *function;   /* Python's own; NULL until it was met, and then kept */
         PyCFunction method;     /* what that consists of, unless a test has put another there */
         uint64_t version;       /* of the module, as long as the function stands there; else 0 */
     } clock_source;
@@ -62,6 +68,7 @@ cdef extern from *:
     static PyObject *clock_module;  /* the dict of the module ``time`` */
 
     #if PY_VERSION_HEX < 0x030C0000
+    static const int clock_is_watched = 1;
     static int clock_watch(void) { return 0; }
     static inline uint64_t clock_version(void) {
         return ((PyDictObject *)clock_module)->ma_version_tag;
@@ -72,7 +79,7 @@ cdef extern from *:
     static int clock_note(
         PyDict_WatchEvent event, PyObject *dict, PyObject *name, PyObject *value
     ) {
-        clock_changes++;
+        atomics_next(&clock_changes);
         return 0;
     }
     static int clock_watch(void) {  /* An interpreter has eight watchers, and may be out of them. */
@@ -82,7 +89,7 @@ cdef extern from *:
         return 0;
     }
     static inline uint64_t clock_version(void) {
-        return clock_is_watched ? clock_changes : ++clock_changes;
+        return atomics_number(&clock_changes);
     }
     #endif
 
@@ -99,7 +106,7 @@ cdef extern from *:
     }
 
     static PyCFunction clock_method(const clock_source *self) {
-        return ((PyCFunctionObject *)self->function)->m_ml->ml_meth;
+        return ((const PyCFunctionObject *)self->function)->m_ml->ml_meth;
     }
 
     static int clock_is_behind(const clock_source *self, PyObject *function) {
@@ -119,31 +126,58 @@ cdef extern from *:
         return 0;
     }
 
+    /* What stands in the module, a new reference, and the version by which it does. */
+    static PyObject *clock_found(const clock_source *self, uint64_t *version) {
+        PyObject *found;
+    #ifdef Py_GIL_DISABLED
+        Py_BEGIN_CRITICAL_SECTION(clock_module);
+        *version = clock_version();
+        if (PyDict_GetItemRef(clock_module, self->name, &found) < 0) PyErr_Clear();
+        Py_END_CRITICAL_SECTION();
+    #else
+        *version = clock_version();
+        found = PyDict_GetItem(clock_module, self->name);
+        Py_XINCREF(found);
+    #endif
+        return found;
+    }
+
+    /* Take a function for Python's own from now on. Of two threads that meet one each at the same
+       time, the first decides. */
+    static void clock_keep(clock_source *self, PyObject *function) {
+    #ifdef Py_GIL_DISABLED
+        Py_BEGIN_CRITICAL_SECTION(clock_module);
+    #endif
+        if (self->function == NULL) {
+            Py_INCREF(function);
+            self->method = ((PyCFunctionObject *)function)->m_ml->ml_meth;
+            atomics_set_pointer(&self->function, function);
+        }
+    #ifdef Py_GIL_DISABLED
+        Py_END_CRITICAL_SECTION();
+    #endif
+    }
+
     /* Look into the module. Return whether Python's own function stands there, unchanged. */
     static int clock_look(clock_source *self) {
-        uint64_t version = clock_version();
-        PyObject *found = PyDict_GetItem(clock_module, self->name);
-        self->version = 0;
-        if (found == NULL || !PyCFunction_CheckExact(found)) return 0;
-        if (self->function == NULL) {
-            int is_behind;
-            Py_INCREF(found);
-            is_behind = clock_is_behind(self, found);
-            if (is_behind && self->function == NULL) {
-                self->function = found;
-                self->method = clock_method(self);
-            } else {
-                Py_DECREF(found);
-            }
-            if (!is_behind) return 0;
+        uint64_t version;
+        PyObject *found = clock_found(self, &version);
+        int is_own = 0;
+        atomics_set_number(&self->version, 0);
+        if (found != NULL && PyCFunction_CheckExact(found)) {
+            if (atomics_pointer(&self->function) == NULL && clock_is_behind(self, found))
+                clock_keep(self, found);
+            is_own = found == atomics_pointer(&self->function)
+                && clock_method(self) == self->method;
         }
-        if (found != self->function || clock_method(self) != self->method) return 0;
-        self->version = version;
-        return 1;
+        Py_XDECREF(found);
+        if (is_own && clock_is_watched) atomics_set_number(&self->version, version);
+        return is_own;
     }
 
     static inline int clock_stands(const clock_source *self) {
-        return self->version == clock_version() && clock_method(self) == self->method;
+        return atomics_number(&self->version) == clock_version()
+            && clock_method(self) == self->method;
     }
 
     static inline int clock_wall(double *now) {

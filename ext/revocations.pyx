@@ -8,11 +8,14 @@ comes from outside.
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING
-from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cpython.pycapsule cimport PyCapsule_New
+from cpython.ref cimport Py_INCREF, Py_XDECREF, PyObject
 from libc.math cimport INFINITY
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
+from atomics cimport (
+    atomics_byte, atomics_set_byte, atomics_set_number, atomics_set_pointer, atomics_set_seconds,
+)
 from clock cimport clock_begin, clock_steady, clock_wall
 from seconds cimport SECONDS_FURTHEST, seconds_number, seconds_reading
 from table.revocation_table cimport (
@@ -22,6 +25,7 @@ from table.revocation_table cimport (
     revocation_table_lowest, revocation_table_refuse, revocation_table_ring,
 )
 from table.slow_clock cimport slow_clock_observe
+from thread_own cimport HAS_GIL
 from token.claim_values cimport claim_values_decode_session_id
 from unicode cimport PyUnicode_READY
 
@@ -82,10 +86,41 @@ cdef int check_news(object before_lookup) except -1:
     return 0
 
 
-cdef void release(Py_buffer* seen) noexcept:
-    if seen != NULL:
-        PyBuffer_Release(seen)
-        PyMem_RawFree(seen)
+@cython.final
+@cython.internal
+@cython.no_gc  # The collector would clear the buffer and not release it.
+cdef class Doorbell:
+    """The eight bytes of another object, until nobody can be looking at them."""
+
+    cdef Py_buffer seen
+    cdef bint is_seen
+
+    def __cinit__(self, doorbell):
+        try:
+            PyObject_GetBuffer(doorbell, &self.seen, PyBUF_SIMPLE)
+        except Exception:
+            raise ConfigurationError(NO_DOORBELL) from None
+        self.is_seen = True
+        if self.seen.len != sizeof(uint64_t):
+            raise ConfigurationError(NO_DOORBELL)
+
+    def __dealloc__(self):
+        if self.is_seen:
+            PyBuffer_Release(&self.seen)
+
+
+cdef list held_until_collected(PyObject* doorbell):
+    """Return a cycle of references with a doorbell in it.
+
+    A lookup takes no lock and no reference. Without a GIL it may be reading the doorbell that it
+    has just found in the table. The collector stops every thread where none is in the midst of
+    that, and only afterwards frees a cycle that was let go of before.
+    """
+    cdef list cycle = []
+    cycle.append(cycle)
+    if doorbell != NULL:
+        cycle.append(<object>doorbell)
+    return cycle
 
 
 cdef class RevocationTable:
@@ -115,13 +150,13 @@ cdef class RevocationTable:
     cdef object timer
     cdef bint is_default_clock  # which can mostly be read without running Python code
     cdef bint is_default_timer
-    # What is behind the table's doorbell. As a member of the class, the collector would clear it
-    # and not release it.
-    cdef Py_buffer* watched
+    # The Doorbell behind the table's pointer, with a reference that the collector doesn't know: it
+    # would clear a member of the class before the table is gone.
+    cdef PyObject* watched
     cdef uint64_t watches  # how often a doorbell was given
     cdef object news  # what is called before each lookup, or None
     cdef object report  # what is called with each revocation that refuses more, or None
-    cdef bint is_made  # by __init__; before that there is no clock to ask
+    cdef uint8_t is_made  # by __init__; before that there is no clock to ask
 
     def __cinit__(self, *arguments, **options):
         cdef bytes secret = urandom(sizeof(self.table.secret))
@@ -136,18 +171,20 @@ cdef class RevocationTable:
         with cython.critical_section(self):
             if self.is_made:
                 raise ConfigurationError("a RevocationTable can be constructed only once")
-            self.is_made = True
             self.clock = clock
             self.timer = timer
             self.is_default_clock = clock is wall_time
             self.is_default_timer = timer is steady_time
             self.news = before_lookup
-            self.table.is_fed = before_lookup is not None
+            atomics_set_byte(&self.table.is_fed, before_lookup is not None)
+            atomics_set_byte(&self.is_made, True)
 
     @property
     def before_lookup(self):
         """What is called before each lookup, so that news can be taken in first, or None."""
-        return self.news
+        with cython.critical_section(self):
+            news = self.news
+        return news
 
     @before_lookup.setter
     def before_lookup(self, call):
@@ -155,7 +192,7 @@ cdef class RevocationTable:
         with cython.critical_section(self):
             before = self.news  # Let go of once all is in its place.
             self.news = call
-            self.table.is_fed = call is not None
+            atomics_set_byte(&self.table.is_fed, call is not None)
 
     def watch(self, doorbell):
         """Call ``before_lookup`` only when a doorbell has rung, instead of before each lookup.
@@ -170,27 +207,23 @@ cdef class RevocationTable:
         Raises:
             ConfigurationError: ``doorbell`` is neither None nor a buffer of eight bytes.
         """
-        cdef Py_buffer* seen = NULL
-        if doorbell is not None:
-            seen = <Py_buffer*>PyMem_RawMalloc(sizeof(Py_buffer))
-            if seen == NULL:
-                raise MemoryError("no memory to watch the doorbell")
-            try:
-                PyObject_GetBuffer(doorbell, seen, PyBUF_SIMPLE)
-            except BaseException as error:
-                PyMem_RawFree(seen)
-                if not isinstance(error, Exception):
-                    raise
-                raise ConfigurationError(NO_DOORBELL) from None
-            if seen.len != sizeof(uint64_t):
-                release(seen)
-                raise ConfigurationError(NO_DOORBELL)
+        cdef Doorbell seen = None if doorbell is None else Doorbell(doorbell)
+        cdef PyObject* before
         with cython.critical_section(self):
-            seen, self.watched = self.watched, seen
-            self.table.doorbell = NULL if self.watched == NULL else self.watched.buf
-            self.table.looked_at = -INFINITY
+            if not HAS_GIL and self.watched != NULL:
+                held_until_collected(self.watched)
+            before = self.watched
+            # A lookup that finds the new doorbell must not find the time of the old one.
+            atomics_set_seconds(&self.table.looked_at, -INFINITY)
+            if seen is None:
+                self.watched = NULL
+                atomics_set_pointer(&self.table.doorbell, NULL)
+            else:
+                Py_INCREF(seen)
+                self.watched = <PyObject*>seen
+                atomics_set_pointer(&self.table.doorbell, seen.seen.buf)
             self.watches += 1
-        release(seen)
+        Py_XDECREF(before)
 
     def _take_news(self, double now):
         cdef uint64_t ring, watches
@@ -202,8 +235,8 @@ cdef class RevocationTable:
             news()
         with cython.critical_section(self):
             if watches == self.watches:  # Another doorbell has yet to be listened to.
-                self.table.heard = ring
-                self.table.looked_at = now
+                atomics_set_number(&self.table.heard, ring)
+                atomics_set_seconds(&self.table.looked_at, now)
 
     def _report_to(self, report):
         """Call ``report((session_id, before))`` with each revocation that refuses more than before.
@@ -217,32 +250,33 @@ cdef class RevocationTable:
             self.report = report
 
     def __dealloc__(self):
-        release(self.watched)
+        Py_XDECREF(self.watched)
         revocation_table_free(&self.table)
 
     def __reduce__(self):
         raise TypeError(f"a {type(self).__name__} cannot be copied or pickled")
 
     def __repr__(self):
-        return f"<{type(self).__name__} of {revocation_table_count(&self.table)} sessions>"
+        cdef uint32_t count
+        with cython.critical_section(self):
+            count = revocation_table_count(&self.table)
+        return f"<{type(self).__name__} of {count} sessions>"
 
     cdef double now(self) except? -1:
         cdef double reading = 0.0
-        clock = self.clock
+        if not atomics_byte(&self.is_made):
+            raise ConfigurationError("a RevocationTable must be constructed before it is used")
         if self.is_default_clock and clock_wall(&reading) == 0:
             return reading
-        if clock is None:
-            raise ConfigurationError("a RevocationTable must be constructed before it is used")
-        return seconds_reading(PyObject_CallNoArgs(clock))
+        return seconds_reading(PyObject_CallNoArgs(self.clock))
 
     cdef double steady(self) except? -1:
         cdef double reading = 0.0
+        if not atomics_byte(&self.is_made):
+            raise ConfigurationError("a RevocationTable must be constructed before it is used")
         if self.is_default_timer and clock_steady(&reading) == 0:
             return reading
-        timer = self.timer
-        if timer is None:
-            raise ConfigurationError("a RevocationTable must be constructed before it is used")
-        return seconds_reading(PyObject_CallNoArgs(timer))
+        return seconds_reading(PyObject_CallNoArgs(self.timer))
 
     def _observe(self, double now):
         """Take note of the clock. Return True where it was put back since the last time."""
@@ -348,16 +382,14 @@ cdef class RevocationTable:
         """
         cdef uint8_t[ID_BYTES] id
         cdef double now
-        cdef bint has_news, refused
+        cdef bint refused
         read_id(session_id, id)
         if type(generation) is not int:
             generation = whole_number_of(generation)
         if generation is None or not 0 <= generation <= LARGEST:
             raise InvalidArgument(f"generation must be an int from 0 to {LARGEST_GENERATION}")
         now = self.now()
-        with cython.critical_section(self):
-            has_news = revocation_table_have_news(&self.table, now)
-        if has_news:
+        if revocation_table_have_news(&self.table, now):
             self._take_news(now)
         with cython.critical_section(self):
             refused = revocation_table_refuse(&self.table, id, generation, now)
@@ -409,11 +441,16 @@ cdef class RevocationTable:
     @property
     def nbytes(self):
         """The memory that the table takes, in bytes. The pure implementation estimates it."""
-        return revocation_table_bytes(&self.table)
+        cdef size_t taken
+        with cython.critical_section(self):
+            taken = revocation_table_bytes(&self.table)
+        return taken
 
     def _check(self):
         """Verify every invariant, for tests."""
-        cdef const char* broken = revocation_table_check(&self.table)
+        cdef const char* broken
+        with cython.critical_section(self):
+            broken = revocation_table_check(&self.table)
         if broken != NULL:
             raise AssertionError((<bytes>broken).decode())
 

@@ -6,9 +6,11 @@ else ``hmac``. Every other signature is the key's own.
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.ref cimport PyObject
 from libc.stdint cimport uint8_t
 from libc.string cimport memcpy
 
+from atomics cimport atomics_byte, atomics_set_byte
 from token.base64url cimport base64url_encode, base64url_encoded_length
 from token.evp cimport (
     EVP_LARGEST_DIGEST, evp_hmac, evp_hmac_digest, evp_hmac_for, evp_hmac_free,
@@ -21,6 +23,10 @@ from tokenwheel.errors import ConfigurationError
 from tokenwheel.json_text import dumps
 
 __all__ = ["Signer"]
+
+cdef extern from "Python.h":
+    const char* bytes_text "PyBytes_AS_STRING" (PyObject* text)
+    Py_ssize_t bytes_length "PyBytes_GET_SIZE" (PyObject* text)
 
 evp_load_from_hashlib()
 
@@ -39,6 +45,7 @@ cdef class Signer:
     cdef object key
     cdef bytes header  # its base64url text and the dot
     cdef evp_hmac hash
+    cdef uint8_t is_made  # only then nothing here changes any more
 
     def __init__(self, key):
         cdef bytes header = jose_header_encoded(dumps, key) + b"."
@@ -51,6 +58,7 @@ cdef class Signer:
             self.header = header
             if secret is not None:
                 evp_hmac_for(&self.hash, algorithm, secret)
+            atomics_set_byte(&self.is_made, True)
 
     def __dealloc__(self):
         evp_hmac_free(&self.hash)
@@ -75,22 +83,22 @@ cdef class Signer:
         """
         cdef uint8_t hashed[EVP_LARGEST_DIGEST]
         cdef const uint8_t* signature = hashed
-        cdef bytes header = self.header
+        cdef PyObject* header  # No reference is counted, since threads share it.
         cdef Py_ssize_t header_length, signed_length, size = 0
         cdef bytes signed
         cdef object made, token
-        if header is None:
+        if not atomics_byte(&self.is_made):
             raise ConfigurationError("a Signer must be constructed before it is used")
-        header_length = PyBytes_GET_SIZE(header)
+        header = <PyObject*>self.header
+        header_length = bytes_length(header)
         signed_length = header_length + base64url_encoded_length(PyBytes_GET_SIZE(payload))
         signed = PyBytes_FromStringAndSize(NULL, signed_length)
-        memcpy(PyBytes_AS_STRING(signed), PyBytes_AS_STRING(header), header_length)
+        memcpy(PyBytes_AS_STRING(signed), bytes_text(header), header_length)
         base64url_encode(
             <const uint8_t*>PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload),
             <uint8_t*>PyBytes_AS_STRING(signed) + header_length,
         )
-        with cython.critical_section(self):
-            size = evp_hmac_digest(&self.hash, PyBytes_AS_STRING(signed), signed_length, hashed)
+        size = evp_hmac_digest(&self.hash, PyBytes_AS_STRING(signed), signed_length, hashed)
         if not size:
             made = self.key.sign(signed)
             if type(made) is not bytes:

@@ -10,11 +10,22 @@ token that the entry refuses be unexpired again.
 Session ids may be chosen by an attacker (``delete_one`` takes any), so a tag is mixed from an id
 with a secret of this table: who does not know the secret cannot make ids collide. Entries merge by
 maximum, so repeated, late or reordered messages are harmless.
+
+Only an addition can make a session refused that was not refused before; that an entry ends or is
+forgotten cannot. So the additions are counted, in parts by the session's tag, each once its entry
+is in. Who was told "not refused" may believe it for as long as the count that was read before the
+question stands, at any time by the clock that is no earlier than that of the question.
+
+The lock is needed for all but what says otherwise: counts of additions and the doorbell are read
+without it.
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
+from atomics cimport (
+    atomics_byte, atomics_number, atomics_pointer, atomics_seconds, atomics_set_number,
+)
 from table.bucket cimport bucket_tag
 from table.directory cimport (
     directory_begin, directory_bytes, directory_each, directory_ends, directory_first,
@@ -32,6 +43,7 @@ cdef enum:
     LONGEST_TRUST = 1        # seconds for which a doorbell that stays the same is taken at its word
     # Steps of maintenance beside each new entry: more than one entry can ever cause.
     REVOKE_BUDGET = 20
+    ADDITION_PARTS = 256     # so a logout makes few of the other sessions' tokens be asked for anew
 
 cdef extern from *:
     """
@@ -48,7 +60,9 @@ cdef struct revocation:      # a table's cell
 cdef struct revocation_table:
     expiring_table entries
     uint64_t[2] secret
-    bint is_fed              # whether its owner takes in news before lookups
+    # How many additions there were, plus 1, by the first bits of the tag: 64 bits never come round.
+    uint64_t[ADDITION_PARTS] additions
+    uint8_t is_fed           # whether its owner takes in news before lookups
     # While these eight bytes, on no particular boundary, stay the same there is none. NULL: news is
     # asked for before each lookup.
     const void *doorbell
@@ -76,7 +90,10 @@ cdef inline void revocation_table_init(
 ) noexcept nogil:
     """Make an empty table under a secret of 16 random bytes. The structure must stay where it is.
     """
+    cdef int part
     memcpy(self.secret, secret, sizeof(self.secret))
+    for part in range(ADDITION_PARTS):
+        self.additions[part] = 1
     directory_init(&self.entries, False, _revocation_table_tag_of, self.secret)
 
 
@@ -90,7 +107,7 @@ cdef inline uint32_t revocation_table_count(const revocation_table *self) noexce
 
 
 cdef inline size_t revocation_table_bytes(const revocation_table *self) noexcept nogil:
-    return directory_bytes(&self.entries) + sizeof(self.secret)
+    return directory_bytes(&self.entries) + sizeof(self.secret) + sizeof(self.additions)
 
 
 cdef inline revocation *_revocation_table_find(
@@ -102,26 +119,47 @@ cdef inline revocation *_revocation_table_find(
     return <revocation *>held
 
 
-cdef inline uint64_t revocation_table_ring(const revocation_table *self) noexcept nogil:
-    """Return what the doorbell says now, 0 where there is none."""
+cdef inline uint64_t _revocation_table_ring(const void *doorbell) noexcept nogil:
     cdef uint64_t ring = 0
-    if self.doorbell != NULL:
-        memcpy(&ring, self.doorbell, sizeof(ring))
+    memcpy(&ring, doorbell, sizeof(ring))
     return ring
 
 
-cdef inline bint revocation_table_have_news(
-    const revocation_table *self, double now
-) noexcept nogil:
-    """Return whether the owner has to take in news before a lookup.
+cdef inline uint64_t revocation_table_ring(revocation_table *self) noexcept nogil:
+    """Return what the doorbell says now, 0 where there is none. Needs no lock."""
+    cdef const void *doorbell = atomics_pointer(&self.doorbell)
+    return 0 if doorbell == NULL else _revocation_table_ring(doorbell)
 
-    It has to where the doorbell rang, and every ``LONGEST_TRUST`` whatever the doorbell says.
+
+cdef inline bint revocation_table_have_news(revocation_table *self, double now) noexcept nogil:
+    """Return whether the owner has to take in news before a lookup. Needs no lock.
+
+    It has to where the doorbell rang, and every ``LONGEST_TRUST`` whatever the doorbell says. Who
+    sees another doorbell than before sees after it, in this order, that nothing was heard from it.
     """
-    if not self.is_fed:
+    cdef const void *doorbell
+    cdef double looked_at
+    if not atomics_byte(&self.is_fed):
         return False
-    if self.doorbell == NULL or revocation_table_ring(self) != self.heard:
+    doorbell = atomics_pointer(&self.doorbell)
+    if doorbell == NULL or _revocation_table_ring(doorbell) != atomics_number(&self.heard):
         return True
-    return not self.looked_at <= now < self.looked_at + LONGEST_TRUST
+    looked_at = atomics_seconds(&self.looked_at)
+    return not looked_at <= now < looked_at + LONGEST_TRUST
+
+
+cdef inline uint8_t revocation_table_part(
+    const revocation_table *self, const uint8_t *id
+) noexcept nogil:
+    """Return the part in which additions to the session are counted. Needs no lock."""
+    return <uint8_t>(_revocation_table_tag(id, self.secret) >> 24)
+
+
+cdef inline uint64_t revocation_table_additions(
+    const revocation_table *self, uint8_t part
+) noexcept nogil:
+    """Return how many additions there were to a part, plus 1. Needs no lock."""
+    return atomics_number(&self.additions[part])
 
 
 cdef inline bint revocation_table_refuse(
@@ -184,6 +222,8 @@ cdef inline int revocation_table_add(
     there is no memory.
     """
     cdef int is_raised = 1
+    cdef bint is_longer, is_addition = True
+    cdef uint64_t *additions
     cdef uint32_t tag
     cdef directory_place place
     cdef revocation *entry
@@ -205,15 +245,20 @@ cdef inline int revocation_table_add(
         table_move(&self.entries, &place, expires, True)
     elif entry != NULL:
         is_raised = before > entry.before
+        is_longer = expires > directory_ends(&self.entries, &place)
         if is_raised:
             entry.before = before
-        if expires > directory_ends(&self.entries, &place):
+        if is_longer:
             table_move(&self.entries, &place, expires, False)
+        is_addition = is_raised or is_longer
     else:
         memcpy(added.id, id, ID_BYTES)
         added.before = before
         if table_insert(&self.entries, tag, expires, <const cell *>&added) < 0:
             return -1
+    if is_addition:
+        additions = &self.additions[tag >> 24]
+        atomics_set_number(additions, additions[0] + 1)
     table_reclaim(&self.entries, slow, REVOKE_BUDGET, NULL)
     return is_raised
 

@@ -7,11 +7,15 @@ nobody looks into are passed around, so one build serves OpenSSL 1.1 and 3. Wher
 found (Windows, an interpreter with ``_hashlib`` built in or without it), and whenever a call fails,
 the digest is of no bytes, and the caller asks ``hmac.digest``.
 
-A hash has one scratch state, so two threads must not use it at once: its owner is the lock.
+An HMAC is made in a scratch state. With a GIL each key has its own. Without it each thread has its
+own, for all keys, and needs no lock: the keyed states are only copied. An ``evp_hash`` has its own
+in any case, so two threads must not use it at once: its owner is the lock.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport uint8_t
+
+from thread_own cimport HAS_GIL  # whose C is used here
 
 
 cdef extern from *:
@@ -123,18 +127,47 @@ cdef extern from *:
         return done;
     }
 
+    #ifdef Py_GIL_DISABLED
+    static THREAD_OWN void *evp_scratch_here = NULL;
+
+    static void evp_scratch_end(PyObject *capsule) {
+        void *scratch = PyCapsule_GetPointer(capsule, NULL);
+        if (evp_scratch_here == scratch) evp_scratch_here = NULL;
+        evp.state_free(scratch);
+    }
+
+    static void *evp_scratch_begin(void) {
+        void *scratch = evp.state_new();
+        if (scratch != NULL && thread_own_keep(scratch, evp_scratch_end) < 0) {
+            evp.state_free(scratch);
+            scratch = NULL;
+        }
+        return evp_scratch_here = scratch;
+    }
+
+    static inline void *evp_scratch(evp_hmac *hash) {
+        (void)hash;
+        return evp_scratch_here != NULL ? evp_scratch_here : evp_scratch_begin();
+    }
+    #else
+    static inline void *evp_scratch(evp_hmac *hash) { return hash->scratch; }
+    #endif
+
     /* Writes the HMAC of a message. Returns how many bytes that are, or 0 if it can't be made. */
     static inline unsigned int evp_hmac_digest(
         evp_hmac *hash, const void *message, size_t length, unsigned char *target) {
         unsigned int size = 0;
+        void *scratch;
         if (hash->inner == NULL)
             return 0;
-        if (evp.state_copy(hash->scratch, hash->inner)
-            && evp.update(hash->scratch, message, length)
-            && evp.final(hash->scratch, target, &size)
-            && evp.state_copy(hash->scratch, hash->outer)
-            && evp.update(hash->scratch, target, size)
-            && evp.final(hash->scratch, target, &size))
+        scratch = evp_scratch(hash);
+        if (scratch != NULL
+            && evp.state_copy(scratch, hash->inner)
+            && evp.update(scratch, message, length)
+            && evp.final(scratch, target, &size)
+            && evp.state_copy(scratch, hash->outer)
+            && evp.update(scratch, target, size)
+            && evp.final(scratch, target, &size))
             return size;
         return 0;
     }

@@ -6,6 +6,7 @@ Attacks belong in ``tests/security``.
 from __future__ import annotations
 
 import copy
+import inspect
 import itertools
 import os
 import pickle
@@ -516,3 +517,9 @@ def test_what_tokens_have_in_common_is_changed_by_nobody(make: Make) -> None:
     assert verifier.verify(token(aud=["b", "a"]))["aud"] == ["b", "a"]
     assert verifier.verify(token(aud="a"))["aud"] == "a"
     assert [verifier.verify(text)["aud"] for text in texts] == [["a", "b"]] * 3
+
+
+def test_verify_tells_its_parameters_and_what_it_does(make: Make) -> None:
+    verify = make().verify
+    assert [*inspect.signature(verify).parameters] == ["access_token", "audience", "leeway"]
+    assert verify.__doc__.startswith("Return the claims of an access token that is valid now.")

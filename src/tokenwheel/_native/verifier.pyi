@@ -181,6 +181,11 @@ class Verifier:
             TokenwheelError: what ``verify`` raises for a bearer.
         """
     def __reduce__(self) -> NoReturn: ...
+    def _spare_counts(self, *objects: object) -> None:
+        """Spare threads the count of references to what all of them use as long as it lives.
+
+        Where there is no GIL, only the garbage collector frees these objects from now on.
+        """
     def _check(self) -> None:
         """Verify every invariant of the memory of verified tokens, for tests.
 

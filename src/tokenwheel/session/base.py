@@ -118,9 +118,11 @@ class BaseManager:
         self._clock = clock
         self._keys = options.keys
         self._verify = tokens.verifier.verify
-        # A call between the two would cost nearly as much as all the rest.
+        # A call between the two would cost nearly as much as all the rest. Set by ``vars``, it
+        # would be looked up in a dict each time.
         if type(self).read is BaseManager.read:
-            vars(self)["read"] = self._verify
+            object.__setattr__(self, "read", self._verify)
+        tokens.verifier._spare_counts(self, self._verify)
         self._storage = storage
         self._seal = seal
         self._revocations = revocations
