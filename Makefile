@@ -77,18 +77,19 @@ test-ft: .venv-ft/.ready  ## the suite without the GIL, on both implementations;
 	$(call IN_FT,native) -m pytest $(IN_PARALLEL) $(TESTS)
 	$(call IN_FT,pure) -m pytest $(IN_PARALLEL) $(TESTS)
 
-# Only what is compiled for it is watched: CPython and the extensions. Its own races are CPython's to
-# mend. The wheels of the ordinary free-threaded Python fit; setarch keeps addresses where clang's
-# runtime expects them. HAMMER_TURNS=10 makes each test ten times longer.
-THREADED = tests/threads/test_hammer.py tests/threads/test_hammer_lists.py tests/threads/test_hammer_storages.py
+# Watched is what was compiled for that, CPython and the extensions. The wheels of the ordinary
+# free-threaded Python fit. setarch keeps addresses where the runtime of older clangs expects them.
+# HAMMER_TURNS=10 makes each test ten times longer.
+WATCHED = CC=$(CLANG) CXX=$(CLANG) LDSHARED="$(CLANG) -shared" TOKENWHEEL_IMPL=native TOKENWHEEL_BUILD=thread
+PACKAGES_FT = $(abspath .venv-ft)/lib/python$(FT)t/site-packages
 test-threads: .venv-ft/.ready  ## threads that hammer every object, under ThreadSanitizer; takes clang
 	$(call copy_tree,build/threads)
-	cd build/threads && CC=$(CLANG) LDSHARED="$(CLANG) -shared" TOKENWHEEL_IMPL=native TOKENWHEEL_BUILD=thread $(abspath .venv-ft/bin)/python $(INSTALL) Cython setuptools
-	cd build/threads && CC=$(CLANG) LDSHARED="$(CLANG) -shared" TOKENWHEEL_IMPL=native TOKENWHEEL_BUILD=thread $(abspath .venv-ft/bin)/python setup.py -q build_ext --inplace
-	sanitized=$$($(PYTHON) -m tools.python_ft --thread-sanitizer $(FT)) && cd build/threads && \
-	    PYTHON_GIL=0 TOKENWHEEL_IMPL=native PYTHONPATH="src:$$($(abspath .venv-ft/bin)/python -c 'import site; print(site.getsitepackages()[0])')" \
-	    TSAN_OPTIONS="halt_on_error=1 suppressions=$${sanitized%/bin/*}/tsan/suppressions_free_threading.txt" \
-	    setarch -R $$sanitized -m pytest --capture=sys -p no:xdist $(THREADED)
+	$(abspath .venv-ft/bin)/python $(INSTALL) Cython setuptools
+	cd build/threads && $(WATCHED) $(abspath .venv-ft/bin)/python setup.py -q build_ext --inplace
+	python=$$($(PYTHON) -m tools.python_ft --thread-sanitizer $(FT)) && cd build/threads && \
+	    cat $${python%/bin/*}/tsan/suppressions_free_threading.txt tests/threads/thread_sanitizer.txt > suppressions.txt && \
+	    PYTHON_GIL=0 PYTHONPATH=src:$(PACKAGES_FT) TOKENWHEEL_IMPL=native TSAN_OPTIONS="suppressions=suppressions.txt" \
+	    setarch -R $$python -m pytest --capture=sys tests/threads/test_hammer*.py
 
 # All of it replaces the report; a part of it (make bench CASES=read_seen, an expression for
 # pytest's -k) leaves one in build/bench, or with RENEW=1 renews whole sections of the report.
@@ -176,7 +177,7 @@ clean:  ## leave nothing but the sources
 # extensions, of its own.
 define copy_tree
 	rm -rf $(1) && mkdir -p $(1)
-	tar -cf - --exclude='*.so' --exclude='*.c' --exclude=__pycache__ --exclude='*.egg-info' $(TREE) | tar -xf - -C $(1)
+	tar -cf - --exclude='*.so' --exclude='ext/*.c' --exclude='src/*.c' --exclude=__pycache__ --exclude='*.egg-info' $(TREE) | tar -xf - -C $(1)
 endef
 
 # The folder of a virtual environment holds a stamp for each step that has been done in it.

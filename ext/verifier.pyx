@@ -7,7 +7,8 @@ the memory of verified tokens, which ``Verifier`` reads at each call, can't be m
 The order of checks is: shape and size, header, signature, claims, time, revocation. No byte of the
 payload is parsed before its signature was verified (RFC 8725, section 3.1). What each check is made
 of is in ``token/``: HMAC is OpenSSL's (``token/evp.pxd``), and an asymmetric signature is checked
-by ``cryptography``, through the key.
+by ``cryptography``, through the key. A payload in the plain form of ``token/plain_json.pxd`` is
+read where it lies, and can only be accepted by that. All else is for a JSON parser.
 
 Remembered tokens are found by the last characters of their signature, mixed with a secret of this
 process, and then compared in full. Only tokens that verified are ever put in, so nobody without a
@@ -17,12 +18,13 @@ drops the first token that nobody asked for since it last came by.
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.dict cimport PyDict_GetItemWithError
 from cpython.long cimport PyLong_AsLongLongAndOverflow
 from cpython.object cimport Py_TPFLAGS_BASETYPE, PyTypeObject
 from cpython.pycapsule cimport PyCapsule_GetPointer
-from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF, Py_XINCREF, PyObject
 from libc.math cimport floor
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memset
 
 from atomics cimport (
@@ -30,6 +32,7 @@ from atomics cimport (
     atomics_set_pointer,
 )
 from clock cimport clock_begin, clock_wall
+from once cimport once_fill, once_get, once_is_first
 from seconds cimport (
     PyBool_Check, PyLong_Check, SECONDS_LONGEST, seconds_duration, seconds_number, seconds_reading,
 )
@@ -39,7 +42,7 @@ from table.revocation_table cimport (
 )
 from table.tags cimport tags_mix
 from thread_own cimport HAS_GIL, thread_own_defer
-from token.base64url cimport base64url_decoded, base64url_encode
+from token.base64url cimport base64url_decode, base64url_decoded, base64url_encode
 from token.claim_values cimport (
     claim_values_accepts, claim_values_copy, claim_values_date, claim_values_find,
     claim_values_generation, claim_values_is_audience, claim_values_is_subject,
@@ -59,12 +62,20 @@ from token.index cimport (
 )
 from token.jose_header cimport jose_header_encoded
 from token.json_object cimport json_object_parse
+from token.plain_claims cimport plain_claims, plain_claims_find
+from token.plain_json cimport (
+    PLAIN_JSON_MOST_MEMBERS, PLAIN_JSON_READ_BEYOND, plain_json_are_distinct, plain_json_is,
+    plain_json_member, plain_json_read,
+)
+from token.plain_values cimport plain_values_dict, plain_values_of, plain_values_text
 from token.remembered cimport (
     remembered, remembered_check, remembered_free, remembered_put, remembered_reserve,
     remembered_take,
 )
 from token.segment cimport SEGMENT_NONE
-from unicode cimport PyUnicode_1BYTE_DATA, PyUnicode_GET_LENGTH, PyUnicode_IS_ASCII, PyUnicode_READY
+from unicode cimport (
+    PyUnicode_1BYTE_DATA, PyUnicode_GET_LENGTH, PyUnicode_IS_ASCII, PyUnicode_New, PyUnicode_READY,
+)
 
 import os
 from collections.abc import ItemsView, KeysView, Mapping, ValuesView
@@ -94,9 +105,12 @@ cdef Py_ssize_t LONGEST_TOKEN = MAX_TOKEN_LENGTH
 cdef int DEEPEST = MAX_NESTING
 cdef object json_loads_quickly = loads_quickly
 cdef object json_loads = loads
-# Bytes: the claims' objects, beside their text, which counts twice.
+# Bytes: the claims' objects, beside their text, which counts twice. Until somebody asks for two of
+# them, there are none and a token takes less than half. What they may come to take is what counts.
 cdef Py_ssize_t REMEMBERED_OVERHEAD = 576
 cdef Py_ssize_t TAG_CHARACTERS = 16  # of the signature: 96 bits of it
+cdef enum:
+    DECODED_BYTES = 6144 + PLAIN_JSON_READ_BEYOND  # of a payload as long as a token may be
 
 # The names of claims as the parser hands them out, for as long as it remembers them: a dict finds
 # the very same object sooner than an equal one.
@@ -115,12 +129,11 @@ evp_load_from_hashlib()
 
 cdef extern from "Python.h":
     object PyObject_CallNoArgs(object function)
-    const char* bytes_text "PyBytes_AS_STRING" (PyObject* text)
-    Py_ssize_t bytes_length "PyBytes_GET_SIZE" (PyObject* text)
 
 
 @cython.final
 @cython.freelist(16)
+@cython.no_gc  # It holds plain JSON, and nobody else holds that: there can be no cycle.
 @cython.collection_type("mapping")
 cdef class Claims:
     """The claims of a verified access token (RFC 7519, section 4): a mapping nobody can change.
@@ -138,24 +151,35 @@ cdef class Claims:
         AttributeError: these claims have been set already.
     """
 
-    cdef dict _claims
+    # All claims as a dict. There is none for a token in plain form until that is asked for: its
+    # claims are then read from its text. That was verified as a whole, so nothing can fail.
+    cdef PyObject* members
+    cdef PyObject* subject_text  # once it was asked for
 
     # What must be checked at each read, where they are a token's that verified, and what the memory
     # of such tokens keeps.
-    cdef bytes token
+    cdef object token  # a str or bytes, which nobody can change
+    cdef const char* text  # of the token, within that
     cdef double starts_at
     cdef double expires_at
-    cdef Py_ssize_t cost
+    cdef double issued_at
+    cdef uint8_t[12] session
     cdef uint32_t generation
     cdef uint32_t tag
-    cdef uint8_t[12] session
-    cdef bint has_accepted_audience
+    cdef uint32_t cost
+    cdef uint16_t length  # of the token
+    cdef uint16_t payload  # where its digits begin in the token
+    cdef uint16_t payload_length
+    cdef uint16_t subject_place  # in the JSON of the payload
+    cdef uint8_t subject_length
+    cdef uint8_t was_asked  # for a single claim before
+    cdef uint8_t has_accepted_audience
     cdef uint8_t asked_for  # since the clock hand last came by
-    # When the table of revocations last said that the token is not refused: how many additions
-    # there had been by then (0: it was never asked), and the time.
+    cdef uint8_t part  # of the additions to the table of revocations, once that was asked
+    # When the table last said that the token is not refused: how many additions there had been by
+    # then (0: it was never asked), and the time.
     cdef uint64_t cleared_as_of
     cdef double cleared_at
-    cdef uint8_t part  # of the table's additions, once it was asked
 
     __reversed__ = None
 
@@ -167,43 +191,57 @@ cdef class Claims:
                     f"claims must have {name!r}, of the type it has in an access token"
                 )
         # Only now, since the mapping may have been made to call this while it was read.
-        if self._claims is not None:
+        if self.text != NULL or once_get(&self.members) != NULL:
             raise AttributeError("Claims cannot be changed; to_dict() gives a copy that can")
-        self._claims = copied
+        if once_fill(&self.members, copied) != <PyObject*>copied:
+            raise AttributeError("Claims cannot be changed; to_dict() gives a copy that can")
+
+    def __dealloc__(self):
+        Py_XDECREF(self.members)
+        Py_XDECREF(self.subject_text)
 
     @property
     def subject(self):
         """The user or account that the session belongs to: the claim ``sub``."""
-        return self._claims["sub"]
+        cdef PyObject* kept = once_get(&self.subject_text)
+        if kept != NULL:
+            return <object>kept
+        if is_read_from_text(self):
+            return subject_of(self)
+        return members_of(self)[SUB]
 
     @property
     def session_id(self):
         """The public id of the session: the claim ``sid``."""
-        return self._claims["sid"]
+        if is_read_from_text(self):
+            return session_id_of(self)
+        return members_of(self)[SID]
 
     @property
     def issued_at(self):
         """When the token was issued, as Unix time in whole seconds: the claim ``iat``."""
-        return int(self._claims["iat"])
+        if is_read_from_text(self):
+            return <long long>self.issued_at
+        return int(members_of(self)[IAT])
 
     @property
     def expires_at(self):
         """When the token expires, as Unix time in whole seconds: the claim ``exp``."""
-        return int(self._claims["exp"])
+        if is_read_from_text(self):
+            return <long long>self.expires_at
+        return int(members_of(self)[EXP])
 
     def to_dict(self):
         """Return the claims as a dict of the caller's own, nested values copied too."""
-        return {name: claim_values_copy(self._claims[name]) for name in self._claims}
+        cdef dict members = members_of(self)
+        return {name: claim_values_copy(members[name]) for name in members}
 
     def get(self, key, default=None):
         """Return the value of a claim, or ``default`` if there is no such claim.
 
         A value that is an object or an array is a copy.
         """
-        try:
-            return claim_values_copy(self._claims[key])
-        except KeyError:
-            return default
+        return find_claim(self, key, default)
 
     def keys(self):
         """Return a view of the claims' names."""
@@ -218,16 +256,19 @@ cdef class Claims:
         return ValuesView(self)
 
     def __getitem__(self, name):
-        return claim_values_copy(self._claims[name])
+        cdef object value = find_claim(self, name, MISSING)
+        if value is MISSING:
+            raise KeyError(name)
+        return value
 
     def __contains__(self, name):
-        return name in self._claims
+        return find_claim(self, name, MISSING) is not MISSING
 
     def __iter__(self):
-        return iter(self._claims)
+        return iter(members_of(self))
 
     def __len__(self):
-        return len(self._claims)
+        return len(members_of(self))
 
     def __eq__(self, other):
         if isinstance(other, Mapping):
@@ -265,6 +306,110 @@ cdef class Claims:
 
 
 Mapping.register(Claims)
+
+cdef object MISSING = object()  # where a claim may be None
+
+
+cdef inline bint is_read_from_text(Claims claims) noexcept:
+    """Return whether claims are those of a token, and have not been made into a dict."""
+    return once_get(&claims.members) == NULL and claims.text != NULL
+
+
+cdef inline dict members_of(Claims claims):
+    """Return all claims as the dict that holds them, made now if it has not been before."""
+    cdef PyObject* members = once_get(&claims.members)
+    if members == NULL:
+        if claims.text == NULL:
+            raise TypeError("Claims must be made of a mapping before they are used")
+        return members_made(claims)
+    return <dict>members
+
+
+cdef dict members_made(Claims claims):
+    cdef uint8_t[DECODED_BYTES] payload
+    cdef plain_json_member[PLAIN_JSON_MOST_MEMBERS] members
+    cdef int count = read_again(claims, payload, members)
+    return <dict>once_fill(&claims.members, plain_values_dict(payload, members, count))
+
+
+cdef int read_again(Claims claims, uint8_t* payload, plain_json_member* members) noexcept:
+    """Write the payload of a token in plain form, and its members. Return how many there are."""
+    cdef Py_ssize_t length = decode_payload(
+        claims.text + claims.payload, claims.payload_length, payload
+    )
+    return plain_json_read(payload, <uint32_t>length, members)
+
+
+cdef Py_ssize_t decode_payload(
+    const char* digits, Py_ssize_t length, uint8_t* payload
+) noexcept:
+    """Write the bytes of a token's payload, and behind them what plain_json.pxd asks for.
+
+    Return how many there are, or -1 where the text is not the one spelling of them.
+    """
+    cdef Py_ssize_t size = base64url_decode(<const uint8_t*>digits, length, payload)
+    if size >= 0:
+        memset(payload + size, 0, PLAIN_JSON_READ_BEYOND)
+    return size
+
+
+cdef object find_claim(Claims claims, object name, object missing):
+    """Return the value of a claim, for the caller to keep, or ``missing`` where there is none.
+
+    The first that is asked for is read from the text alone, as many read a single claim of a token
+    that they never see again. With the second all are made into a dict.
+    """
+    cdef PyObject* value
+    if (
+        is_read_from_text(claims)
+        and type(name) is str
+        and PyUnicode_IS_ASCII(name)
+        and once_is_first(&claims.was_asked)
+    ):
+        return single_claim(claims, name, missing)
+    value = PyDict_GetItemWithError(members_of(claims), name)
+    return missing if value == NULL else claim_values_copy(<object>value)
+
+
+cdef object single_claim(Claims claims, object name, object missing):
+    cdef uint8_t[DECODED_BYTES] payload
+    cdef plain_json_member[PLAIN_JSON_MOST_MEMBERS] members
+    cdef int count = read_again(claims, payload, members)
+    cdef int place
+    for place in range(count):
+        if plain_json_is(
+            payload, &members[place], PyUnicode_1BYTE_DATA(name), PyUnicode_GET_LENGTH(name)
+        ):
+            return plain_values_of(payload, &members[place])
+    return missing
+
+
+cdef object audience_of(Claims claims):
+    """Return the audience, which the caller must neither change nor keep."""
+    if is_read_from_text(claims) and once_is_first(&claims.was_asked):
+        return single_claim(claims, AUD, None)
+    return members_of(claims)[AUD]
+
+
+cdef object subject_of(Claims claims):
+    """Return the subject, decoded from the digits that it stands in, and keep it."""
+    cdef uint8_t[264] octets  # the longest, from the first of three octets to the last of three
+    cdef Py_ssize_t behind = claims.subject_place + claims.subject_length
+    cdef Py_ssize_t first = claims.subject_place // 3 * 4
+    cdef Py_ssize_t last = min((behind + 2) // 3 * 4, claims.payload_length)
+    base64url_decode(
+        <const uint8_t*>claims.text + claims.payload + first, last - first, octets
+    )
+    return <object>once_fill(
+        &claims.subject_text,
+        plain_values_text(octets + claims.subject_place % 3, claims.subject_length),
+    )
+
+
+cdef object session_id_of(Claims claims):
+    cdef object made = PyUnicode_New(16, 127)
+    base64url_encode(claims.session, 12, PyUnicode_1BYTE_DATA(made))
+    return made
 
 
 cdef object shown_once():
@@ -481,12 +626,12 @@ cdef class Verifier:
             raise InvalidAccessToken(
                 f"an access token is a str or bytes, not {type_name_of(access_token)}"
             )
-        return self.admit(text, length, audience, tolerated)
+        return self.admit(text, length, access_token, audience, tolerated)
 
     cdef Claims admit(
-        self, const char* text, Py_ssize_t length, object audience, double tolerated
+        self, const char* text, Py_ssize_t length, object holder, object audience, double tolerated
     ):
-        """Return the claims of a token that is valid now. Its text belongs to the caller."""
+        """Return the claims of a token that is valid now. Its text lies within ``holder``."""
         cdef double now = 0
         cdef Claims known
         known = self.recall(text, length)
@@ -497,7 +642,7 @@ cdef class Verifier:
                         "ascii", "surrogateescape"
                     )
                 )
-            known = self.verify_unseen(text, length)
+            known = self.verify_unseen(text, length, holder)
         if not (known.has_accepted_audience if audience is None else is_for(known, audience)):
             raise InvalidAccessToken("the access token is for another audience")
         if not self.is_default_clock or clock_wall(&now) < 0:
@@ -505,7 +650,7 @@ cdef class Verifier:
         if not now - tolerated < known.expires_at:
             raise AccessTokenExpired("the access token has expired")
         if known.starts_at > now + tolerated:
-            self.clocks_apart.see(claim_values_find(known._claims, IAT), now)
+            self.clocks_apart.see(known.issued_at, now)
             raise AccessTokenNotYetValid("the access token is not valid yet")
         if self.is_revoked(known, now):
             raise AccessTokenRevoked("the access token has been revoked")
@@ -535,7 +680,9 @@ cdef class Verifier:
         if holder is None:
             return None
         try:
-            return self.admit(token.text.start, token.text.length, None, self.leeway)
+            return self.admit(
+                token.text.start, token.text.length, holder, None, self.leeway
+            )
         except TokenwheelError:
             if token.is_bearer and header_fields_is_b64token(token.text):
                 raise
@@ -653,10 +800,10 @@ cdef class Verifier:
         cdef list dropped = []  # Let go of once all is in its place.
         if length < TAG_CHARACTERS or not self.cache_size or known.cost > self.cache_bytes:
             return 0
-        # By itself, since comparing an audience may wait for another thread.
-        with cython.critical_section(self):
-            self.share(known._claims)
-        known.token = PyBytes_FromStringAndSize(text, length)
+        if not is_read_from_text(known):
+            # By itself, since comparing an audience may wait for another thread.
+            with cython.critical_section(self):
+                self.share(members_of(known))
         known.tag = self.tag_of(text, length)
         with cython.critical_section(self):
             if self.keys is keys and self.find(text, length, known.tag) is None:
@@ -757,9 +904,8 @@ cdef class Verifier:
 
     cdef Py_ssize_t place_of(self, Claims known) except -2:
         """Return the place at which the index finds a token by its text alone, or -1."""
-        cdef const char* text = PyBytes_AS_STRING(known.token)
         cdef index_cursor cursor
-        cdef uint32_t tag = self.tag_of(text, PyBytes_GET_SIZE(known.token))
+        cdef uint32_t tag = self.tag_of(known.text, known.length)
         cdef uint32_t place = index_find_first(&self.places, tag, &cursor)
         while place != SEGMENT_NONE:
             if self.tokens.tokens[place] == <PyObject*>known:
@@ -767,13 +913,14 @@ cdef class Verifier:
             place = index_find_next(&cursor)
         return -1
 
-    cdef Claims verify_unseen(self, const char* text, Py_ssize_t length):
+    cdef Claims verify_unseen(self, const char* text, Py_ssize_t length, object holder):
+        cdef uint8_t[DECODED_BYTES] payload
+        cdef Py_ssize_t size = 0
         cdef list keys
         cdef const char* first
         cdef const char* second
         cdef const char* end = text + length
         cdef KeyInUse key
-        cdef bytes payload
         cdef Claims known
         with cython.critical_section(self):
             keys = self.keys
@@ -781,20 +928,56 @@ cdef class Verifier:
         second = NULL if first == NULL else <const char*>memchr(first + 1, c".", end - first - 1)
         if second == NULL or memchr(second + 1, c".", end - second - 1) != NULL:
             raise InvalidAccessToken("an access token has three parts")
-        payload = base64url_decoded(first + 1, second - first - 1)
-        if payload is None or second + 1 == end:
+        if length <= LONGEST_TOKEN:
+            size = decode_payload(first + 1, second - first - 1, payload)
+        if size <= 0 or second + 1 == end:
             raise InvalidAccessToken("the access token is not canonical base64url")
         key = key_for(text, first - text, keys)
         if not is_signed(key, text, second, end):
             raise InvalidAccessToken("the access token's signature is not by a key of this service")
-        known = self.check_claims(payload, length)
+        known = Claims.__new__(Claims)
+        known.token = token_held(text, length, holder)
+        known.text = text_within(known.token)
+        known.length = <uint16_t>length
+        known.payload = <uint16_t>(first + 1 - text)
+        known.payload_length = <uint16_t>(second - first - 1)
+        known.cost = <uint32_t>(length + 2 * size + REMEMBERED_OVERHEAD)
+        if not self.take_plain_claims(known, payload, size):
+            self.check_claims(known, PyBytes_FromStringAndSize(<const char*>payload, size))
         self.remember(text, length, known, keys)
         return known
 
-    cdef Claims check_claims(self, bytes payload, Py_ssize_t length):
+    cdef bint take_plain_claims(self, Claims known, uint8_t* payload, Py_ssize_t size) noexcept:
+        """Return whether a payload is in plain form and has all claims as they must be.
+
+        If so, what must be checked at each read is taken from it, and no more.
+        """
+        cdef plain_json_member[PLAIN_JSON_MOST_MEMBERS] members
+        cdef plain_claims claims
+        cdef int count
+        count = plain_json_read(payload, <uint32_t>size, members)
+        memset(&claims, 0, sizeof(claims))
+        if (
+            count < 0
+            or not plain_json_are_distinct(payload, members, count)
+            or not plain_claims_find(
+                &claims, payload, members, count, self.issuer, self.audience
+            )
+        ):
+            return False
+        known.issued_at = claims.issued_at
+        known.expires_at = claims.expires_at
+        known.starts_at = claims.starts_at
+        known.generation = claims.generation
+        known.session = claims.session
+        known.subject_place = claims.subject
+        known.subject_length = <uint8_t>claims.subject_length
+        known.has_accepted_audience = claims.has_accepted_audience
+        return True
+
+    cdef int check_claims(self, Claims known, bytes payload) except -1:
+        """Check the claims of any payload, and let ``known`` have them as a dict."""
         cdef dict claims = json_object_parse(json_loads_quickly, json_loads, payload, DEEPEST)
-        cdef Claims known = Claims.__new__(Claims)
-        cdef double issued_at = 0
         cdef object value
         if claims is None:
             raise InvalidAccessToken(
@@ -819,17 +1002,35 @@ cdef class Verifier:
             raise InvalidAccessToken("the access token's 'jti' is malformed")
         if not claim_values_date(claim_values_find(claims, EXP), &known.expires_at):
             raise InvalidAccessToken("the access token's 'exp' is missing or malformed")
-        if not claim_values_date(claim_values_find(claims, IAT), &issued_at):
+        if not claim_values_date(claim_values_find(claims, IAT), &known.issued_at):
             raise InvalidAccessToken("the access token's 'iat' is missing or malformed")
         if NBF in claims and not claim_values_date(
             claim_values_find(claims, NBF), &known.starts_at
         ):
             raise InvalidAccessToken("the access token's 'nbf' is missing or malformed")
         known.expires_at = floor(known.expires_at)
-        known.starts_at = max(known.starts_at, issued_at)
-        known.cost = length + 2 * PyBytes_GET_SIZE(payload) + REMEMBERED_OVERHEAD
-        known._claims = claims
-        return known
+        known.starts_at = max(known.starts_at, known.issued_at)
+        once_fill(&known.members, claims)
+        return 0
+
+
+cdef object token_held(const char* text, Py_ssize_t length, object holder):
+    """Return the immutable object whose text is a token's: the caller's own, or else a copy.
+
+    What holds more than the token is not kept, nor what is of a class of the caller's.
+    """
+    if type(holder) is str:
+        if PyUnicode_GET_LENGTH(holder) == length:
+            return holder
+    elif type(holder) is bytes and PyBytes_GET_SIZE(holder) == length:
+        return holder
+    return PyBytes_FromStringAndSize(text, length)
+
+
+cdef inline const char* text_within(object token) noexcept:
+    if type(token) is str:
+        return <const char*>PyUnicode_1BYTE_DATA(token)
+    return PyBytes_AS_STRING(token)
 
 
 cdef bint is_bare(const char* text, Py_ssize_t length) noexcept:
@@ -877,13 +1078,23 @@ cdef Claims own_claims(Claims origin):
     All that verifying a token sets is taken over, and not what reading it does.
     """
     cdef Claims known = Claims.__new__(Claims)
-    known._claims = origin._claims
+    known.members = once_get(&origin.members)
+    Py_XINCREF(known.members)
+    known.subject_text = once_get(&origin.subject_text)
+    Py_XINCREF(known.subject_text)
     known.token = origin.token
+    known.text = origin.text
     known.starts_at = origin.starts_at
     known.expires_at = origin.expires_at
-    known.cost = origin.cost
+    known.issued_at = origin.issued_at
+    known.session = origin.session
     known.generation = origin.generation
-    memcpy(known.session, origin.session, sizeof(known.session))
+    known.cost = origin.cost
+    known.length = origin.length
+    known.payload = origin.payload
+    known.payload_length = origin.payload_length
+    known.subject_place = origin.subject_place
+    known.subject_length = origin.subject_length
     known.has_accepted_audience = origin.has_accepted_audience
     return known
 
@@ -899,16 +1110,14 @@ cdef KeyInUse key_in_use(object key):
     return made
 
 
+cdef inline bint is_token(Claims known, const char* text, Py_ssize_t length) noexcept:
+    return known.length == length and memcmp(known.text, text, length) == 0
+
+
 cdef inline bint is_text(bytes known, const char* text, Py_ssize_t length) noexcept:
     return (
         PyBytes_GET_SIZE(known) == length and memcmp(PyBytes_AS_STRING(known), text, length) == 0
     )
-
-
-cdef inline bint is_token(Claims known, const char* text, Py_ssize_t length) noexcept:
-    """Return whether claims are of this token. No reference is counted: threads share its text."""
-    cdef PyObject* token = <PyObject*>known.token
-    return bytes_length(token) == length and memcmp(bytes_text(token), text, length) == 0
 
 
 cdef KeyInUse key_for(const char* text, Py_ssize_t length, list keys):
@@ -978,7 +1187,7 @@ cdef bint is_for(Claims known, object audience) except -1:
     cdef tuple accepted = texts_of(audience)
     if accepted is None:
         raise InvalidArgument("audience must be a non-empty str or a non-empty sequence of such")
-    return claim_values_accepts(accepted, known._claims[AUD])
+    return claim_values_accepts(accepted, audience_of(known))
 
 
 cdef double check_leeway(object leeway, double largest) except -1:

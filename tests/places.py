@@ -7,6 +7,7 @@ holds as a failing disk or an intruder would: by direct SQL, and by ``SET`` on t
 from __future__ import annotations
 
 import asyncio
+import inspect
 import sqlite3
 import struct
 import time
@@ -66,7 +67,7 @@ class Driven:
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self.manager, name)
-        if self._loop is None or not asyncio.iscoroutinefunction(method):
+        if self._loop is None or not inspect.iscoroutinefunction(method):
             return method
         loop = self._loop
 

@@ -14,7 +14,7 @@ from typing import Any
 
 __all__ = ["CORPUS", "DIFFERENTIAL", "TARGETS", "loaded"]
 
-DIFFERENTIAL = ["access_tokens", "claims"]
+DIFFERENTIAL = ["access_tokens", "claims", "plain_claims"]
 """Those that do nothing but compare the twins, so that one run serves both."""
 TARGETS = [
     *DIFFERENTIAL, "refresh_tokens", "keys", "redis_records", "sqlite_rows", "messages",

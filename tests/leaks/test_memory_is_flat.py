@@ -62,6 +62,31 @@ def reads() -> Callable[[], Any]:
     return once
 
 
+def looks() -> Callable[[], Any]:
+    """Claims of tokens never seen, asked for one by one, all at once, or not at all."""
+    manager = SessionManager(SECRET, issuer="i", audience="a", verified_cache_size=64)
+    tokens = [
+        manager.create({f"n{n}": "x", "roles": ["a"]}, subject=f"uid{n}").access_token
+        for n in range(300)
+    ]
+    uses: list[Callable[[Any], Any]] = [
+        lambda claims: claims.subject,
+        lambda claims: claims["roles"],
+        lambda claims: claims.get("z"),
+        lambda claims: (claims["sub"], claims["aud"]),
+        lambda claims: (claims.to_dict(), claims.session_id),
+        lambda claims: None,
+    ]
+    # The uses and the tokens have no common measure: so each use comes to each token.
+    turn = zip(itertools.cycle(tokens[:299]), itertools.cycle(uses), strict=False)
+
+    def once() -> None:
+        token, use = next(turn)
+        use(manager.read("".join((token[:9], token[9:]))))
+
+    return once
+
+
 def caches() -> Callable[[], Any]:
     clock = FakeClock(0.0)
     cache: ExpiringCache[Any, Any] = ExpiringCache(
@@ -118,6 +143,7 @@ def subscriptions() -> Callable[[], Any]:
     [
         (sessions, 400),
         (reads, 20_000),
+        (looks, 20_000),
         (caches, 20_000),
         (revocations, 20_000),
         (subscriptions, 10_000),
@@ -136,6 +162,7 @@ def test_memory_is_flat_over_many_operations(
     [
         (sessions, 100_000),
         (reads, 3_000_000),
+        (looks, 3_000_000),
         (caches, 3_500_000),
         (revocations, 3_500_000),
         (subscriptions, 500_000),

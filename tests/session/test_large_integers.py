@@ -24,6 +24,7 @@ from tokenwheel import (
     SessionManager,
     SqliteStorage,
 )
+from tokenwheel._impl import decode
 
 EDGES = [edge + step for edge in (2**63, 2**64, -(2**63)) for step in (-1, 0, 1)]
 LARGE = [*EDGES, 10**30, -(10**308), 10**309, -(10**400), 10**4299]
@@ -199,3 +200,16 @@ def test_what_a_device_says_is_measured_with_all_its_digits(manager: Any) -> Non
         context = SessionContext(device=Device("Pixel", "phone", extra))
         with pytest.raises(InvalidArgument, match=r"bytes of JSON|more than 4300 digits"):
             manager.create(subject="ann", context=context)
+
+
+@pytest.mark.parametrize("number, spelt", [(1e16, "1e+16"), (1e-7, "1e-7"), (1.5, "1.5")])
+def test_a_number_in_a_token_is_spelt_as_ever_wherever_it_stands(
+    manager: Any, number: float, spelt: str
+) -> None:
+    for claims, written in (
+        ({"v": number}, f'"v":{spelt}}}'),
+        ({"a": "1e5", "v": [number]}, f'"a":"1e5","v":[{spelt}]}}'),
+        ({"v": {"x": {"y": number}}, "a": 1}, f'"v":{{"x":{{"y":{spelt}}}}},"a":1}}'),
+    ):
+        payload = manager.create(claims, subject="ann").access_token.split(".")[1]
+        assert decode(payload).decode().endswith("," + written)

@@ -26,7 +26,7 @@ for name in ours:
     importlib.import_module(name)
 warnings.simplefilter("default")  # From here on others are imported, too.
 for name in names:
-    if not name.endswith("__main__") and "django" not in name and not name.endswith("drf"):
+    if not name.endswith("__main__") and "django" not in name and "drf" not in name:
         importlib.import_module(name)
 print(len(ours), sys._is_gil_enabled())
 """

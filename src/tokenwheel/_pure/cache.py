@@ -12,6 +12,7 @@ which the outermost operation works off: an operation within a callback only add
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import (
     Callable,
     ItemsView,
@@ -22,6 +23,7 @@ from collections.abc import (
 )
 from datetime import timedelta
 from math import inf
+from operator import itemgetter
 from typing import Any, Generic, NoReturn, Self, TypeVar, cast
 
 from ..errors import ConfigurationError, InvalidArgument
@@ -167,7 +169,7 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
         return len(self._table.entries)
 
     def __iter__(self) -> Iterator[K]:
-        return (key for key, _ in self._walk())
+        return map(itemgetter(0), _Walk(self))
 
     def keys(self) -> KeysView[K]:
         """Return a view of the keys of live entries, which follows the cache as it changes."""
@@ -367,16 +369,31 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
             self._removed.settle()
         return value
 
-    def _walk(self) -> Iterator[tuple[K, V]]:
-        """Yield the live entries: each one that stays throughout once, whatever else changes."""
-        with self._lock:
-            entries = list(self._table.entries.values())
-        for entry in entries:
-            now = self._now()
+
+class _Walk(Iterator[tuple[Any, Any]]):
+    """An iterator over live entries: each one that stays throughout once, whatever else changes.
+
+    Threads may share it, which a generator doesn't allow.
+    """
+
+    __slots__ = ("_cache", "_entries")
+
+    def __init__(self, cache: ExpiringCache[Any, Any]) -> None:
+        self._cache = cache
+        with cache._lock:
+            self._entries = deque(cache._table.entries.values())
+
+    def __next__(self) -> tuple[Any, Any]:
+        while True:
+            try:
+                entry = self._entries.popleft()
+            except IndexError:
+                raise StopIteration from None
+            now = self._cache._now()
             item = entry.key, entry.value
             # Only now, since another thread may remove it at any moment.
             if entry.sequence >= 0 and entry.expires_at > now:
-                yield item
+                return item
 
 
 class _LiveItems(ItemsView[K, V]):
@@ -386,7 +403,7 @@ class _LiveItems(ItemsView[K, V]):
     _mapping: ExpiringCache[K, V]
 
     def __iter__(self) -> Iterator[tuple[K, V]]:
-        return self._mapping._walk()
+        return _Walk(self._mapping)
 
 
 class _LiveValues(ValuesView[V]):
@@ -396,7 +413,7 @@ class _LiveValues(ValuesView[V]):
     _mapping: ExpiringCache[Any, V]
 
     def __iter__(self) -> Iterator[V]:
-        return (value for _, value in self._mapping._walk())
+        return map(itemgetter(1), _Walk(self._mapping))
 
     def __contains__(self, value: object) -> bool:
         return any(held is value or held == value for held in self)

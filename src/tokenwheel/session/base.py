@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
-from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from .._impl import Claims
