@@ -483,6 +483,7 @@ cdef class Verifier:
     cdef Py_ssize_t cache_bytes
     cdef Py_ssize_t cached_bytes
     cdef Py_ssize_t hand
+    cdef uint64_t additions  # to that memory, ever
 
     def __cinit__(self):
         index_init(&self.places)
@@ -633,6 +634,7 @@ cdef class Verifier:
     ):
         """Return the claims of a token that is valid now. Its text lies within ``holder``."""
         cdef double now = 0
+        cdef uint64_t additions = self.additions if HAS_GIL else 0
         cdef Claims known
         known = self.recall(text, length)
         if known is None:
@@ -642,7 +644,7 @@ cdef class Verifier:
                         "ascii", "surrogateescape"
                     )
                 )
-            known = self.verify_unseen(text, length, holder)
+            known = self.verify_unseen(text, length, holder, additions)
         if not (known.has_accepted_audience if audience is None else is_for(known, audience)):
             raise InvalidAccessToken("the access token is for another audience")
         if not self.is_default_clock or clock_wall(&now) < 0:
@@ -795,9 +797,15 @@ cdef class Verifier:
             place = index_find_next(&cursor)
         return None
 
-    cdef int remember(self, const char* text, Py_ssize_t length, Claims known, list keys) except -1:
-        """Remember a token, unless the keys have changed since it was verified by ``keys``."""
-        cdef list dropped = []  # Let go of once all is in its place.
+    cdef int remember(
+        self, const char* text, Py_ssize_t length, Claims known, list keys, uint64_t additions
+    ) except -1:
+        """Remember a token, unless the keys have changed since it was verified by ``keys``.
+
+        With a GIL, it can't be there if nothing was added since ``additions`` were counted, before
+        it was looked for.
+        """
+        cdef list dropped
         if length < TAG_CHARACTERS or not self.cache_size or known.cost > self.cache_bytes:
             return 0
         if not is_read_from_text(known):
@@ -805,10 +813,21 @@ cdef class Verifier:
             with cython.critical_section(self):
                 self.share(members_of(known))
         known.tag = self.tag_of(text, length)
+        # Let go of once all is in its place. With a GIL, nothing takes the room in between.
+        dropped = None if HAS_GIL and self.has_room(known.cost) else []
         with cython.critical_section(self):
-            if self.keys is keys and self.find(text, length, known.tag) is None:
+            if self.keys is keys and (
+                HAS_GIL and self.additions == additions
+                or self.find(text, length, known.tag) is None
+            ):
                 self.put(known, dropped)
         return 0
+
+    cdef bint has_room(self, Py_ssize_t cost) noexcept:
+        return (
+            <Py_ssize_t>self.places.count < self.cache_size
+            and self.cached_bytes + cost <= self.cache_bytes
+        )
 
     cdef int put(self, Claims known, list dropped) except -1:
         """Put a token into the memory, and what it takes the place of into a list.
@@ -816,10 +835,7 @@ cdef class Verifier:
         Without memory for it, it is not remembered: the next read verifies it again.
         """
         cdef uint32_t place
-        while (
-            <Py_ssize_t>self.places.count >= self.cache_size
-            or self.cached_bytes + known.cost > self.cache_bytes
-        ):
+        while not self.has_room(known.cost):
             self.drop_one(dropped)
         if remembered_reserve(&self.tokens) < 0:
             return 0
@@ -830,6 +846,7 @@ cdef class Verifier:
             Py_DECREF(known)
             return 0
         self.cached_bytes += known.cost
+        self.additions += 1
         return 0
 
     cdef int share(self, dict claims) except -1:
@@ -913,7 +930,9 @@ cdef class Verifier:
             place = index_find_next(&cursor)
         return -1
 
-    cdef Claims verify_unseen(self, const char* text, Py_ssize_t length, object holder):
+    cdef Claims verify_unseen(
+        self, const char* text, Py_ssize_t length, object holder, uint64_t additions
+    ):
         cdef uint8_t[DECODED_BYTES] payload
         cdef Py_ssize_t size = 0
         cdef list keys
@@ -944,7 +963,7 @@ cdef class Verifier:
         known.cost = <uint32_t>(length + 2 * size + REMEMBERED_OVERHEAD)
         if not self.take_plain_claims(known, payload, size):
             self.check_claims(known, PyBytes_FromStringAndSize(<const char*>payload, size))
-        self.remember(text, length, known, keys)
+        self.remember(text, length, known, keys, additions)
         return known
 
     cdef bint take_plain_claims(self, Claims known, uint8_t* payload, Py_ssize_t size) noexcept:
