@@ -316,7 +316,11 @@ def test_a_remembered_token_keeps_no_header_field_alive(verifier: Any) -> None:
     before = sys.getrefcount(text)
     assert verifier.verify_request(None, True, "GET", {"HTTP_AUTHORIZATION": text}) == claims
     assert sys.getrefcount(text) == before
-    assert verifier.remembered == 1
+    cookies = b"a=b; " + NAME + b"=" + BOB + b"; c=" + b"d" * 4000
+    before = sys.getrefcount(cookies)
+    assert verifier.verify_request(NAME, True, "GET", [(b"cookie", cookies)]).subject == "bob"
+    assert sys.getrefcount(cookies) == before
+    assert verifier.remembered == 2
 
 
 def test_fields_that_another_thread_changes_meanwhile_give_one_token_or_none(

@@ -474,6 +474,34 @@ def test_however_a_text_came_about_it_is_the_same_token(make: Make) -> None:
             verifier.verify(other)
 
 
+def test_each_character_of_a_payload_that_is_no_digit_is_told_wherever_it_stands(
+    make: Make,
+) -> None:
+    digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    verifier, (header, payload, signature) = make(), token().encode().split(b".")
+    for place in range(37):  # two blocks of 16 digits, and some of the rest
+        # From the end, but not the last digit, in which not all bits count.
+        for octet in set(range(256)) - {payload[-2 - place], ord(".")}:
+            changed = bytearray(payload)
+            changed[-2 - place] = octet
+            is_digit = chr(octet) in digits
+            message = "signature is not by a key" if is_digit else "not canonical base64url"
+            with pytest.raises(InvalidAccessToken, match=message):
+                verifier.verify(b".".join([header, bytes(changed), signature]))
+
+
+@pytest.mark.parametrize("size", range(1, 50))
+def test_a_payload_of_each_length_reads_as_it_was_signed(make: Make, size: int) -> None:
+    text = "".join(chr(0x20 + place * 7 % 95) for place in range(size))
+    text = text.replace('"', "!").replace("\\", "!")
+    claims = {"iss": "i", "aud": ["a"], "sub": text, "sid": "A" * 16, "iat": NOW, "exp": NOW + 9}
+    for value in (text, [text, text], text + "\x7f", text + '"'):
+        given = {**claims, "note": value, text: 1}
+        known = make().verify(signed({"alg": "HS256", "typ": "at+jwt"}, given))
+        assert known.subject == text
+        assert known.to_dict() == given
+
+
 FAKED_BEFORE = """
 import time
 time.time = lambda: {now}
