@@ -50,12 +50,13 @@ class UncheckedStorage(MemoryStorage):
     is_checked = False
 
     def read(self, session_id: str, now: float) -> Any:
-        self._now = now
         return self._records.get(session_id)
 
     def read_all(self, subject: str, now: float) -> Any:
-        self._now = now
-        return self._live(subject)
+        return self._all_live(subject)
+
+    def _live(self, session_id: str) -> Any:
+        return self._records.get(session_id)
 
 
 class Driven:
@@ -116,11 +117,11 @@ class Place:
     def damage(self, session_id: str, **fields: Any) -> None:
         """Change fields of a stored record behind everybody's back."""
         record = self.storage.read(session_id, time.time())
-        self.storage._records.set(session_id, record._replace(**fields), 1e6)
+        self.storage._records[session_id] = record._replace(**fields)
 
     def lose(self, session_id: str) -> None:
         """Have the storage lose a session, as one restored from an older backup would."""
-        del self.storage._records[session_id]
+        self.storage._forget(session_id)
 
     def _parts(self) -> tuple[Any, Any]:
         return self.storage, self.revocations

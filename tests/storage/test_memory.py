@@ -51,6 +51,38 @@ def test_memory_is_given_back_as_sessions_end() -> None:
     assert set(storage._ids_by_subject) == {"last"}
 
 
+def test_memory_is_given_back_while_sessions_are_refreshed_and_none_is_opened() -> None:
+    storage = MemoryStorage()
+    for number in range(100):
+        storage.insert(make_record(number, subject=str(number), ends_at=int(NOW) + 10), None, NOW)
+    kept = make_record(100, subject="kept", ends_at=int(NOW) + 1000)
+    storage.insert(kept, None, NOW)
+    for _ in range(100):
+        changed = kept._replace(version=kept.version + 1)
+        assert storage.replace(changed, NOW + 11)
+        kept = changed
+    assert set(storage._records) == {kept.id}
+    assert set(storage._ids_by_subject) == {"kept"}
+
+
+def test_a_session_whose_end_was_moved_is_kept_until_then_and_no_longer() -> None:
+    for later in (5, 500):
+        storage = MemoryStorage()
+        first = make_record(1, subject="moved", ends_at=int(NOW) + 10)
+        storage.insert(first, None, NOW)
+        moved = first._replace(version=first.version + 1, ends_at=int(NOW) + later)
+        assert storage.replace(moved, NOW)
+        for now in (NOW, NOW + later - 1):
+            storage.insert(make_record(int(now - NOW) + 2, subject="other"), None, now)
+            assert storage.read(moved.id, now) == moved
+            assert storage.read_all("moved", now) == [moved]
+        assert storage.read(moved.id, NOW + later) is None
+        storage.insert(make_record(1000, subject="last"), None, NOW + later)
+        assert moved.id not in storage._records
+        assert "moved" not in storage._ids_by_subject
+        assert storage.insert(first._replace(ends_at=int(NOW) + 9000), None, NOW + later)
+
+
 def test_its_repr_shows_no_session() -> None:
     storage = MemoryStorage()
     storage.insert(make_record(subject="uid1"), None, NOW)

@@ -1,9 +1,12 @@
 """Sessions in the memory of one process.
 
-They lie in an :class:`~tokenwheel.ExpiringCache` by session id, with an index by subject.
+They lie in a dict by session id, with an index by subject. An
+:class:`~tokenwheel.ExpiringCache` says when to look whether a session is over. A refresh that puts
+the end off leaves that moment as it is, and the look finds the later end.
 
-The lock makes each call one atomic step. It is held for well under a microsecond a call and never
-while waiting for anything, so an event loop may call this storage directly.
+The lock makes each change one atomic step, and ``read`` needs none. It is held for well under a
+microsecond a call and never while waiting for anything, so an event loop may call this storage
+directly.
 """
 
 from __future__ import annotations
@@ -30,7 +33,9 @@ from .given import (
 
 __all__ = ["MemoryStorage"]
 
-_SHORTEST_LIFETIME = 0.001  # seconds, the least an ExpiringCache takes
+# Seconds, within what an ExpiringCache takes.
+_SHORTEST_LOOK = 0.001
+_LONGEST_LOOK = 1e9
 
 
 class MemoryStorage:
@@ -42,8 +47,9 @@ class MemoryStorage:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._now = 0.0
-        self._records: ExpiringCache[str, SessionRecord] = ExpiringCache(
-            on_remove=self._forget,
+        self._records: dict[str, SessionRecord] = {}
+        self._looks: ExpiringCache[str, None] = ExpiringCache(
+            on_remove=self._look,
             clock=partial(attrgetter("_now"), self),  # A method of Python's own takes longer.
         )
         self._ids_by_subject: dict[str, set[str]] = {}
@@ -53,8 +59,9 @@ class MemoryStorage:
         return f"<MemoryStorage of {len(self)} sessions>"
 
     def __len__(self) -> int:
-        """Return how many sessions are kept, as of the last call."""
+        """Return how many sessions are kept, as of the last call that took the lock."""
         with self._lock:
+            self._looks.expire()
             return len(self._records)
 
     def insert(self, record: SessionRecord, limit: int | None, now: float) -> bool:
@@ -69,12 +76,15 @@ class MemoryStorage:
         with self._lock:
             self._now = now
             if limit is not None:
-                live = self._live(subject)
+                live = self._all_live(subject)
                 if sum(other.issuer == record.issuer for other in live) >= limit:
                     return False
-            if session_id in self._records:
+            if self._live(session_id) is not None:
                 raise KeyError("a session with this id exists already")
-            self._keep(session_id, record)
+            if session_id in self._records:
+                self._forget(session_id)
+            self._look_when_over(session_id, record)
+            self._records[session_id] = record
             ids = self._ids_by_subject.get(subject)
             if ids is None:
                 self._ids_by_subject[subject] = {session_id}
@@ -88,18 +98,16 @@ class MemoryStorage:
             session_id = given_text("session_id", session_id)
         if type(now) is not float or not -FURTHEST <= now <= FURTHEST:
             now = given_now(now)
-        with self._lock:
-            self._now = now
-            record = self._records.get(session_id)
-        if record is None or record.context.device is None:
-            return record
-        return _apart(record)
+        record = self._records.get(session_id)
+        if record is None or record.ends_at <= now:
+            return None
+        return record if record.context.device is None else _apart(record)
 
     def read_all(self, subject: str, now: float) -> Sequence[SessionRecord]:
         subject, now = given_text("subject", subject), given_now(now)
         with self._lock:
             self._now = now
-            records = self._live(subject)
+            records = self._all_live(subject)
         return [record if record.context.device is None else _apart(record) for record in records]
 
     def replace(self, record: SessionRecord, now: float) -> bool:
@@ -112,9 +120,13 @@ class MemoryStorage:
         with self._lock:
             self._now = now
             stored = self._records.get(session_id)
-            if stored is None or stored.version != record.version - 1:
+            if stored is None or stored.ends_at <= now or stored.version != record.version - 1:
                 return False
-            self._keep(session_id, record)
+            self._records[session_id] = record
+            if record.ends_at < stored.ends_at:
+                self._look_when_over(session_id, record)
+            else:  # Whoever refreshes and never logs in must see to those that are over, too.
+                self._looks.get(session_id)
             return True
 
     def delete(self, records: Sequence[SessionRecord], now: float) -> Sequence[str]:
@@ -130,7 +142,7 @@ class MemoryStorage:
                     and type(stored.version) is type(record.version)
                     and stored.version == record.version
                 ):
-                    del self._records[record.id]
+                    self._forget(record.id)
                     deleted.append(record.id)
             return deleted
 
@@ -142,25 +154,35 @@ class MemoryStorage:
                 self._access_lifetimes[issuer] = kept
             return kept
 
-    def _keep(self, session_id: str, record: SessionRecord) -> None:
-        lifetime = record.ends_at - self._now
-        if lifetime < _SHORTEST_LIFETIME:  # noqa: PLR1730 (max() takes longer)
-            lifetime = _SHORTEST_LIFETIME
-        self._records.set(session_id, record, lifetime)
+    def _look_when_over(self, session_id: str, record: SessionRecord) -> None:
+        lifetime = min(max(record.ends_at - self._now, _SHORTEST_LOOK), _LONGEST_LOOK)
+        self._looks.set(session_id, None, lifetime)
 
-    def _live(self, subject: str) -> list[SessionRecord]:
-        # Looking at one may forget another, so the ids are copied first.
-        ids = tuple(self._ids_by_subject.get(subject, ()))
-        records = (self._records.get(session_id) for session_id in ids)
+    def _look(self, session_id: str, _: None, reason: RemovalReason) -> None:
+        """Forget a session that is over. One that was refreshed is looked at again."""
+        record = self._records.get(session_id)
+        if reason is not RemovalReason.EXPIRED or record is None:
+            return
+        if record.ends_at > self._now:
+            self._look_when_over(session_id, record)
+        else:
+            self._forget(session_id)
+
+    def _live(self, session_id: str) -> SessionRecord | None:
+        record = self._records.get(session_id)
+        return None if record is None or record.ends_at <= self._now else record
+
+    def _all_live(self, subject: str) -> list[SessionRecord]:
+        records = map(self._live, self._ids_by_subject.get(subject, ()))
         return [record for record in records if record is not None]
 
-    def _forget(self, session_id: str, record: SessionRecord, reason: RemovalReason) -> None:
-        if reason is RemovalReason.REPLACED:
-            return
-        ids = self._ids_by_subject[record.subject]
+    def _forget(self, session_id: str) -> None:
+        subject = self._records.pop(session_id).subject
+        self._looks.pop(session_id, None)
+        ids = self._ids_by_subject[subject]
         ids.discard(session_id)
         if not ids:
-            del self._ids_by_subject[record.subject]
+            del self._ids_by_subject[subject]
 
 
 def _apart(record: SessionRecord) -> SessionRecord:
