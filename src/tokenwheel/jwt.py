@@ -14,12 +14,9 @@ from typing import Any
 
 from ._impl import MAX_TOKEN_LENGTH, RevocationTable, Signer, Verifier
 from .errors import ConfigurationError, InvalidArgument
-from .json_text import dumps, dumps_without_floats
 from .keys import Key, KeySet
 
 __all__ = ["AccessTokens"]
-
-_WITHOUT_FLOATS = frozenset({str, int, bool, type(None)})
 
 
 class AccessTokens:
@@ -145,8 +142,7 @@ class AccessTokens:
             payload["gen"] = generation
         if logged_in_at is not None:
             payload.setdefault("auth_time", logged_in_at)
-        is_without_floats = _WITHOUT_FLOATS.issuperset(map(type, claims.values()))
-        token = signer.sign((dumps_without_floats if is_without_floats else dumps)(payload))
+        token = signer.sign_claims(payload)
         length = len(token)
         if length > MAX_TOKEN_LENGTH:
             del token

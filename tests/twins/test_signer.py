@@ -13,14 +13,18 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from math import isfinite
 from types import ModuleType
 from typing import Any
 
 import jwt
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.processes.support import run_apart
 from tokenwheel import ConfigurationError, Key
+from tokenwheel.json_text import dumps
 from tokenwheel.keys.checks import ALGORITHMS
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -150,3 +154,54 @@ def test_hmac_stays_the_same_where_openssl_is_out_of_reach(implementation: str, 
         check=False,
     )
     assert (done.stdout, done.stderr) == ("same\n", "")
+
+
+# Every octet, those of each escape among them, and integers around where words and digits end.
+_TEXTS = st.text(max_size=20) | st.text(st.characters(max_codepoint=0x80), max_size=40)
+_INTEGERS = st.integers() | st.sampled_from(
+    [0, -1, 9, 10, 99, 100, 2**63 - 1, 2**63, -(2**63), -(2**63) - 1, 10**15, -(10**18), 2**64]
+)
+_SINGLE = (
+    _TEXTS | _INTEGERS | st.booleans() | st.none() | st.floats(allow_nan=False).filter(isfinite)
+)
+_CLAIMS = st.dictionaries(
+    _TEXTS,
+    _SINGLE
+    | st.lists(_TEXTS, max_size=4)
+    | st.lists(_SINGLE, max_size=3)
+    | st.dictionaries(_TEXTS, _SINGLE, max_size=2),
+    max_size=8,
+)
+KEY = Key.from_secret(os.urandom(64), "HS256")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(claims=_CLAIMS)
+def test_claims_are_signed_octet_for_octet_as_json_text_writes_them(
+    make: Callable[[Key], Any], claims: dict[str, Any]
+) -> None:
+    assert read_by_pyjwt(make(KEY).sign_claims(claims), KEY) == dumps(claims)
+
+
+@pytest.mark.parametrize("beside", [{}, {"n": -(2**63)}, {"t": True, "l": ["a"] * 3}, {"e": []}])
+def test_claims_of_any_length_are_signed_as_json_text_writes_them(
+    make: Callable[[Key], Any], beside: dict[str, Any]
+) -> None:
+    signer = make(KEY)
+    for length in (0, 1, 7, 8, 9, 64, *range(6090, 6150), 20_000):
+        for claims in ({"a": "x" * length, **beside}, {"x" * length: 1, **beside}, beside):
+            assert read_by_pyjwt(signer.sign_claims(claims), KEY) == dumps(claims)
+    for count in (1, 1534, *range(2030, 2050), 10_000):
+        for claims in ({"a": [""] * count}, {f"{n:x}": None for n in range(count)}):
+            assert read_by_pyjwt(signer.sign_claims(claims), KEY) == dumps(claims)
+
+
+@pytest.mark.parametrize("place", range(9))
+def test_no_character_is_taken_for_plain_that_json_escapes(
+    make: Callable[[Key], Any], place: int
+) -> None:
+    signer = make(KEY)
+    for code in range(256):
+        text = "a" * place + chr(code) + "z" * (8 - place)
+        for claims in ({"a": text, text: 1}, {"a": ["b", text]}):
+            assert read_by_pyjwt(signer.sign_claims(claims), KEY) == dumps(claims)

@@ -1,4 +1,4 @@
-from typing import NoReturn, Protocol, Self, final
+from typing import Any, NoReturn, Protocol, Self, final
 
 __all__ = ["Signer"]
 
@@ -24,6 +24,16 @@ class Signer:
 
     def __new__(cls, *arguments: object, **options: object) -> Self: ...
     def __init__(self, key: _SigningKey) -> None: ...
+    def sign_claims(self, claims: dict[str, Any]) -> str:
+        """Return claims as a signed token, as :meth:`sign` returns those of a payload.
+
+        Args:
+            claims: a dict of plain JSON that has been checked, and that nobody changes meanwhile.
+
+        Raises:
+            ConfigurationError: this signer has no key, or its key returned no bytes.
+        """
+
     def sign(self, payload: bytes) -> str:
         """Return ``payload`` as a signed token: a JWS in compact form (RFC 7515, section 7.1).
 
