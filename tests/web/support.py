@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
@@ -141,23 +141,36 @@ async def asked(
 
 
 async def talk(app: Any, scope: dict[str, Any], messages: list[dict[str, Any]]) -> Reply:
-    """Return what an application sends, which receives these messages and then no more."""
-    reply = Reply()
+    """Return what an application sends, which receives these messages and then no more.
+
+    As servers do, it tells of the end of the connection once the application has sent all: Quart
+    waits for that, from 0.23 on.
+    """
+    reply, is_answered = Reply(), asyncio.Event()
 
     async def receive() -> dict[str, Any]:
         if messages:
             return messages.pop(0)
-        await asyncio.Event().wait()
-        raise AssertionError("unreachable")
+        await is_answered.wait()
+        return {"type": f"{scope['type']}.disconnect", "code": 1005}
 
     async def send(message: dict[str, Any]) -> None:
         reply.messages.append(message)
+        if _is_last(message):
+            is_answered.set()
 
     try:
         await app(scope, receive, send)
     except Exception as error:
         reply.error = error
     return reply
+
+
+def _is_last(message: Mapping[str, Any]) -> bool:
+    """Return True for the message after which an application sends no more."""
+    kind: str = message["type"]
+    ends_response = kind.endswith("response.body") and not message.get("more_body", False)
+    return ends_response or kind == "websocket.close"
 
 
 def ask(app: Any, method: str, path: str, *headers: Header, **options: Any) -> Reply:

@@ -177,7 +177,11 @@ async def _body_of(request: Any) -> bytes:
     except TimeoutError:
         raise RequestTimeout from None
     if body:
-        request.body.append(body)
-    elif request.mimetype == _FORM:  # A function before the request may have read it.
+        request.body = request.body_class(None, None)
+        request.body.set_result(body)
+        return body
+    # A function before the request may have read it, and only of a form it has no octets left.
+    body = await request.body
+    if not body and request.mimetype == _FORM:
         body = urlencode([*(await request.form).items(multi=True)]).encode()
     return body
