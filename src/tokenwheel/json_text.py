@@ -34,6 +34,9 @@ __all__ = [
 _Library: TypeAlias = tuple[Callable[[bytes], Any], Callable[[Any], bytes], Callable[[Any], bytes]]
 
 _DEEPEST = 64  # levels, of which a token and a context have half
+# Levels beyond which nothing is read. How many Python reads depends on its version: 3.14 goes by
+# the size of the thread's stack, which holds thousands, and what comes after has no such guard.
+_DEEPEST_READ = 500
 _LONGEST_INTEGER = 4300  # characters of the integers that msgspec reads
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _ESCAPE = re.compile(
@@ -48,10 +51,12 @@ def loads(text: bytes) -> Any:
     """Return what a JSON text is, with integers of any size.
 
     Raises:
-        ValueError: it is not JSON in UTF-8, is nested too deeply for Python, or holds half of a
-            surrogate pair, a number beyond the largest double, or an integer of more digits than
-            Python reads (``sys.set_int_max_str_digits``).
+        ValueError: it is not JSON in UTF-8, is nested in more than 500 levels, or too deeply for
+            Python, or holds half of a surrogate pair, a number beyond the largest double, or an
+            integer of more digits than Python reads (``sys.set_int_max_str_digits``).
     """
+    if len(text) > _DEEPEST_READ and is_nested_deeper(text, _DEEPEST_READ):
+        raise ValueError("the JSON is nested too deeply")
     try:
         try:
             return loads_quickly(text)
@@ -83,6 +88,8 @@ def dumps(value: Any, *, sort_names: bool = False) -> bytes:
 
 def is_nested_deeper(text: bytes, levels: int) -> bool:
     """Return True for a text with more arrays and objects within each other than so many."""
+    if text.count(b"[") + text.count(b"{") <= levels:
+        return False
     depth = 0
     for octet in _STRING.sub(b"", text):
         if octet in b"[{":
