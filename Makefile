@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-web screenshot test test-floors test-long test-chaos test-pythons python-ft test-ft test-threads test-sanitize fuzz coverage lint bench bench-server bench-scaling bench-memory bench-profile bench-check wheel lock clean
+.PHONY: help demo demo-web screenshot test test-floors test-long test-chaos test-pythons python-ft test-ft test-ft-quick test-threads test-sanitize fuzz coverage lint bench bench-server bench-scaling bench-memory bench-profile bench-check wheel lock clean
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -74,8 +74,17 @@ IN_FT = cd build/ft && PYTHON_GIL=0 TOKENWHEEL_IMPL=$(1) $(abspath .venv-ft/bin)
 test-ft: .venv-ft/.ready  ## the suite without the GIL, on both implementations; TESTS=tests/threads: only these
 	$(call copy_tree,build/ft)
 	$(call IN_FT,native) $(INSTALL) -e .
-	$(call IN_FT,native) -m pytest $(IN_PARALLEL) $(TESTS)
-	$(call IN_FT,pure) -m pytest $(IN_PARALLEL) $(TESTS)
+	$(foreach twin,$(TWINS),$(call IN_FT,$(twin)) -m pytest $(IN_PARALLEL) $(TESTS) &&) true
+
+# What threads share, of the compiled twins only, in minutes. It is left out, and says so, only where
+# there is no free-threaded CPython and the source of none can be fetched.
+SHARED := tests/threads tests/twins/test_cache.py tests/twins/test_claims.py tests/twins/test_tokens.py \
+    $(wildcard tests/twins/test_revocations*.py tests/twins/test_verifier*.py)
+test-ft-quick:  ## the part of it that a change should pass: verifier, cache, revocations and threads, compiled
+	@$(PYTHON) -m tools.python_ft $(FT) || status=$$?; case $${status:-0} in \
+	    0) make test-ft TWINS=native TESTS="$(SHARED)";; \
+	    3) echo "test-ft-quick: SKIPPED, nothing was tested without the GIL, see above" >&2;; \
+	    *) exit $$status;; esac
 
 # Watched is what was compiled for that, CPython and the extensions. The wheels of the ordinary
 # free-threaded Python fit. setarch keeps addresses where the runtime of older clangs expects them.
@@ -183,6 +192,7 @@ endef
 # The folder of a virtual environment holds a stamp for each step that has been done in it.
 GROUP := servers
 FT := 3.14
+TWINS := native pure
 TESTS :=
 .venv-ft/.ready: pyproject.toml requirements.lock
 	"$$($(PYTHON) -m tools.python_ft $(FT))" -m venv --clear $(@D)

@@ -28,6 +28,7 @@ from tools.interpreters import BUILT
 USUAL_MIRROR = "http://deb.debian.org/debian"
 HIGHEST_PATCH = 20
 HIGHEST_CANDIDATE = 5
+NOT_SERVED = 3  # what the process exits with where no source is in reach
 NEEDED = "gcc make pkgconf libbz2-dev libffi-dev liblzma-dev libsqlite3-dev libssl-dev zlib1g-dev"
 
 
@@ -88,6 +89,7 @@ def build(source: Path, prefix: Path, *, thread_sanitizer: bool) -> None:
     """Build and install into a folder, which is there only when all is done."""
     options = ["--disable-gil", "--disable-test-modules", f"--prefix={prefix}"]
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    environment.pop("MAKEFLAGS", None)  # They are for the make that runs this.
     if thread_sanitizer:
         clang = next(filter(shutil.which, ["clang", *(f"clang-{n}" for n in range(22, 13, -1))]))
         options.append("--with-thread-sanitizer")
@@ -115,7 +117,11 @@ def find_built(version: str, kind: str) -> Path | None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the path of an interpreter. Return 1 where none is there and none can be built."""
+    """Print the path of an interpreter.
+
+    Returns:
+        1 where none is there and none can be built, and 3 where the source of none can be had.
+    """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("version", nargs="?", default="3.14", help="such as 3.14")
     parser.add_argument("--anew", action="store_true", help="though there is one already")
@@ -128,7 +134,7 @@ def main(arguments: Sequence[str]) -> int:
             release, address = find_source(given.version)
         except NotServedError as error:
             print(f"python_ft: {error}", file=sys.stderr)
-            return 1
+            return NOT_SERVED
         print(f"building free-threaded Python {release} from {address}", file=sys.stderr)
         prefix = BUILT / f"{release}{kind}"
         try:
