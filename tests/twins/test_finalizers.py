@@ -6,6 +6,7 @@ import gc
 import importlib
 import subprocess
 import sys
+import sysconfig
 import weakref
 from typing import Any
 
@@ -117,8 +118,10 @@ def collect_in_the_midst_of_changes(implementation: str) -> None:
         importlib.import_module(f"tokenwheel._{implementation}.{name}")
         for name in ("revocations", "verifier")
     )
-    finalized = 0
+    finalized = littered = 0
     is_littering = True
+    # There such small thresholds are passed over: what is allocated is counted by the hundreds.
+    is_free_threaded = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
     class Garbage:
         def __init__(self) -> None:
@@ -139,9 +142,13 @@ def collect_in_the_midst_of_changes(implementation: str) -> None:
             is_littering = True
 
     def litter() -> float:
+        nonlocal littered
         if is_littering:
+            littered += 1
             for _ in range(1 + finalized % 3):
                 Garbage()
+            if is_free_threaded and littered % 16 == 0:
+                gc.collect()
         return 1.8e9
 
     class LitteringKey:
