@@ -47,7 +47,6 @@ cdef extern from *:
 
     ATOMICS_OF(byte, uint8_t)
     ATOMICS_OF(number, uint64_t)
-    ATOMICS_OF(size, Py_ssize_t)
     ATOMICS_OF(seconds, double)
     typedef const void *atomics_address;
     ATOMICS_OF(pointer, atomics_address)
@@ -67,8 +66,6 @@ cdef extern from *:
     void atomics_set_byte(uint8_t *place, uint8_t value) noexcept nogil
     uint64_t atomics_number(const uint64_t *place) noexcept nogil
     void atomics_set_number(uint64_t *place, uint64_t value) noexcept nogil
-    Py_ssize_t atomics_size(const Py_ssize_t *place) noexcept nogil
-    void atomics_set_size(Py_ssize_t *place, Py_ssize_t value) noexcept nogil
     double atomics_seconds(const double *place) noexcept nogil
     void atomics_set_seconds(double *place, double value) noexcept nogil
     const void *atomics_pointer(const void **place) noexcept nogil

@@ -152,8 +152,8 @@ cdef class ExpiringCache:
         if not callable(clock):
             raise ConfigurationError("clock must be callable")
         with cython.critical_section(self):
-            # Of two threads, one constructs it. And whoever is in the midst of a lookup relies on the
-            # table that was there.
+            # Of two threads, one constructs it. And whoever is in the midst of a lookup relies on
+            # the table that was there.
             if self.is_made:
                 raise ConfigurationError("an ExpiringCache can be constructed only once")
             self.is_made = True

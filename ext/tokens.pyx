@@ -1,11 +1,11 @@
-"""Random tokens, base64url, digests, parts of refresh tokens: the compiled twin of ``_pure/tokens.py``.
+"""Random tokens, base64url, digests, parts of refresh tokens.
 
-That one is the one to read first. Random bytes are drawn from the operating system in blocks, since
-each request costs a system call. Bytes that were handed out are wiped from the block, so that
-whoever reads this process's memory later finds no token there. ``pthread_atfork`` empties the block
-in a forked child, so that parent and child never hand out the same bytes: it sees every ``fork`` of
-the C library, not only those that Python makes. A second interpreter in the process is refused, as
-Cython's modules refuse it.
+The compiled twin of ``_pure/tokens.py``, which is the one to read first. Random bytes are drawn
+from the operating system in blocks, since each request costs a system call. Bytes that were handed
+out are wiped from the block, so that whoever reads this process's memory later finds no token
+there. ``pthread_atfork`` empties the block in a forked child, so that parent and child never hand
+out the same bytes: it sees every ``fork`` of the C library, not only those that Python makes. A
+second interpreter in the process is refused, as Cython's modules refuse it.
 
 The block and the state of the hash are a ``workplace``, which a single thread uses at a time: with
 the GIL the whole process has one, as nothing lets go of the GIL while it is used. Without, each

@@ -156,7 +156,9 @@ cdef inline bint header_fields_is_safe(object method):
     )
 
 
-cdef inline bint header_fields_are_of_own_page(header_fields_text site, header_fields_text origin) noexcept:
+cdef inline bint header_fields_are_of_own_page(
+    header_fields_text site, header_fields_text origin
+) noexcept:
     """Return whether a page of the same origin has made the browser send a request."""
     if not header_fields_is(site, "same-origin", 11):
         return False
@@ -165,7 +167,9 @@ cdef inline bint header_fields_are_of_own_page(header_fields_text site, header_f
     )
 
 
-cdef inline bint header_fields_find_bearer(header_fields_text field, header_fields_text* token) noexcept:
+cdef inline bint header_fields_find_bearer(
+    header_fields_text field, header_fields_text* token
+) noexcept:
     """Return whether a field bears a token, and tell where that lies."""
     if field.length <= 7 or memcmp(field.start, "Bearer ", 7) != 0:
         return False
@@ -177,7 +181,7 @@ cdef inline bint header_fields_find_bearer(header_fields_text field, header_fiel
 cdef inline Py_ssize_t header_fields_find_cookie(
     header_fields_text field, bytes cookie, header_fields_text* value
 ) noexcept:
-    """Return how many cookies of a field have the name, and tell where the last one's value lies."""
+    """Return how many cookies of a field have the name, and tell where the last value lies."""
     cdef const char* at = field.start
     cdef const char* end = at + field.length
     cdef const char* stop
@@ -231,7 +235,9 @@ cdef inline bint header_fields_of_str(object value, header_fields_text* text) ex
     return True
 
 
-cdef inline bint header_fields_is(header_fields_text text, const char* expected, Py_ssize_t length) noexcept:
+cdef inline bint header_fields_is(
+    header_fields_text text, const char* expected, Py_ssize_t length
+) noexcept:
     return text.length == length and memcmp(text.start, expected, length) == 0
 
 

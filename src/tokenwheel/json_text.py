@@ -23,7 +23,6 @@ from .exact import NotPlain, TooLarge
 __all__ = [
     "digits_of",
     "dumps",
-    "dumps_without_floats",
     "is_msgspec_there",
     "is_nested_deeper",
     "loads",
@@ -80,7 +79,7 @@ def dumps(value: Any, *, sort_names: bool = False) -> bytes:
         ValueError: an integer has more digits than Python writes, or a text has half of a surrogate
             pair.
     """
-    text = _write_sorted(value) if sort_names else dumps_without_floats(value)
+    text = _write_sorted(value) if sort_names else _write(value)
     if _LIKE_AN_EXPONENT.search(text) and _EXPONENT.search(text):
         return _spelt(value, sort_names).encode()
     return text
@@ -220,7 +219,7 @@ def _by_msgspec() -> _Library | None:
 
 _chosen = _by_msgspec()
 is_msgspec_there = _chosen is not None
-loads_quickly, dumps_without_floats, _write_sorted = _chosen or _by_json()
+loads_quickly, _write, _write_sorted = _chosen or _by_json()
 """The first returns what :func:`loads` returns, of a text that anybody may have sent.
 
 It raises RecursionError where the text is nested too deeply for Python, and refuses integers of
