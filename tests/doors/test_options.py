@@ -92,8 +92,9 @@ def test_a_refusal_says_what_was_given_and_what_is_allowed(
 
 
 def test_keys_of_no_kind_are_named_by_their_type(refuse: Callable[..., str]) -> None:
-    for keys in (7, None, [SECRET], bytearray(SECRET.encode())):
+    for keys in (7, [SECRET], bytearray(SECRET.encode())):
         assert f"or a KeySet, not {type(keys).__name__}" in refuse(keys)
+    assert refuse(None).startswith("keys is None: set the environment variable")
 
 
 @pytest.mark.parametrize("shape", [Text, lambda text: Octets(text.encode())])

@@ -1,7 +1,8 @@
 """Whatever is handed over as a key is a key that works, or is refused by a ConfigurationError.
 
 What signs verifies what it signed, and comes back from its JWK as the same key. Neither a key's
-repr nor a refusal shows any of its private members or of a secret.
+repr nor a refusal shows any of its private members or of a secret. Of a set, only what can be used
+is taken; of one that anybody can read, only public keys.
 """
 
 from __future__ import annotations
@@ -12,16 +13,17 @@ from typing import Any
 
 from tests.fuzz.draw import Draw
 from tokenwheel import ConfigurationError, Key, KeySet
+from tokenwheel.keys.forms.jwks import read_jwks
 
 ALGORITHMS = ["HS256", "RS256", "PS256", "ES256", "ES384", "ES512", "ES256K", "EdDSA", "none", ""]
-ALGORITHMS += ["HS512", "hs256"]
+ALGORITHMS += ["HS512", "hs256", "Ed25519", "Ed448", "ML-DSA-65", "RSA-OAEP"]
 SECRET = Key.from_secret(hashlib.sha256(b"keys").digest())
 PRIVATE = [Key.generate("ES256"), Key.generate("EdDSA"), Key.generate("RS256")]
 PUBLIC = [key.public() for key in PRIVATE]
 # A private key of RSA takes a thousand times as long to load, so it comes seldom.
 KEYS = [SECRET, *PRIVATE[:2], *PUBLIC] * 4 + [PRIVATE[2]]
 MEMBERS = ["kty", "crv", "x", "y", "n", "e", "d", "p", "q", "k", "alg", "use", "key_ops", "kid"]
-MEMBERS += ["oth", "dp", "dq", "qi"]
+MEMBERS += ["oth", "dp", "dq", "qi", "iat", "tokenwheel_signs_from"]
 TEXTS = ["oct", "RSA", "EC", "OKP", "P-256", "P-384", "secp256k1", "Ed25519", "Ed448", "X25519"]
 TEXTS += ["sig", "enc", "AQAB", "AQ", "AA", *ALGORITHMS]
 MESSAGE = b"tokenwheel"
@@ -54,7 +56,9 @@ def changed_jwk(draw: Draw) -> Any:
         elif change == 3:
             members[member] = draw.choice(PRIVATE).to_jwk(private=True).get(member)
         elif isinstance(members.get(member), str):
-            members[member] = draw.spliced(members[member].encode()).decode("latin-1")
+            members[member] = draw.spliced(members[member].encode("utf-8", "surrogatepass")).decode(
+                "latin-1"
+            )
     return draw.json() if draw.below(16) == 1 else members
 
 
@@ -88,16 +92,26 @@ def secret(draw: Draw) -> None:
 
 
 def jwks(draw: Draw) -> None:
-    value: Any = {"keys": [changed_jwk(draw) for _ in range(draw.below(3))]}
+    value: Any = {"keys": [changed_jwk(draw) for _ in range(draw.below(4))]}
     if draw.below(4) == 1:
-        value[draw.choice(("keys", "other"))] = draw.json()
+        value[draw.choice(("keys", "tokenwheel_updated_at", "other"))] = draw.json()
+    given = written(draw, value)
+    algorithms = [draw.choice(ALGORITHMS) for _ in range(draw.below(3))] or None
     try:
-        keys = KeySet.from_jwks(written(draw, value), signing=draw.choice((None, "k")))
+        keys = KeySet.from_jwks(given, signing=draw.choice((None, "k")), algorithms=algorithms)
+        told = read_jwks(given, algorithms=algorithms, only_public=True)
     except ConfigurationError as error:
         check_tells_nothing(error)
         return
-    if keys.signing is not None:
-        check_key(keys.signing)
+    assert len({(key.kid, key.algorithm) for key in keys}) == len(keys)
+    for key in keys:
+        assert algorithms is None or key.algorithm in algorithms
+        check_key(key)
+    for listed in told.keys:
+        assert not listed.key.can_sign
+    for passed_over in told.passed_over:
+        for key in (SECRET, *PRIVATE):
+            check_text_tells_nothing(f"{passed_over.kid} {passed_over.why}", key)
 
 
 def try_key(make: Any, *arguments: Any, **options: Any) -> Key | None:

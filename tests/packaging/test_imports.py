@@ -26,7 +26,7 @@ OPTIONAL = [
 ]
 ONLY_WHEN_USED = [
     *("asyncio", "concurrent.futures", "sqlite3", "_sqlite3", "subprocess"),
-    *("tokenwheel.keys.pairs", "tokenwheel.keys.public_flaws", "tokenwheel.redis"),
+    *("tokenwheel.keys.pairs", "tokenwheel.keys.unfit.public_flaws", "tokenwheel.redis"),
     *("tokenwheel.session", "tokenwheel.sqlite", "tokenwheel.session.worker_threads"),
 ]
 LATE_NAMES = [

@@ -31,7 +31,7 @@ from tests.security.foreign_keys import (
     wrapped,
 )
 from tokenwheel import Key
-from tokenwheel.keys.other_keys import _is_point
+from tokenwheel.keys.unfit.other_keys import _is_point
 
 
 @pytest.fixture(params=PAIRS)

@@ -193,7 +193,7 @@ def test_what_is_no_secret_for_a_storage_is_refused() -> None:
         (pair, no_secret),
         (pair.public(), no_secret),
         (secrets.token_bytes(31), "must have at least 32 random bytes"),
-        ("", "must have at least 32 random bytes"),
+        ("", "is empty: set the environment variable, or write the file"),
         (None, no_bytes),
         (bytearray(32), no_bytes),
         ([secrets.token_bytes(32)], no_bytes),

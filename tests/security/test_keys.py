@@ -123,11 +123,13 @@ def test_a_key_of_another_kind_than_the_algorithms_is_refused() -> None:
         "ed448": ed448.Ed448PrivateKey.generate(),
         "dsa": dsa.generate_private_key(2048),
     }
-    for algorithm in ("RS256", "PS256", "ES256", "ES256K", "EdDSA", "HS256"):
+    for algorithm in ("RS256", "PS256", "ES256", "ES256K", "EdDSA", "Ed25519", "Ed448", "HS256"):
         for kind, private in kinds.items():
             fits = kind == algorithm or (kind, algorithm) in {
                 ("RS256", "PS256"),
                 ("ed448", "EdDSA"),
+                ("ed448", "Ed448"),
+                ("EdDSA", "Ed25519"),
             }
             if fits:
                 assert Key.from_pem(pem_of(private), algorithm).can_sign
@@ -150,8 +152,9 @@ def test_no_algorithm_but_the_listed_ones_exists_in_any_spelling(algorithm: Any)
     ):
         with pytest.raises(ConfigurationError, match="algorithm"):
             make()
-    with pytest.raises(ConfigurationError, match="algorithm must be one of"):
-        Key.from_jwk({"kty": "oct", "k": "A" * 86, "alg": algorithm})
+    if algorithm is not None:  # As an 'alg' that is null, it is none.
+        with pytest.raises(ConfigurationError, match=r"'alg' must be one of|for encryption"):
+            Key.from_jwk({"kty": "oct", "k": "A" * 86, "alg": algorithm})
 
 
 def test_an_off_curve_point_is_refused() -> None:
@@ -206,7 +209,6 @@ def test_key_ops_must_allow_what_the_key_would_do() -> None:
             allowed[:-1],
             ["deriveKey"],
             "sign verify",
-            None,
             {"sign": 1, "verify": 1},
         ):
             with pytest.raises(ConfigurationError, match="key_ops"):
@@ -217,15 +219,14 @@ def test_key_ops_must_allow_what_the_key_would_do() -> None:
     "change, reason",
     [
         ({"use": "enc"}, "'use' must be 'sig'"),
-        ({"use": None}, "'use' must be 'sig'"),
         ({"key_ops": ["encrypt"]}, "'key_ops' allow sign"),
         ({"key_ops": "sign"}, "'key_ops' allow sign"),
-        ({"alg": "ES384"}, "ES384 needs an elliptic-curve key on secp384r1"),
-        ({"kty": "oct"}, "not of the kind ES256 needs"),
-        ({"kty": "RSA"}, "not of the kind ES256 needs"),
-        ({"crv": "P-384"}, "not of the kind ES256 needs"),
-        ({"x": "!"}, "malformed"),
-        ({"x": None}, "malformed"),
+        ({"alg": "ES384"}, "ES384 needs an elliptic-curve key on P-384, and the jwk is"),
+        ({"kty": "oct"}, "ES256 needs an elliptic-curve key on P-256, and the jwk is a sh"),
+        ({"kty": "RSA"}, "ES256 needs an elliptic-curve key on P-256, and the jwk is an R"),
+        ({"crv": "P-384"}, "and the jwk is an elliptic-curve key on P-384"),
+        ({"x": "!"}, "'x' is not base64url"),
+        ({"x": None}, "has no 'x'"),
         ({"kid": ""}, "kid must be 1 to 128 printable ASCII characters"),
         ({"kid": 7}, "kid must be 1 to 128 printable ASCII characters"),
     ],
@@ -241,10 +242,10 @@ def test_a_jwk_that_is_not_for_this_is_refused(change: dict[str, Any], reason: s
 )
 def test_what_is_no_key_at_all_is_refused(text: Any) -> None:
     for make, reason in (
-        (lambda: Key.from_jwk(text, "ES256"), "jwk must be a JSON object|the jwk is malformed"),
-        (lambda: Key.from_pem(text, "ES256"), "pem must be one unencrypted|must be str or bytes"),
-        (lambda: KeySet.from_jwks(text), "jwks must be a JSON object|have a member 'keys'"),
-        (lambda: KeySet.from_jwk(text), "jwk must be a JSON object|algorithm must be one of"),
+        (lambda: Key.from_jwk(text, "ES256"), "jwk (must be|is) |the jwk has no 'kty'"),
+        (lambda: Key.from_pem(text, "ES256"), "pem (must be|is) "),
+        (lambda: KeySet.from_jwks(text), "jwks (must be|is|must have a member 'keys') ?"),
+        (lambda: KeySet.from_jwk(text), "jwk (must be|is) |the jwk has no 'kty'"),
     ):
         with pytest.raises(ConfigurationError, match=reason):
             make()
@@ -266,20 +267,19 @@ def test_nothing_of_a_key_is_in_a_repr_or_an_error() -> None:
         repr(Key.from_pem(pem, "ES256")),
         repr(Key.from_jwk(jwk)),
     ]
-    not_a_pem, not_a_jwk = "one unencrypted PEM key", "the jwk is malformed"
     attempts = [
         (lambda: Key.from_secret(secret, "HS512"), "must have at least 64 bytes"),
         (lambda: Key.from_secret(secret + "\udc80"), "without lone surrogates"),
         (lambda: Key.from_secret(pem), "PEM, SSH, DER or JWK"),
-        (lambda: Key.from_pem(pem[:-40], "ES256"), not_a_pem),
+        (lambda: Key.from_pem(pem[:-40], "ES256"), "pem is cut off"),
         (lambda: Key.from_pem(pem, "RS256"), "needs an RSA key"),
-        (lambda: Key.from_pem(pem + "\udc80", "ES256"), not_a_pem),
-        (lambda: Key.from_pem(pem, "ES256", password=secret + "\udc80"), not_a_pem),
-        (lambda: Key.from_pem(pem, "ES256", password=secret), not_a_pem),
-        (lambda: Key.from_jwk({**jwk, "d": jwk["d"][:-2]}), not_a_jwk),
-        (lambda: Key.from_jwk({**jwk, "alg": "ES384"}), "needs an elliptic-curve key on secp384r1"),
-        (lambda: Key.from_jwk(json.dumps(jwk)[:-5]), "jwk must be a JSON object"),
-        (lambda: KeySet.from_jwks({"keys": [{**jwk, "x": jwk["d"]}]}), not_a_jwk),
+        (lambda: Key.from_pem(pem[:60] + "\udc80" + pem[60:], "ES256"), "pem is damaged"),
+        (lambda: Key.from_pem(pem, "ES256", password=secret + "\udc80"), "pem is not encr"),
+        (lambda: Key.from_pem(pem, "ES256", password=secret), "pem is not encrypted"),
+        (lambda: Key.from_jwk({**jwk, "d": jwk["d"][:-2]}), "'d' is not base64url"),
+        (lambda: Key.from_jwk({**jwk, "alg": "ES384"}), "needs an elliptic-curve key on P-384"),
+        (lambda: Key.from_jwk(json.dumps(jwk)[:-5]), "jwk is broken JSON"),
+        (lambda: KeySet.from_jwks({"keys": [{**jwk, "x": jwk["d"]}]}), "the jwk is malformed"),
     ]
     for attempt, reason in attempts:
         with pytest.raises(ConfigurationError, match=reason) as caught:

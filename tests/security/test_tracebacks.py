@@ -494,8 +494,9 @@ def _calls_with_keys() -> dict[str, Callable[[], Any]]:
             "set with a secret": lambda: keys.add(SIGNING_SECRET),  # type: ignore[arg-type]
             "JWKS cut off": lambda: KeySet.from_jwks(json.dumps({"keys": [jwk]})[:-5]),
             "JWKS of no list": lambda: KeySet.from_jwks({"keys": jwk}),
-            "JWKS with a bad key": lambda: KeySet.from_jwks({"keys": [shared, {**jwk, "x": ""}]}),
-            "JWKS with one kid": lambda: KeySet.from_jwks({"keys": [jwk, jwk]}),
+            "JWKS with a bad key": lambda: KeySet.from_jwks({"keys": [{**jwk, "x": ""}]}),
+            "JWKS for nothing": lambda: KeySet.from_jwks({"keys": [jwk]}, algorithms=["PS256"]),
+            "JWKS and algorithms": lambda: KeySet.from_jwks({"keys": [jwk]}, algorithms=["x"]),
             "JWKS and signing": lambda: KeySet.from_jwks({"keys": [jwk]}, signing="x"),
         }
     )

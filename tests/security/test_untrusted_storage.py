@@ -358,7 +358,7 @@ def test_a_durable_storage_without_a_key_is_said_once_in_the_log(
     "storage_key, reason",
     [
         (secrets.token_bytes(31), "at least 32 random bytes"),
-        ("", "at least 32 random bytes"),
+        ("", "storage_key is empty"),
         ([], "at least one secret"),
         ([OTHER_KEY, secrets.token_bytes(31)], "at least 32 random bytes"),
         ([OTHER_KEY, OTHER_KEY], "the same secret twice"),

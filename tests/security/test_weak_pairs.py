@@ -24,6 +24,8 @@ from tests.security.foreign_keys import (
 )
 from tests.support import base64url
 from tokenwheel import ConfigurationError, Key, KeySet
+from tokenwheel.keys import pairs
+from tokenwheel.keys.forms.jwks import read_jwks
 
 
 @pytest.fixture(params=PAIRS)
@@ -125,7 +127,7 @@ def test_the_point_at_infinity_and_points_off_the_curve_are_refused(
     fixed[1], fixed[bit_string + 1] = length, len(at_infinity) - bit_string - 2
     body = base64.encodebytes(bytes(fixed)).decode()
     pem = f"-----BEGIN PUBLIC KEY-----\n{body}-----END PUBLIC KEY-----\n"
-    with pytest.raises(ConfigurationError, match="pem must be one unencrypted PEM key"):
+    with pytest.raises(ConfigurationError, match="pem is damaged: its public key cannot be read"):
         Key.from_pem(pem, algorithm)
 
 
@@ -190,7 +192,7 @@ def rsa_forms(modulus: int, exponent: int = 65537) -> tuple[bytes, dict[str, Any
 
 def refused_modulus(modulus: int, reason: str) -> None:
     pem, jwk = rsa_forms(modulus)
-    unread = "|pem must be one unencrypted PEM key|the jwk is malformed"
+    unread = "|pem is damaged: its public key cannot be read|the jwk is malformed"
     for way_in in (
         lambda: Key.from_pem(pem, "RS256"),
         lambda: Key.from_pem(pem, "PS512"),
@@ -209,7 +211,8 @@ def test_an_rsa_modulus_that_is_even_or_has_a_small_factor_is_refused() -> None:
 
 def test_an_rsa_modulus_that_is_a_prime_is_refused() -> None:
     """Its private key is a division away: there is nothing to factor."""
-    refused_modulus(next_prime(secrets.randbits(2048) | 1 << 2047), "has a prime for a modulus")
+    for prime in (next_prime(secrets.randbits(2048) | 1 << 2047), 2**2203 - 1, 2**4423 - 1):
+        refused_modulus(prime, "has a prime for a modulus")
 
 
 def test_an_rsa_modulus_that_is_a_square_is_refused() -> None:
@@ -231,7 +234,7 @@ def test_an_rsa_exponent_that_is_even_or_one_or_huge_is_refused(exponent: int) -
     for way_in in (lambda: Key.from_pem(pem, "RS256"), lambda: Key.from_jwk(jwk)):
         with pytest.raises(
             ConfigurationError,
-            match=r"has an exponent|pem must be one unencrypted PEM key|the jwk is malformed",
+            match=r"has an exponent|pem is damaged: its public|the jwk is malformed",
         ):
             way_in()
 
@@ -253,3 +256,39 @@ def test_a_key_pair_of_each_kind_is_taken(pair: Any) -> None:
     private = pair.private_bytes(PEM, serialization.PrivateFormat.PKCS8, PLAIN)
     public = pair.public_key().public_bytes(PEM, SPKI)
     assert Key.from_pem(public, algorithm).kid == Key.from_pem(private, algorithm).kid
+
+
+def test_a_set_by_url_makes_nobody_look_at_its_rsa_keys_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever writes it could keep the process busy for minutes. The time goes by their cube."""
+    looked_at: list[int] = []
+    monkeypatch.setattr(
+        pairs, "rsa_flaw", lambda key, is_pair: looked_at.append(key.key_size) or None
+    )
+    for bits, most in ((2048, 512), (4096, 64), (8192, 8)):
+        moduli = [secrets.randbits(bits) | 1 << (bits - 1) | 1 for _ in range(most + 3)]
+        keys = [rsa_forms(modulus)[1] | {"kid": str(n)} for n, modulus in enumerate(moduli)]
+        read = read_jwks({"keys": keys}, only_public=True)
+        assert 0.8 * most < len(read.keys) <= most
+        assert read.passed_over[0].why == "the set has more and longer RSA keys than are read"
+        assert len(looked_at) == len(read.keys)
+        looked_at.clear()
+
+
+def test_a_private_key_in_a_set_by_url_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Finding the factors that belong to n, e and d takes minutes where none do."""
+    tried: list[str] = []
+    monkeypatch.setattr(Key, "from_jwk", lambda *_: tried.append("a key"))
+    jwk = rsa_forms(P * Q)[1] | {"d": "AQAB"}
+    with pytest.raises(ConfigurationError, match="a private key, which anybody can read"):
+        read_jwks({"keys": [jwk]}, only_public=True)
+    assert not tried
+
+
+def test_an_rsa_key_of_more_than_8192_bits_is_refused() -> None:
+    """To look at one takes seconds, in which no other thread runs."""
+    pem, jwk = rsa_forms(secrets.randbits(8200) | 1 << 8199 | 1)
+    for way_in in (lambda: Key.from_pem(pem, "RS256"), lambda: Key.from_jwk(jwk)):
+        with pytest.raises(ConfigurationError, match=r"must have at most 8192 bits$"):
+            way_in()

@@ -16,7 +16,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from tokenwheel import ConfigurationError, Key
-from tokenwheel.keys.formats import KeyParts
+from tokenwheel.keys.key_parts import KeyParts
 
 FOLDER = Path(__file__).with_name("wycheproof")
 # A shared secret has as many bytes as the hash at least (RFC 7518, section 3.2), and so has a tag.

@@ -67,8 +67,8 @@ def test_an_option_that_makes_no_sense_is_refused_by_name(
         (SECRET, "None", "algorithm must be one of HS256, HS384, HS512"),
         (SECRET, None, "algorithm must be one of HS256, HS384, HS512"),
         (7, "HS256", "keys must be a shared secret"),
-        (None, "HS256", "keys must be a shared secret"),
-        ("", "HS256", "must have at least 32 bytes"),
+        (None, "HS256", "keys is None: set the environment variable"),
+        ("", "HS256", "a shared secret is empty: set the environment variable"),
     ],
 )
 def test_a_key_or_algorithm_that_cannot_be_used_is_refused(

@@ -23,6 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.processes.support import run_apart
+from tests.support import pyjws
 from tokenwheel import ConfigurationError, Key
 from tokenwheel.json_text import dumps
 from tokenwheel.keys.checks import ALGORITHMS
@@ -38,7 +39,7 @@ def make(load: Callable[[str], ModuleType]) -> Callable[[Key], Any]:
 
 def read_by_pyjwt(token: str, key: Key) -> bytes:
     material = key._secret if key._secret is not None else key._public
-    payload: bytes = jwt.PyJWS().decode(token, material, algorithms=[key.algorithm])
+    payload: bytes = pyjws().decode(token, material, algorithms=[key.algorithm])
     return payload
 
 

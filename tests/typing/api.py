@@ -228,10 +228,11 @@ def keys() -> None:
     keys.add(Key.generate("ES256"), sign=True)
     keys.sign_with("two")
     keys.remove("one")
-    assert_type(keys.jwks(), dict[str, list[dict[str, Any]]])
+    assert_type(keys.jwks(), dict[str, Any])
     assert_type(keys.signing, Key | None)
     assert_type(second.public().to_pem(), bytes)
-    KeySet.from_jwks('{"keys": []}', signing="x")
+    KeySet.from_jwks('{"keys": []}', signing="x", algorithms=["ES256"])
+    KeySet.from_jwks({"keys": []}, algorithms={"ES256", "EdDSA"})
 
 
 def errors(error: TokenwheelError) -> tuple[str, int]:

@@ -6,8 +6,8 @@ and holds nothing of the key. What makes a key unfit for all is in modules of th
 ``public_flaws`` (a key pair whose private part can be found).
 
 Sources: RFC 7518, sections 3.2 (HMAC keys as long as the hash), 3.3 (RSA of 2048 bits) and 3.4
-(curves); RFC 8037 (EdDSA); RFC 8812 (ES256K); RFC 8725, sections 3.1, 3.2 and 3.5 (no algorithm
-with the key of another, no weak keys).
+(curves); RFC 8037 (EdDSA); RFC 8812 (ES256K); RFC 9864 (Ed25519, Ed448); RFC 8725, sections 3.1,
+3.2 and 3.5 (no algorithm with the key of another, no weak keys).
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from typing import Final
 
 from ..errors import ConfigurationError, InvalidArgument
 from ..exact import named, text_of, text_or_bytes_of
-from .guessable import is_guessable, is_made_of_words
-from .other_keys import is_other_key
-from .published import is_published
-from .readings import readings
+from .forms.mistakes import mistake_in_secret, not_a_text
+from .unfit.guessable import is_guessable, is_made_of_words
+from .unfit.other_keys import is_other_key
+from .unfit.published import is_published
+from .unfit.readings import readings
 
 __all__ = [
     "ALGORITHMS",
@@ -40,7 +41,7 @@ ALGORITHMS: Final = frozenset(
     {
         *HASH_BYTES,
         *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
-        *("ES256", "ES256K", "ES384", "ES512", "EdDSA"),
+        *("ES256", "ES256K", "ES384", "ES512", "EdDSA", "Ed25519", "Ed448"),
     }
 )
 _LONGEST_KID = 128  # characters
@@ -141,14 +142,17 @@ def check_random_bytes(secret: object, name: str, shortest: int, too_short: str)
 
     Raises:
         ConfigurationError: the secret is no text or bytes, too short, a key of another kind in
-            whatever spelling, a pattern, or printed where anybody can read it.
+            whatever spelling, a path or a URL, a pattern, or printed where anybody can read it.
     """
     plain = text_or_bytes_of(secret)
     if plain is None:
-        raise ConfigurationError(f"{name} must be bytes or str, not {named(secret)}")
+        raise ConfigurationError(not_a_text(name, secret, "bytes or str"))
     encoded = plain if isinstance(plain, bytes) else _utf8_of(plain)
     if encoded is None:
         raise ConfigurationError(f"{name} must be bytes, or str without lone surrogates")
+    mistake = mistake_in_secret(encoded)
+    if mistake is not None:
+        raise ConfigurationError(f"{name} {mistake}")
     spellings = readings(encoded)
     if any(map(is_other_key, spellings)):
         raise ConfigurationError(

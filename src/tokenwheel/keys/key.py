@@ -1,7 +1,7 @@
 """One key and the one algorithm it is for (RFC 8725, section 3.1): what a key does.
 
-Sets of keys are in ``keyset``, the forms a key is read from and written as in ``formats``, and what
-makes a key unfit in ``checks``.
+Sets of keys are in ``keyset``, the forms a key is read from in ``pem`` and ``jwk``, and what makes
+a key unfit in ``checks``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-from jwt.algorithms import Algorithm, get_default_algorithms
+from jwt.algorithms import Algorithm
 
 from ..errors import ConfigurationError, InvalidArgument
 from ..exact import bytes_of, named
@@ -24,7 +24,12 @@ from .checks import (
     check_secret,
     require_cryptography,
 )
-from .formats import KeyParts, parse_jwk, parse_pem, thumbprint
+from .forms.jwk import parse_jwk, thumbprint
+from .forms.jwk_algorithms import pyjwt_algorithm
+from .forms.pem import parse_pem
+from .forms.private_parts import SHOWS_SECRET
+from .key_parts import KeyParts
+from .unfit.readings import shows_secret
 
 __all__ = ["Key"]
 
@@ -39,7 +44,8 @@ class Key:
 
     Attributes:
         algorithm: HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384,
-            ES512, ES256K or EdDSA.
+            ES512, ES256K, EdDSA, Ed25519 or Ed448. A key of the last two names no other than that
+            in its tokens (RFC 9864), and one of EdDSA names that.
         kid: the name of the key in a token's header. By default the thumbprint of the public key
             (RFC 7638), and None for a shared secret.
         can_sign: False for a public key.
@@ -81,7 +87,7 @@ class Key:
         """
         key = cls.__new__(cls)
         fill = object.__setattr__
-        jwa = get_default_algorithms()[parts.algorithm]
+        jwa = pyjwt_algorithm(parts.algorithm)
         fill(key, "algorithm", parts.algorithm)
         fill(key, "can_sign", parts.secret is not None or parts.private is not None)
         fill(key, "_jwa", jwa)
@@ -95,7 +101,10 @@ class Key:
         if kid is None and parts.secret is None:
             fill(key, "kid", thumbprint(jwa.to_jwk(parts.public, as_dict=True)))
         else:
-            fill(key, "kid", check_kid(kid))
+            name = check_kid(kid)
+            fill(key, "kid", name)
+            if parts.secret is not None and name is not None and shows_secret(name, parts.secret):
+                raise ConfigurationError(f"kid {SHOWS_SECRET}")
         if parts.private is not None and not key.verify(_PROBE, key.sign(_PROBE)):
             raise ConfigurationError(
                 "the private and the public part of the key do not belong together"
@@ -115,7 +124,8 @@ class Key:
             kid: the name of the key in a token's header.
 
         Raises:
-            ConfigurationError: too short, a key of another kind, or not an HMAC algorithm.
+            ConfigurationError: too short, a key of another kind, a path or a URL, or not an HMAC
+                algorithm.
         """
         name = check_algorithm(algorithm)
         return cls._make(KeyParts(name, secret=check_secret(secret, name)), kid)
@@ -133,13 +143,16 @@ class Key:
         """Return the private or public key in a PEM text.
 
         Args:
-            pem: the text of one key.
+            pem: the text of one key, or of a certificate, of which the key is taken: neither its
+                dates nor who signed it are looked at. A private key may have its public key and
+                certificates beside it.
             algorithm: what the key is for.
             kid: the name of the key in a token's header; by default its thumbprint.
             password: what the text is encrypted with.
 
         Raises:
-            ConfigurationError: not a PEM key, a wrong password, or a key unfit for the algorithm.
+            ConfigurationError: not a PEM key, or several; a wrong, missing or needless password; or
+                a key unfit for the algorithm.
         """
         return cls._make(parse_pem(pem, check_algorithm(algorithm), password), kid)
 
@@ -156,7 +169,8 @@ class Key:
 
         Args:
             jwk: the JSON object, as a mapping or as its text.
-            algorithm: what the key is for; by default its member ``alg``.
+            algorithm: what the key is for; by default its member ``alg``, else what is usual for
+                its kind and curve: RS256, ES256, ES384, ES512, ES256K, EdDSA or HS256.
             kid: the name of the key in a token's header; by default its member ``kid``, else its
                 thumbprint.
 

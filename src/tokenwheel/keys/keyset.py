@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from types import MethodType
 from typing import Any, NoReturn
 
 from ..errors import ConfigurationError, InvalidArgument
 from ..exact import is_instance, named, text_of
+from ..fork_safety import renew_after_fork
 from ..hidden import clears_locals
-from .checks import check_bool
-from .formats import read_json_object
+from ..seconds import wall_time
+from .checks import check_algorithm, check_bool
+from .forms.jwks import KeyList, ListedKey, read_jwks, tell_passed_over, write_jwks
+from .forms.pem import parse_pems
 from .key import Key
 
 __all__ = ["KeySet"]
@@ -44,7 +47,7 @@ class KeySet:
             can sign.
     """
 
-    __slots__ = ("__weakref__", "_by_kid", "_lock", "_signing", "_subscribers")
+    __slots__ = ("__weakref__", "_keys", "_lock", "_signing", "_subscribers")
 
     @clears_locals
     def __init__(self, *keys: Key, signing: str | None = None) -> None:
@@ -53,22 +56,29 @@ class KeySet:
                 raise ConfigurationError(f"keys must be one or more Key, not {named(key)}")
         if not keys:
             raise ConfigurationError("keys must be one or more Key")
-        self._lock = threading.RLock()
-        self._by_kid = {key.kid: key for key in keys}
-        self._subscribers: list[Callable[[], Callable[[], None] | None]] = []
-        if len(self._by_kid) < len(keys):
+        kids = {key.kid for key in keys}
+        if len(kids) < len(keys):
             lacking = sum(key.kid is None for key in keys)
             raise ConfigurationError(
                 "keys must have a kid of their own each; at most one may have none"
                 f"{'; ' + _SHARED_WITHOUT_KID if lacking > 1 else ''}"
             )
-        if signing is None:
-            self._signing = next((key for key in keys if key.can_sign), None)
-        else:
-            chosen = self._by_kid.get(text_of(signing) or "")
-            self._signing = chosen if chosen is not None and chosen.can_sign else None
-            if self._signing is None:
-                raise ConfigurationError("signing must be the kid of a key that can sign")
+        self._begin(keys, _signing_of(keys, signing))
+
+    def _begin(self, keys: Sequence[Key], signing: Key | None) -> None:
+        """Fill a new set. Several keys may have one kid, each for another algorithm."""
+        self._subscribers: list[Callable[[], Callable[[], None] | None]] = []
+        self._put(keys, signing)
+        self.renew()
+        renew_after_fork(self)
+
+    def renew(self) -> None:
+        """Begin anew in a child of a fork, where another thread of the parent may hold the lock."""
+        self._lock = threading.RLock()
+
+    def _put(self, keys: Sequence[Key], signing: Key | None) -> None:
+        self._keys = tuple(keys)
+        self._signing = signing
 
     @classmethod
     @clears_locals
@@ -88,8 +98,26 @@ class KeySet:
         kid: str | None = None,
         password: str | bytes | None = None,
     ) -> KeySet:
-        """Return a set of one key in PEM form. The arguments are those of :meth:`Key.from_pem`."""
-        return cls(Key.from_pem(pem, algorithm, kid=kid, password=password))
+        """Return a set of all keys in a PEM text.
+
+        Args:
+            pem: the text. A private key, its public key and its certificate are one key.
+            algorithm: what the keys are for.
+            kid: the name of the key in a token's header, where there is one key; by default each
+                has its thumbprint.
+            password: what the text is encrypted with.
+
+        Raises:
+            ConfigurationError: :meth:`Key.from_pem` refuses it, or there are several keys for one
+                kid.
+        """
+        parts = parse_pems(pem, check_algorithm(algorithm), password)
+        if kid is not None and len(parts) > 1:
+            raise ConfigurationError(
+                f"pem holds {len(parts)} keys, and kid names one: leave it out, and each has its "
+                "thumbprint"
+            )
+        return cls(*(Key._make(part, kid) for part in parts))
 
     @classmethod
     @clears_locals
@@ -106,21 +134,38 @@ class KeySet:
     @classmethod
     @clears_locals
     def from_jwks(
-        cls, jwks: Mapping[str, Any] | str | bytes, *, signing: str | None = None
+        cls,
+        jwks: Mapping[str, Any] | str | bytes,
+        *,
+        signing: str | None = None,
+        algorithms: Collection[str] | None = None,
     ) -> KeySet:
         """Return the keys of a JSON Web Key Set (RFC 7517, section 5).
 
+        A key that cannot be used here, as one for encryption, is passed over, which is logged. One
+        without ``alg`` is for what is usual for its kind and curve: RS256, ES256, ES384, ES512,
+        ES256K, EdDSA or HS256. Several may have one kid where each is for another algorithm.
+
         Args:
-            jwks: the JSON object, as a mapping or as its text. Each of its keys has an ``alg``.
-            signing: the kid of the key that signs; by default the first key that can.
+            jwks: the JSON object, as a mapping or as its text.
+            signing: the kid of the key that signs. By default it is the first key that can; where
+                keys say from when they sign (``tokenwheel_signs_from``, in Unix seconds), the one
+                that began last when the set is read. A :class:`KeyFile` follows these times.
+            algorithms: the only algorithms that are taken; None for all. A key without ``alg`` is
+                for the first of these that fits its kind.
 
         Raises:
-            ConfigurationError: no JWK Set, or keys that cannot be used or not together.
+            ConfigurationError: no JWK Set, one with no key that can be used, which says why for
+                each, or arguments that do not fit it.
         """
-        members = read_json_object(jwks, "jwks").get("keys")
-        if type(members) is not list:
-            raise ConfigurationError("jwks must have a member 'keys' that is an array")
-        return cls(*(Key.from_jwk(member) for member in members), signing=signing)
+        read = read_jwks(jwks, algorithms=algorithms)
+        keys = [listed.key for listed in read.keys]
+        begun = read.signing_at(wall_time())
+        chosen = begun.key if signing is None and begun else _signing_of(keys, signing)
+        tell_passed_over(read.passed_over, set())
+        made = cls.__new__(cls)
+        made._begin(keys, chosen)
+        return made
 
     @property
     def signing(self) -> Key | None:
@@ -143,17 +188,15 @@ class KeySet:
             raise InvalidArgument(f"key must be a Key, not {named(key)}")
         check_bool("sign", sign)
         with self._lock:
-            if key.kid is None and None in self._by_kid:
+            if key.kid in self:
                 raise InvalidArgument(
                     f"the set has a key without kid already; {_SHARED_WITHOUT_KID}"
+                    if key.kid is None
+                    else "the set has a key with this kid already"
                 )
-            if key.kid in self._by_kid:
-                raise InvalidArgument("the set has a key with this kid already")
             if sign and not key.can_sign:
                 raise InvalidArgument("a public key cannot sign")
-            self._by_kid = {**self._by_kid, key.kid: key}
-            if sign:
-                self._signing = key
+            self._put((*self._keys, key), key if sign else self._signing)
             self._announce()
 
     def sign_with(self, kid: str | None) -> None:
@@ -163,10 +206,10 @@ class KeySet:
             InvalidArgument: no such key, or one that cannot sign.
         """
         with self._lock:
-            key = self._find(kid)
-            if not key.can_sign:
+            able = [key for key in self._find(kid) if key.can_sign]
+            if not able:
                 raise InvalidArgument("a public key cannot sign")
-            self._signing = key
+            self._put(self._keys, able[0])
             self._announce()
 
     def remove(self, kid: str | None) -> None:
@@ -176,18 +219,18 @@ class KeySet:
             InvalidArgument: no such key, the one that signs, or the last one.
         """
         with self._lock:
-            key = self._find(kid)
-            if key is self._signing or len(self._by_kid) == 1:
+            gone = self._find(kid)
+            if self._signing in gone or len(self._keys) == len(gone):
                 raise InvalidArgument("the key that signs, and the last one, cannot be removed")
-            self._by_kid = {name: kept for name, kept in self._by_kid.items() if kept is not key}
+            self._put([key for key in self._keys if key not in gone], self._signing)
             self._announce()
 
-    def jwks(self) -> dict[str, list[dict[str, Any]]]:
+    def jwks(self) -> dict[str, Any]:
         """Return the public keys as a JSON Web Key Set, for others to verify by.
 
         Shared secrets are left out.
         """
-        return {"keys": [key.to_jwk() for key in self if key._public is not None]}
+        return write_jwks(KeyList(tuple(map(ListedKey, self))))
 
     def subscribe(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` after each change of the set, which has then taken effect.
@@ -219,12 +262,12 @@ class KeySet:
             alive = [other for other in self._subscribers if other() is not None]
             self._subscribers = [*alive, reference]
 
-    def _find(self, kid: str | None) -> Key:
+    def _find(self, kid: str | None) -> list[Key]:
         name = text_of(kid)
-        key = None if name is None and kid is not None else self._by_kid.get(name)
-        if key is None:
+        found = [key for key in self._keys if key.kid == name]
+        if not found or (name is None and kid is not None):
             raise InvalidArgument("kid must be that of a key of the set")
-        return key
+        return found
 
     def _announce(self) -> None:
         """Call every subscriber that is still alive.
@@ -243,18 +286,39 @@ class KeySet:
                 stack.callback(callback)
 
     def __iter__(self) -> Iterator[Key]:
-        return iter(tuple(self._by_kid.values()))
+        return iter(self._keys)
 
     def __len__(self) -> int:
-        return len(self._by_kid)
+        return len(self._keys)
 
     def __contains__(self, kid: object) -> bool:
         """Return True where the set has a key of this kid; of None, one that has none."""
         name = text_of(kid)
-        return (name is not None or kid is None) and name in self._by_kid
+        return (name is not None or kid is None) and any(key.kid == name for key in self._keys)
 
     def __repr__(self) -> str:
         return f"<KeySet of {len(self)} keys>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a KeySet cannot be copied or pickled: keys do not belong where pickles go")
+
+
+def _signing_of(keys: Sequence[Key], signing: object) -> Key | None:
+    """Return the key that signs: that of a kid, or the first one that can.
+
+    Raises:
+        ConfigurationError: a kid was given, and no key that can sign has it.
+    """
+    able = [key for key in keys if key.can_sign]
+    if signing is None:
+        return able[0] if able else None
+    kid = text_of(signing)
+    for key in able:
+        if kid is not None and key.kid == kid:
+            return key
+    if kid is not None and any(key.kid == kid for key in keys):
+        raise ConfigurationError(
+            "signing must be the kid of a key that can sign, and the key of that kid is public: "
+            "hand over its private key"
+        )
+    raise ConfigurationError("signing must be the kid of a key that can sign")

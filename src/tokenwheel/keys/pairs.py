@@ -5,7 +5,7 @@ needs neither the package nor the time that its import takes. What makes a pair 
 algorithm is in ``public_flaws``.
 
 Sources: RFC 7518, sections 3.3 to 3.5 (RSA of 2048 bits, curves, schemes); RFC 8037 (EdDSA); RFC
-8812 (ES256K).
+8812 (ES256K); RFC 9864 (Ed25519, Ed448).
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, paddin
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from ..errors import ConfigurationError
-from .guessable import is_guessable
-from .public_flaws import curve_flaw, edwards_flaw, rsa_flaw
-from .published import is_published
+from .unfit.guessable import is_guessable
+from .unfit.public_flaws import curve_flaw, edwards_flaw, rsa_flaw
+from .unfit.published import is_published
 
-__all__ = ["check_pair", "load_pem", "new_private", "verifier_for", "write_pem"]
+__all__ = ["check_pair", "new_private", "verifier_for", "write_pem"]
 
 _CURVES: Final[dict[str, ec.EllipticCurve]] = {
     "ES256": ec.SECP256R1(),
@@ -31,29 +31,27 @@ _CURVES: Final[dict[str, ec.EllipticCurve]] = {
     "ES384": ec.SECP384R1(),
     "ES512": ec.SECP521R1(),
 }
+# RFC 9864, section 2.2: each of its names is for one curve, EdDSA for both.
+_EDWARDS: Final[dict[str, tuple[type, ...]]] = {
+    "EdDSA": (ed25519.Ed25519PublicKey, ed448.Ed448PublicKey),
+    "Ed25519": (ed25519.Ed25519PublicKey,),
+    "Ed448": (ed448.Ed448PublicKey,),
+}
 _RSA: Final = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
 _SMALLEST_RSA = 2048  # bits
+_LARGEST_RSA = 8192  # bits, as in Go: each doubling takes eight times as long to look at
 _RSA_BITS = 3072  # of a new key: as strong as 128 bits (NIST SP 800-57, part 1, table 2)
 
 
 def new_private(algorithm: str) -> Any:
     """Return a new private key. The randomness is the operating system's."""
-    if algorithm == "EdDSA":
+    if algorithm == "Ed448":
+        return ed448.Ed448PrivateKey.generate()
+    if algorithm in _EDWARDS:
         return ed25519.Ed25519PrivateKey.generate()
     if algorithm in _CURVES:
         return ec.generate_private_key(_CURVES[algorithm])
     return rsa.generate_private_key(65537, _RSA_BITS)
-
-
-def load_pem(text: bytes, password: bytes | None) -> tuple[Any, Any]:
-    """Return the private key in a PEM text, or None where it holds none, and the public one.
-
-    Raises whatever the parser does, which may hold some of the key.
-    """
-    if b"PRIVATE KEY" in text:
-        private: Any = serialization.load_pem_private_key(text, password)
-        return private, private.public_key()
-    return None, serialization.load_pem_public_key(text)
 
 
 def write_pem(private: Any, public: Any) -> bytes:
@@ -104,7 +102,7 @@ def verifier_for(public: Any, algorithm: str, jwa: Any) -> Callable[[bytes, byte
 
 def _scheme_for(algorithm: str, jwa: Any) -> tuple[Any, ...]:
     """Return what ``cryptography`` asks for beside signature and message."""
-    if algorithm == "EdDSA":
+    if algorithm in _EDWARDS:
         return ()
     hashed = jwa.hash_alg()
     if algorithm in _CURVES:
@@ -149,13 +147,16 @@ def _check_kind(key: object, algorithm: str) -> Any:
             raise ConfigurationError(
                 f"an RSA key must have at least {_SMALLEST_RSA} bits (RFC 7518, section 3.3)"
             )
+        if key.key_size > _LARGEST_RSA:
+            raise ConfigurationError(f"an RSA key must have at most {_LARGEST_RSA} bits")
     elif algorithm in _CURVES:
         curve = _CURVES[algorithm]
         if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, type(curve)):
             raise ConfigurationError(f"{algorithm} needs an elliptic-curve key on {curve.name}")
-    elif algorithm == "EdDSA":
-        if not isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
-            raise ConfigurationError("EdDSA needs an Ed25519 or Ed448 key")
+    elif algorithm in _EDWARDS:
+        if not isinstance(key, _EDWARDS[algorithm]):
+            kind = "Ed25519 or Ed448" if algorithm == "EdDSA" else algorithm
+            raise ConfigurationError(f"{algorithm} needs an {kind} key")
     else:
         raise ConfigurationError(f"{algorithm} needs a shared secret")
     return key

@@ -24,6 +24,7 @@ from ..exact import (
 )
 from ..keys import Key, KeySet, storage_secret
 from ..keys.checks import require_cryptography
+from ..keys.forms.mistakes import not_a_text
 from ..option_checks import check_clocks
 from .arguments import LIFETIME_RULE, LONGEST_LIFETIME, lifetime_of
 from .hooks import RefreshHook, same_device
@@ -205,7 +206,7 @@ def _check_keys(keys: object, algorithm: object) -> KeySet:
     secret = text_or_bytes_of(keys)
     if secret is None:
         raise ConfigurationError(
-            f"keys must be a shared secret (str or bytes), a Key or a KeySet, not {named(keys)}"
+            not_a_text("keys", keys, "a shared secret (str or bytes), a Key or a KeySet")
         )
     name = text_of(algorithm)
     if name not in _SHARED_SECRET_ALGORITHMS:

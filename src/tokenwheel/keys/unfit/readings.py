@@ -13,9 +13,10 @@ from base64 import b32decode, b64decode
 from collections.abc import Callable, Iterator
 from urllib.parse import unquote_to_bytes
 
-__all__ = ["readings"]
+__all__ = ["readings", "shows_secret"]
 
 _DEEPEST = 3  # spellings, one within another: hex of base64 of PEM
+_SHORTEST_SECRET = 16  # bytes: what is shorter is in names by chance
 _MOST = 64  # readings of one secret
 _LONGEST = 2**16  # bytes; what is longer is read as it is alone
 _BYTE_ORDER_MARKS = (b"\xff\xfe\0\0", b"\0\0\xfe\xff", b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")
@@ -39,6 +40,13 @@ def readings(secret: bytes) -> list[bytes]:
         if len(found) > _MOST:
             break
     return list(found)
+
+
+def shows_secret(name: str, secret: bytes) -> bool:
+    """Return True where the name of a key is its secret, in whatever spelling, or has it in it."""
+    octets = name.encode()
+    known = {spelling for spelling in readings(secret) if len(spelling) >= _SHORTEST_SECRET}
+    return any(spelling in octets for spelling in known) or not known.isdisjoint(readings(octets))
 
 
 def _decode(spelling: bytes) -> Iterator[bytes]:
