@@ -74,7 +74,7 @@ IN_FT = cd build/ft && PYTHON_GIL=0 TOKENWHEEL_IMPL=$(1) $(abspath .venv-ft/bin)
 test-ft: .venv-ft/.ready  ## the suite without the GIL, on both implementations; TESTS=tests/threads: only these
 	$(call copy_tree,build/ft)
 	$(call IN_FT,native) $(INSTALL) -e .
-	$(foreach twin,$(TWINS),$(call IN_FT,$(twin)) -m pytest $(IN_PARALLEL) $(TESTS) &&) true
+	$(foreach twin,$(TWINS),($(call IN_FT,$(twin)) -m pytest $(IN_PARALLEL) $(TESTS)) &&) true
 
 # What threads share, of the compiled twins only, in minutes. It is left out, and says so, only where
 # there is no free-threaded CPython and the source of none can be fetched.

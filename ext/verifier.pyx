@@ -23,13 +23,13 @@ from cpython.long cimport PyLong_AsLongLongAndOverflow
 from cpython.object cimport Py_TPFLAGS_BASETYPE, PyTypeObject
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF, Py_XINCREF, PyObject
-from libc.math cimport floor
+from libc.math cimport INFINITY, floor
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memset
 
 from atomics cimport (
-    atomics_byte, atomics_number, atomics_pointer, atomics_set_byte, atomics_set_number,
-    atomics_set_pointer,
+    atomics_byte, atomics_number, atomics_pointer, atomics_seconds, atomics_set_byte,
+    atomics_set_number, atomics_set_pointer, atomics_set_seconds,
 )
 from clock cimport clock_begin, clock_wall
 from once cimport once_fill, once_get, once_is_first
@@ -102,6 +102,8 @@ LARGEST_CACHE = 2**31 - 1  # tokens
 LARGEST_CACHE_BYTES = 2**62
 
 cdef Py_ssize_t LONGEST_TOKEN = MAX_TOKEN_LENGTH
+# Seconds between two looks. What a source puts off a little counts within one second all the same.
+cdef double LOOK_AFTER_KEYS = 0.9
 cdef int DEEPEST = MAX_NESTING
 cdef object json_loads_quickly = loads_quickly
 cdef object json_loads = loads
@@ -455,6 +457,9 @@ cdef class Verifier:
         cache_bytes: how much memory remembered tokens may take, as estimated from their length.
         clock: returns Unix time in seconds.
         revocations: the table of revoked sessions, which is asked about every token.
+        key_source: what the keys come from, where they change by themselves. Its ``look`` is called
+            before a token is verified, once in 0.9 seconds at most while it raises nothing; its
+            ``miss`` where a token names a key that is not among them.
 
     Raises:
         ConfigurationError: an argument cannot be used, or this verifier has been made already.
@@ -473,6 +478,8 @@ cdef class Verifier:
     cdef object revocations_clock  # None where it is the same as the verifier's
     cdef revocation_table* table  # NULL until the verifier has been made
     cdef list keys
+    cdef object key_source
+    cdef double looked_at  # by the clock; minus infinity where the last look has failed
     # The memory of verified tokens. Only C code that waits for nobody runs in the midst of a change
     # to it, so that the lock is not given up meanwhile.
     cdef remembered tokens
@@ -490,7 +497,7 @@ cdef class Verifier:
 
     def __init__(
         self, keys, *, issuer, audience, leeway, largest_leeway, cache_size,
-        cache_bytes=CACHE_BYTES, clock, revocations,
+        cache_bytes=CACHE_BYTES, clock, revocations, key_source=None,
     ):
         cdef str checked_issuer = check_issuer(issuer)
         cdef tuple accepted = check_accepted(audience)
@@ -522,6 +529,8 @@ cdef class Verifier:
             self.revocations = revocations
             self.revocations_clock = None if revocations_clock is clock else revocations_clock
             self.keys = in_use
+            self.key_source = key_source
+            self.looked_at = -INFINITY
             self.epoch = front_next_epoch()
             atomics_set_pointer(<const void**>&self.table, table)
 
@@ -609,11 +618,13 @@ cdef class Verifier:
             InvalidArgument: ``audience`` or ``leeway`` cannot be used.
         """
         cdef double tolerated = self.leeway
+        cdef double now
         cdef const char* text
         cdef Py_ssize_t length
         self.check_made()
         if leeway is not None:
             tolerated = check_leeway(leeway, self.largest_leeway)
+        now = self.time_of_read()
         if isinstance(access_token, str):
             PyUnicode_READY(access_token)
             if not PyUnicode_IS_ASCII(access_token):
@@ -627,15 +638,53 @@ cdef class Verifier:
             raise InvalidAccessToken(
                 f"an access token is a str or bytes, not {type_name_of(access_token)}"
             )
-        return self.admit(text, length, access_token, audience, tolerated)
+        return self.admit(text, length, access_token, audience, tolerated, now)
+
+    cdef inline double time_of_read(self) except? -1:
+        """Return what the clock tells. The keys have been looked after when it returns.
+
+        It is part of each read: what is rarely done is apart, so that the rest takes no call.
+        """
+        cdef double now = 0
+        if not self.is_default_clock or clock_wall(&now) < 0:
+            now = self.time_told()
+        if self.key_source is not None and self.is_look_due(now):
+            self.look_after_keys(now)
+        return now
+
+    cdef double time_told(self) except? -1:
+        """Return what another clock than the default one tells, or a test has put in its place."""
+        return seconds_reading(PyObject_CallNoArgs(self.clock))
+
+    cdef inline bint is_look_due(self, double now) noexcept:
+        return not 0 <= now - atomics_seconds(&self.looked_at) < LOOK_AFTER_KEYS
+
+    cdef int look_after_keys(self, double now) except -1:
+        """Have the keys looked after. If that raises, so does every read until a look succeeds.
+
+        After a look that succeeded, only the first to find it too old waits for the next one.
+        Meanwhile others, and what reads in the midst of it, take the keys that are there.
+        """
+        cdef bint succeeded = atomics_seconds(&self.looked_at) > -INFINITY
+        if succeeded:
+            atomics_set_seconds(&self.looked_at, now)
+        try:
+            self.key_source.look()
+        except BaseException:
+            atomics_set_seconds(&self.looked_at, -INFINITY)
+            raise
+        if not succeeded:
+            atomics_set_seconds(&self.looked_at, now)
+        return 0
 
     cdef Claims admit(
-        self, const char* text, Py_ssize_t length, object holder, object audience, double tolerated
+        self, const char* text, Py_ssize_t length, object holder, object audience,
+        double tolerated, double now
     ):
         """Return the claims of a token that is valid now. Its text lies within ``holder``."""
-        cdef double now = 0
         cdef uint64_t additions = self.additions if HAS_GIL else 0
         cdef Claims known
+        cdef bint is_accepted
         known = self.recall(text, length)
         if known is None:
             if not is_bare(text, length):
@@ -645,10 +694,13 @@ cdef class Verifier:
                     )
                 )
             known = self.verify_unseen(text, length, holder, additions)
-        if not (known.has_accepted_audience if audience is None else is_for(known, audience)):
+        # Written out, since Cython makes Python objects of what a conditional expression mixes.
+        if audience is None:
+            is_accepted = known.has_accepted_audience
+        else:
+            is_accepted = is_for(known, audience)
+        if not is_accepted:
             raise InvalidAccessToken("the access token is for another audience")
-        if not self.is_default_clock or clock_wall(&now) < 0:
-            now = seconds_reading(PyObject_CallNoArgs(self.clock))
         if not now - tolerated < known.expires_at:
             raise AccessTokenExpired("the access token has expired")
         if known.starts_at > now + tolerated:
@@ -683,7 +735,8 @@ cdef class Verifier:
             return None
         try:
             return self.admit(
-                token.text.start, token.text.length, holder, None, self.leeway
+                token.text.start, token.text.length, holder, None, self.leeway,
+                self.time_of_read()
             )
         except TokenwheelError:
             if token.is_bearer and header_fields_is_b64token(token.text):
@@ -935,11 +988,12 @@ cdef class Verifier:
     ):
         cdef uint8_t[DECODED_BYTES] payload
         cdef Py_ssize_t size = 0
-        cdef list keys
+        cdef list keys, keys_after
         cdef const char* first
         cdef const char* second
         cdef const char* end = text + length
         cdef KeyInUse key
+        cdef bint has_kid = False
         cdef Claims known
         with cython.critical_section(self):
             keys = self.keys
@@ -951,7 +1005,19 @@ cdef class Verifier:
             size = decode_payload(first + 1, second - first - 1, payload)
         if size <= 0 or second + 1 == end:
             raise InvalidAccessToken("the access token is not canonical base64url")
-        key = key_for(text, first - text, keys)
+        key = key_for(text, first - text, keys, &has_kid)
+        if key is None and self.key_source is not None:
+            self.key_source.miss()
+            with cython.critical_section(self):
+                keys_after = self.keys
+            if keys_after is not keys:
+                keys = keys_after
+                key = key_for(text, first - text, keys, &has_kid)
+        if key is None:
+            raise InvalidAccessToken(
+                "the access token's 'alg' is not that of its key" if has_kid
+                else "the access token names no key of this service"
+            )
         if not is_signed(key, text, second, end):
             raise InvalidAccessToken("the access token's signature is not by a key of this service")
         known = Claims.__new__(Claims)
@@ -1139,47 +1205,49 @@ cdef inline bint is_text(bytes known, const char* text, Py_ssize_t length) noexc
     )
 
 
-cdef KeyInUse key_for(const char* text, Py_ssize_t length, list keys):
-    """Return the key that a token names (RFC 7515, sections 4.1 and 5.2).
+cdef KeyInUse key_for(const char* text, Py_ssize_t length, list keys, bint* has_kid):
+    """Return the key that a token names (RFC 7515, sections 4.1 and 5.2), or None.
 
-    A header that this service writes itself needs no parsing.
+    A header that this service writes itself needs no parsing. Where there is no such key,
+    ``has_kid`` tells whether there is one of that kid, for another algorithm.
     """
     cdef KeyInUse key
     for key in keys:
         if is_text(key.header, text, length):
             return key
-    return key_by_header(text, length, keys)
+    return key_by_header(text, length, keys, has_kid)
 
 
-cdef KeyInUse key_by_header(const char* text, Py_ssize_t length, list keys):
+cdef KeyInUse key_by_header(const char* text, Py_ssize_t length, list keys, bint* has_kid):
     cdef bytes raw = base64url_decoded(text, length)
     cdef dict header
     cdef KeyInUse key
+    cdef KeyInUse named = None
     if raw is None:
         raise InvalidAccessToken("the access token is not canonical base64url")
     header = json_object_parse(json_loads_quickly, None, raw, DEEPEST)
     if header is None:
         raise InvalidAccessToken("the access token's header is not one well-formed JSON object")
     kid = header.get("kid")
+    algorithm = header.get("alg")
+    has_kid[0] = False
     if type(kid) is str or "kid" not in header:
+        # One kid may be that of several keys, each for another algorithm.
         for key in keys:
             if key.kid == kid:
-                break
-        else:
-            key = None
-    else:
-        key = None
-    if key is None:
-        raise InvalidAccessToken("the access token names no key of this service")
-    if header.get("alg") != key.algorithm:
-        raise InvalidAccessToken("the access token's 'alg' is not that of its key")
+                has_kid[0] = True
+                if algorithm == key.algorithm:
+                    named = key
+                    break
+    if named is None:
+        return None
     if header.get("typ") != "at+jwt":
         raise InvalidAccessToken(
             "the token was not issued as an access token: its 'typ' is another"
         )
     if "crit" in header or "b64" in header:
         raise InvalidAccessToken("the access token demands an extension this service does not know")
-    return key
+    return named
 
 
 cdef bint is_signed(KeyInUse key, const char* text, const char* second, const char* end) except -1:

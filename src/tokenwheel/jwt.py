@@ -14,7 +14,8 @@ from typing import Any
 
 from ._impl import MAX_TOKEN_LENGTH, RevocationTable, Signer, Verifier
 from .errors import ConfigurationError, InvalidArgument
-from .keys import Key, KeySet
+from .exact import is_instance
+from .keys import Key, KeySet, LivingKeySet
 
 __all__ = ["AccessTokens"]
 
@@ -39,7 +40,9 @@ class AccessTokens:
         "_audience",
         "_issuer",
         "_keys",
+        "_living",
         "_signer",
+        "_verifying",
         "lowest_generation",
         "verifier",
     )
@@ -58,13 +61,15 @@ class AccessTokens:
         revocations: RevocationTable,
     ) -> None:
         self._keys = keys
+        self._living = keys if is_instance(keys, LivingKeySet) else None
         self._issuer = issuer
         self._audience = audience if isinstance(audience, str) else list(audience)
         self._signer: Signer | None = None
+        self._verifying = tuple(keys)
         # Of a session: what a token must have for the verifier not to refuse it as revoked.
         self.lowest_generation = revocations.lowest_generation
         self.verifier = Verifier(
-            tuple(keys),
+            self._verifying,
             issuer=issuer,
             audience=accept_audience,
             leeway=leeway,
@@ -72,6 +77,7 @@ class AccessTokens:
             cache_size=cache_size,
             clock=clock,
             revocations=revocations,
+            key_source=self._living,
         )
         keys.subscribe(self._follow_keys)
         # Another thread may change the set meanwhile, and be told before what was looked at here is
@@ -82,12 +88,16 @@ class AccessTokens:
             self._use(*current)
 
     def _follow_keys(self) -> None:
-        """Take over the key set as it is now, and forget every remembered token."""
+        """Take over the key set as it is now."""
         self._use(self._keys.signing, tuple(self._keys))
 
     def _use(self, signing: Key | None, verifying: tuple[Key, ...]) -> None:
+        # It forgets every remembered token, which need not be where another key signs. A fork in
+        # another thread may come at any point: what is done counts as done once it is.
+        if verifying != self._verifying:
+            self.verifier.set_keys(verifying)
+            self._verifying = verifying
         self._signer = None if signing is None else Signer(signing)
-        self.verifier.set_keys(verifying)
 
     def check_signing(self) -> None:
         """Check that one of the keys can sign.
@@ -95,6 +105,8 @@ class AccessTokens:
         Raises:
             ConfigurationError: none can.
         """
+        if self._living is not None:
+            self._living.look()
         if self._signer is None:
             raise ConfigurationError(
                 "keys has only public keys: this manager reads, deletes and restricts, and cannot "

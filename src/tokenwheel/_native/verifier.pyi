@@ -23,6 +23,10 @@ class _VerificationKey(Protocol):
     def _secret(self) -> bytes | None: ...
     def verify(self, message: bytes, signature: bytes, /) -> bool: ...
 
+class _KeySource(Protocol):
+    def look(self) -> None: ...
+    def miss(self) -> None: ...
+
 @final
 class Claims(Mapping[str, Any]):
     """The claims of a verified access token (RFC 7519, section 4): a mapping nobody can change.
@@ -101,6 +105,9 @@ class Verifier:
         cache_bytes: how much memory remembered tokens may take, as estimated from their length.
         clock: returns Unix time in seconds.
         revocations: the table of revoked sessions, which is asked about every token.
+        key_source: what the keys come from, where they change by themselves. Its ``look`` is called
+            before a token is verified, once in 0.9 seconds at most while it raises nothing; its
+            ``miss`` where a token names a key that is not among them.
 
     Raises:
         ConfigurationError: an argument cannot be used, or this verifier has been made already.
@@ -119,6 +126,7 @@ class Verifier:
         cache_bytes: int = ...,
         clock: Callable[[], float],
         revocations: RevocationTable,
+        key_source: _KeySource | None = None,
     ) -> None: ...
     @property
     def clocks_apart(self) -> ClocksApart:

@@ -20,6 +20,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from math import inf
 from traceback import clear_frames
 from typing import NoReturn, Protocol, Self
 
@@ -58,6 +59,8 @@ MAX_TOKEN_LENGTH = 8192  # bytes, 8 KiB
 CACHE_BYTES = 67_108_864  # 64 MiB
 LARGEST_CACHE = 2**31 - 1  # tokens
 LARGEST_CACHE_BYTES = 2**62
+# Seconds between two looks. What a source puts off a little counts within one second all the same.
+_LOOK_AFTER_KEYS = 0.9
 _LONGEST_LEEWAY = 3_155_760_000  # seconds: 100 years of 365.25 days
 _TOKEN_TYPE = "at+jwt"
 _REMEMBERED_OVERHEAD = 576  # bytes: the claims' objects beside their text, which counts twice
@@ -76,6 +79,14 @@ class _VerificationKey(Protocol):
     def _secret(self) -> bytes | None: ...
 
     def verify(self, message: bytes, signature: bytes, /) -> bool: ...
+
+
+class _KeySource(Protocol):
+    """What keys come from, where they change by themselves: see ``tokenwheel.keys.living``."""
+
+    def look(self) -> None: ...
+
+    def miss(self) -> None: ...
 
 
 class _VerifiedToken:
@@ -121,9 +132,13 @@ class _Memory:
     __slots__ = ("bytes_held", "headers", "is_changing", "keys", "tokens")
 
     def __init__(self, keys: Sequence[_VerificationKey]) -> None:
-        self.keys = {key.kid: key for key in keys}
+        # One kid may be that of several keys, each for another algorithm.
+        self.keys: dict[str | None, dict[str, _VerificationKey]] = {}
         # Headers as this service writes them, which need no parsing.
-        self.headers = {_header_for(key): key for key in self.keys.values()}
+        self.headers: dict[str, _VerificationKey] = {}
+        for key in keys:
+            self.keys.setdefault(key.kid, {}).setdefault(key.algorithm, key)
+            self.headers.setdefault(_header_for(key), key)
         # A queue that gives each token a second chance, as the compiled twin's does.
         self.tokens: OrderedDict[str, _VerifiedToken] = OrderedDict()
         self.bytes_held = 0
@@ -156,6 +171,9 @@ class Verifier:
         cache_bytes: how much memory remembered tokens may take, as estimated from their length.
         clock: returns Unix time in seconds.
         revocations: the table of revoked sessions, which is asked about every token.
+        key_source: what the keys come from, where they change by themselves. Its ``look`` is called
+            before a token is verified, once in 0.9 seconds at most while it raises nothing; its
+            ``miss`` where a token names a key that is not among them.
 
     Raises:
         ConfigurationError: an argument cannot be used, or this verifier has been made already.
@@ -171,9 +189,11 @@ class Verifier:
         "_is_default_clock",
         "_is_made",
         "_issuer",
+        "_key_source",
         "_largest_leeway",
         "_leeway",
         "_lock",
+        "_looked_at",
         "_memory",
         "_revocations",
         "_shares_clock",
@@ -187,6 +207,8 @@ class Verifier:
     def _begin(self) -> None:
         """Hold nothing, and refuse whatever is asked before ``__init__``."""
         self._is_made = False
+        self._is_default_clock = True
+        self._key_source: _KeySource | None = None
         self._memory = _Memory([])
         # A finalizer that the garbage collector runs may verify in the midst of a change.
         self._lock = threading.RLock()
@@ -203,6 +225,7 @@ class Verifier:
         cache_bytes: int = CACHE_BYTES,
         clock: Callable[[], float],
         revocations: RevocationTable,
+        key_source: _KeySource | None = None,
     ) -> None:
         checked_issuer = _check_issuer(issuer)
         accepted = _check_accepted(audience)
@@ -226,12 +249,14 @@ class Verifier:
         self._is_default_clock = clock is wall_time
         self._revocations = revocations
         self._shares_clock = their_clock is clock
+        self._key_source = key_source
+        self._looked_at = -inf  # by the clock; minus infinity where the last look has failed
         self._memory = memory
         hold_lock_during_fork(self, "_lock")
 
     def __repr__(self) -> str:
         memory = self._memory
-        return f"<Verifier with {len(memory.keys)} keys, {len(memory.tokens)} tokens remembered>"
+        return f"<Verifier with {len(memory.headers)} keys, {len(memory.tokens)} tokens remembered>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Verifier cannot be copied or pickled")
@@ -292,12 +317,18 @@ class Verifier:
             InvalidArgument: ``audience`` or ``leeway`` cannot be used.
         """
         try:
-            verified = None
             if leeway is not None:
                 self._check_made()
                 leeway = _check_leeway(leeway, self._largest_leeway)
-            elif type(access_token) is str:
-                verified = self._memory.tokens.get(access_token)
+            if self._is_default_clock:
+                now = time.time()
+                if type(now) is not float or not 0.0 < now < FURTHEST:
+                    now = reading(now)
+            else:
+                now = self._clock()
+            if self._key_source is not None and not 0 <= now - self._looked_at < _LOOK_AFTER_KEYS:
+                self._look_after_keys(now, self._key_source)
+            verified = self._memory.tokens.get(access_token) if type(access_token) is str else None
             if verified is None:
                 verified = self._verify_text(access_token)
             else:
@@ -308,12 +339,6 @@ class Verifier:
                 accepted = not set(_check_audience(audience)).isdisjoint(verified.audience)
             if not accepted:
                 raise InvalidAccessToken("the access token is for another audience")
-            if self._is_default_clock:
-                now = time.time()
-                if type(now) is not float or not 0.0 < now < FURTHEST:
-                    now = reading(now)
-            else:
-                now = self._clock()
             if not verified.starts_at <= now < verified.expires_at:
                 self._check_times(verified, now, self._leeway if leeway is None else leeway)
             revocations = self._revocations
@@ -329,6 +354,23 @@ class Verifier:
             return verified.claims
         finally:
             del access_token  # No error shows it.
+
+    def _look_after_keys(self, now: float, source: _KeySource) -> None:
+        """Have the keys looked after. If that raises, so does every read until a look succeeds.
+
+        After a look that succeeded, only the first to find it too old waits for the next one.
+        Meanwhile others, and what reads in the midst of it, take the keys that are there.
+        """
+        succeeded = self._looked_at > -inf
+        if succeeded:
+            self._looked_at = now
+        try:
+            source.look()
+        except BaseException:
+            self._looked_at = -inf
+            raise
+        if not succeeded:
+            self._looked_at = now
 
     def _check_times(self, verified: _VerifiedToken, now: float, leeway: float) -> None:
         """Check that a token is valid now, give or take the leeway."""
@@ -450,7 +492,18 @@ class Verifier:
         ):
             raise InvalidAccessToken("the access token is not canonical base64url")
         if key is None:
-            key = _key_for(header, memory.keys)
+            key, has_kid = _key_for(header, memory.keys)
+            if key is None and self._key_source is not None:
+                self._key_source.miss()
+                if self._memory is not memory:
+                    memory = self._memory
+                    key, has_kid = _key_for(header, memory.keys)
+            if key is None:
+                raise InvalidAccessToken(
+                    "the access token's 'alg' is not that of its key"
+                    if has_kid
+                    else "the access token names no key of this service"
+                )
         message = token[: -len(signature) - 1].encode()
         if not key.verify(message, decode_canonical(signature)):
             raise InvalidAccessToken("the access token's signature is not by a key of this service")
@@ -520,24 +573,30 @@ def _header_for(key: _VerificationKey) -> str:
     return encode(json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode())
 
 
-def _key_for(encoded: str, keys: Mapping[str | None, _VerificationKey]) -> _VerificationKey:
-    """Return the key that a token's header names (RFC 7515, sections 4.1 and 5.2)."""
+def _key_for(
+    encoded: str, keys: Mapping[str | None, Mapping[str, _VerificationKey]]
+) -> tuple[_VerificationKey | None, bool]:
+    """Return the key that a token's header names (RFC 7515, sections 4.1 and 5.2).
+
+    Returns:
+        The key, or None where there is none; and whether there is one of that kid.
+    """
     header = parse_object(decode_canonical(encoded))
     if header is None:
         raise InvalidAccessToken("the access token's header is not one well-formed JSON object")
     kid = header.get("kid")
-    key = keys.get(kid) if isinstance(kid, str) or "kid" not in header else None
+    named = keys.get(kid) if isinstance(kid, str) or "kid" not in header else None
+    algorithm = header.get("alg")
+    key = named.get(algorithm) if named is not None and isinstance(algorithm, str) else None
     if key is None:
-        raise InvalidAccessToken("the access token names no key of this service")
-    if header.get("alg") != key.algorithm:
-        raise InvalidAccessToken("the access token's 'alg' is not that of its key")
+        return None, named is not None
     if header.get("typ") != _TOKEN_TYPE:
         raise InvalidAccessToken(
             "the token was not issued as an access token: its 'typ' is another"
         )
     if "crit" in header or "b64" in header:
         raise InvalidAccessToken("the access token demands an extension this service does not know")
-    return key
+    return key, True
 
 
 def _text_in(octets: object) -> str | None:

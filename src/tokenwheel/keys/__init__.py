@@ -1,7 +1,8 @@
 """Keys: a key has one algorithm; in a set, one key signs and all verify.
 
 ``key`` holds what a key does, ``forms`` how keys are read and written, and ``checks`` and ``unfit``
-what makes one unfit. ``keyset`` says how keys are replaced while in use.
+what makes one unfit. ``keyset`` says how keys are replaced while in use, and ``living`` what is common to sets that
+follow something outside the process.
 ``storage_secret`` is of no token: records in a storage are authenticated with it. None of the
 cryptography is ours: it is that of the package ``cryptography``, through PyJWT's algorithm objects.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 from .checks import ALGORITHMS, HASH_BYTES
 from .key import Key
 from .keyset import KeySet
+from .living import LivingKeySet
 from .storage_secret import storage_secret
 
 __all__ = [
@@ -18,5 +20,6 @@ __all__ = [
     "HASH_BYTES",
     "Key",
     "KeySet",
+    "LivingKeySet",
     "storage_secret",
 ]

@@ -14,7 +14,7 @@ from ..events import Event, Listener, Listeners, SessionEvent
 from ..exact import is_instance, named
 from ..hidden import clears_locals
 from ..jwt import AccessTokens
-from ..keys import Key, KeySet
+from ..keys import Key, KeySet, LivingKeySet
 from ..revocation import RevocationList
 from ..seconds import wall_time
 from ..storage.memory import MemoryStorage
@@ -100,6 +100,7 @@ class BaseManager:
             _refuse_async("storage", abilities.storage_is_async)
             _refuse_async("refresh_hook", is_coroutine_function(hook))
             _refuse_async("revocations", abilities.feed_is_async)
+        self._living_keys = options.keys if is_instance(options.keys, LivingKeySet) else None
         makes_sessions = options.keys.signing is not None
         if makes_sessions and abilities.storage_is_durable and storage_key is None:
             tell_without_key(storage)
@@ -167,6 +168,9 @@ class BaseManager:
             keeps_access_lifetime=abilities.keeps_access_lifetime,
         )
         self._usage = Usage(self._parts())
+        # Another manager that closes meanwhile knows by then that this one uses the keys.
+        if self._living_keys is not None and not self._takes_async:
+            self._living_keys.start()
 
     def read(
         self,
@@ -195,13 +199,24 @@ class BaseManager:
             AccessTokenNotYetValid: before its ``nbf`` or ``iat``.
             AccessTokenRevoked: its session was ended or restricted.
             InvalidArgument: an ``audience`` or ``leeway`` that cannot be used.
-            StorageUnavailable: there are revocations that this process cannot fetch, so the token
-                may have been revoked.
+            StorageUnavailable: there are revocations, or keys, that this process cannot fetch, so
+                the token may have been revoked, or its key have been replaced.
         """
         try:
             return self._verify(access_token, audience=audience, leeway=leeway)
         finally:
             del access_token  # No error shows it.
+
+    def jwks(self) -> dict[str, Any]:
+        """Return the public keys as a JSON Web Key Set (RFC 7517, section 5), for other services.
+
+        :class:`~tokenwheel.keys.RemoteKeySet` reads it there, from the route that
+        :mod:`tokenwheel.web` serves it at. Shared secrets are left out.
+
+        Raises:
+            StorageUnavailable: the keys are those of a URL, and cannot be relied on.
+        """
+        return self._keys.jwks()
 
     @property
     def storage(self) -> SessionStorage | AsyncSessionStorage:
@@ -272,9 +287,12 @@ class BaseManager:
         self._listeners.remove(event, listener)
 
     def _parts(self) -> list[Part]:
-        """Return what this manager uses and perhaps has to close: the feed, then the storage."""
+        """Return what this manager uses and perhaps has to close: keys, the feed, the storage."""
         abilities = self._abilities
-        parts = [Part(self._revocations, self._revocations.close, abilities.feed_waits)]
+        parts = []
+        if (keys := self._living_keys) is not None:
+            parts.append(Part(keys, keys.close, keys.waits))
+        parts += [Part(self._revocations, self._revocations.close, abilities.feed_waits)]
         if abilities.close_storage is not None:
             parts.append(Part(self._storage, abilities.close_storage, abilities.storage_waits))
         return parts

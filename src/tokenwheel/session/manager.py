@@ -434,6 +434,7 @@ class AsyncSessionManager(BaseManager):
                 await self._threads.close()
 
     async def __aenter__(self) -> Self:
+        await self._fetch_keys()
         await self._revocations.replay()
         return self
 
@@ -448,9 +449,14 @@ class AsyncSessionManager(BaseManager):
     async def _run(self, flow: Flow[T]) -> T:
         if self._threads is not None:
             check_event_loop()  # Before the first step, and not between two of them.
+        await self._fetch_keys()
         if self._abilities.replays:
             await self._revocations.replay()
         return await drive_async(flow, self._await_step)
+
+    async def _fetch_keys(self) -> None:
+        if self._living_keys is not None:
+            await self._living_keys.start_async()
 
     async def _await_step(self, step: Step[Any]) -> Any:
         return await _answer_of(self._carry_out(step))
