@@ -39,6 +39,7 @@ from .revocation import Revocation, RevocationFeed, RevocationList
 from .storage import AsyncSessionStorage, MemoryStorage, SessionStorage
 
 if TYPE_CHECKING:
+    from .keys import KeyFile
     from .redis import RedisFeed, RedisStorage
     from .session import AsyncSessionManager, SessionManager
     from .sqlite import SqliteFeed, SqliteStorage
@@ -58,6 +59,7 @@ __all__ = [
     "InvalidAccessToken",
     "InvalidArgument",
     "Key",
+    "KeyFile",
     "KeySet",
     "MemoryStorage",
     "RedisFeed",
@@ -94,6 +96,7 @@ __version__ = "0.1.0"
 # The modules of these names; a module among them is here under its own name, too.
 _IMPORTED_WHEN_USED = {
     "AsyncSessionManager": "tokenwheel.session",
+    "KeyFile": "tokenwheel.keys.file",
     "RedisFeed": "tokenwheel.redis",
     "RedisStorage": "tokenwheel.redis",
     "SessionManager": "tokenwheel.session",
