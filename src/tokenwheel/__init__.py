@@ -39,7 +39,7 @@ from .revocation import Revocation, RevocationFeed, RevocationList
 from .storage import AsyncSessionStorage, MemoryStorage, SessionStorage
 
 if TYPE_CHECKING:
-    from .keys import KeyFile
+    from .keys import KeyFile, RemoteKeySet
     from .redis import RedisFeed, RedisStorage
     from .session import AsyncSessionManager, SessionManager
     from .sqlite import SqliteFeed, SqliteStorage
@@ -66,6 +66,7 @@ __all__ = [
     "RedisStorage",
     "RefreshTokenReuse",
     "RefreshTokenReused",
+    "RemoteKeySet",
     "RemovalReason",
     "Revocation",
     "RevocationFeed",
@@ -99,6 +100,7 @@ _IMPORTED_WHEN_USED = {
     "KeyFile": "tokenwheel.keys.file",
     "RedisFeed": "tokenwheel.redis",
     "RedisStorage": "tokenwheel.redis",
+    "RemoteKeySet": "tokenwheel.keys.remote",
     "SessionManager": "tokenwheel.session",
     "SqliteFeed": "tokenwheel.sqlite",
     "SqliteStorage": "tokenwheel.sqlite",

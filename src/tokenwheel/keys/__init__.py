@@ -1,8 +1,8 @@
 """Keys: a key has one algorithm; in a set, one key signs and all verify.
 
 ``key`` holds what a key does, ``forms`` how keys are read and written, and ``checks`` and ``unfit``
-what makes one unfit. ``keyset`` says how keys are replaced while in use, and ``living`` what is common to sets that
-follow something outside the process: a file (``file``).
+what makes one unfit. ``keyset`` says how keys are replaced while in use, and ``living`` what is
+common to sets that follow a file (``file``) or a URL (``remote``).
 ``storage_secret`` is of no token: records in a storage are authenticated with it. None of the
 cryptography is ours: it is that of the package ``cryptography``, through PyJWT's algorithm objects.
 """
@@ -19,6 +19,7 @@ from .storage_secret import storage_secret
 
 if TYPE_CHECKING:
     from .file import KeyFile, KeyFileStats
+    from .remote import KeyResponse, RemoteKeySet, RemoteKeysStats
 
 __all__ = [
     "ALGORITHMS",
@@ -26,8 +27,11 @@ __all__ = [
     "Key",
     "KeyFile",
     "KeyFileStats",
+    "KeyResponse",
     "KeySet",
     "LivingKeySet",
+    "RemoteKeySet",
+    "RemoteKeysStats",
     "storage_secret",
 ]
 
@@ -38,4 +42,8 @@ def __getattr__(name: str) -> object:
         from . import file
 
         return getattr(file, name)
+    if name in ("KeyResponse", "RemoteKeySet", "RemoteKeysStats"):
+        from . import remote
+
+        return getattr(remote, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
