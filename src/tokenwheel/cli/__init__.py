@@ -20,7 +20,11 @@ __all__ = ["main"]
 
 @clears_locals
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command. Return its exit status: 0 done, 1 refused or not good, 2 not understood."""
+    """Run a command. Return its exit status.
+
+    It is 0 where all is done, 1 for what was refused or is not good, 2 for what was not understood,
+    and 130 where somebody interrupted it.
+    """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if has_token(words):
         return refuse(
@@ -31,6 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command: Callable[[argparse.Namespace], int] = parsed.command
     try:
         return command(parsed)
+    except KeyboardInterrupt:
+        print("tokenwheel: interrupted", file=sys.stderr)
+        return 130  # as shells have it: 128, and the number of the signal
     except TokenwheelError as error:
         print(f"tokenwheel: {error}", file=sys.stderr)
     except OSError as error:  # Whose text holds the name of a file, as it was given.

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
 from ..errors import InvalidArgument
@@ -27,7 +27,7 @@ from ..session.refresh_tokens import SESSION_ID_LENGTH
 from ..sqlite import SqliteStorage
 from .secret_input import read_refresh_token
 from .service import add_places, open_revocations, open_storage
-from .text import as_json, in_words, refuse
+from .text import as_json, as_table, in_words, refuse
 
 __all__ = ["add_sessions", "hide_dash"]
 
@@ -96,7 +96,7 @@ def _list(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(as_json([asdict(session) for session in listed]))
     elif listed:
-        print(*_table([_NAMES, *(_row(session) for session in listed)]), sep="\n")
+        print(*as_table([_NAMES, *(_row(session) for session in listed)]), sep="\n")
     else:
         print("the subject has no session")
     return 0
@@ -203,9 +203,3 @@ def _row(session: Session) -> Sequence[str]:
             for text in (session.ip, named, session.location)
         ),
     ]
-
-
-def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()

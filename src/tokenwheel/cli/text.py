@@ -7,12 +7,25 @@ it.
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, TypeGuard
 
-__all__ = ["as_json", "in_words", "is_number", "refuse"]
+__all__ = [
+    "as_json",
+    "as_moment",
+    "as_table",
+    "in_words",
+    "is_number",
+    "refuse",
+    "shown_kid",
+    "shown_path",
+]
 
 
 def as_json(value: Any) -> str:
@@ -54,3 +67,30 @@ def refuse(reason: str) -> int:
     """Print why a command was not understood. Return its exit status, 2."""
     print(f"tokenwheel: {reason}", file=sys.stderr)
     return 2
+
+
+def shown_path(path: Path) -> str:
+    """Return a path as a shell takes it, or escaped where a terminal would obey some of it."""
+    name = str(path)
+    if not name.isprintable():
+        return as_json(name)
+    if os.name == "nt":
+        return f'"{name}"' if " " in name else name
+    return shlex.quote(name)
+
+
+def as_moment(seconds: int) -> str:
+    """Return a time in Unix seconds as one in UTC."""
+    return f"{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def as_table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield the lines of a table, with columns that are as wide as what is in them."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+
+
+def shown_kid(kid: str | None) -> str:
+    """Return how a key is called."""
+    return "(without kid)" if kid is None else as_json(kid)[1:-1]
