@@ -77,6 +77,11 @@ async def me(scope: Scope, receive: Receive) -> dict[str, str]:
     return {"name": claims.subject, "role": claims["role"]}
 
 
+async def public_keys(scope: Scope, receive: Receive) -> dict[str, Any]:
+    """Return the keys by which other services verify: RemoteKeySet reads them here."""
+    return sessions.jwks()
+
+
 async def devices(scope: Scope, receive: Receive) -> list[str]:
     opened = await sessions.read_all(signed_in(scope).subject)
     return [session.device.name for session in opened.values() if session.device]
@@ -96,6 +101,7 @@ ROUTES: dict[tuple[str, str], Handler] = {
     ("POST", "/login"): login,
     ("POST", "/refresh"): refresh,
     ("GET", "/me"): me,
+    ("GET", "/.well-known/jwks.json"): public_keys,
     ("GET", "/devices"): devices,
     ("POST", "/logout"): logout,
     ("POST", "/logout/everywhere"): logout_everywhere,

@@ -6,7 +6,7 @@ Run it as ``uvicorn django_app:asgi`` or ``gunicorn django_app:wsgi``, behind TL
 ``SESSIONS_FOLDER`` names a folder with the file of sessions, which any number of workers share, and
 two keys that were made there once::
 
-    tokenwheel keys new --algorithm ES256 --out key.jwk
+    tokenwheel keys new --algorithm ES256 --out keys.json
     tokenwheel keys new --algorithm HS256 --out storage.jwk
 """
 
@@ -27,7 +27,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
 from tokenwheel import (
-    KeySet,
+    KeyFile,
     RevocationList,
     Session,
     SessionManager,
@@ -45,7 +45,7 @@ PASSWORD = "correct horse"  # Yours are hashed, in a database, one a user.
 SCOPES = {"ann": "admin", "ben": "", "chloe": ""}
 
 sessions = SessionManager(
-    KeySet.from_jwk((FOLDER / "key.jwk").read_text()),
+    KeyFile(FOLDER / "keys.json"),
     issuer="auth.example",
     audience="api.example",
     storage=SqliteStorage(FOLDER / "sessions.db"),

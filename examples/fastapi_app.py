@@ -6,7 +6,7 @@ Run it as ``uvicorn fastapi_app:app``, behind TLS. The page is at ``/``, the doc
 ``SESSIONS_FOLDER`` names a folder with the file of sessions, which any number of workers share, and
 two keys that were made there once::
 
-    tokenwheel keys new --algorithm ES256 --out key.jwk
+    tokenwheel keys new --algorithm ES256 --out keys.json
     tokenwheel keys new --algorithm HS256 --out storage.jwk
 """
 
@@ -25,7 +25,7 @@ from pydantic import BaseModel
 from tokenwheel import (
     AsyncSessionManager,
     Claims,
-    KeySet,
+    KeyFile,
     RevocationList,
     Session,
     SessionTokens,
@@ -41,7 +41,7 @@ PASSWORD = "correct horse"  # Yours are hashed, in a database, one a user.
 SCOPES = {"ann": "admin", "ben": "", "chloe": ""}
 
 sessions = AsyncSessionManager(
-    KeySet.from_jwk((FOLDER / "key.jwk").read_text()),
+    KeyFile(FOLDER / "keys.json"),
     issuer="auth.example",
     audience="api.example",
     storage=SqliteStorage(FOLDER / "sessions.db"),

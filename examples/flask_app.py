@@ -5,7 +5,7 @@ Run it as ``gunicorn --worker-class gthread flask_app:app``, behind TLS, and loo
 ``SESSIONS_FOLDER`` names a folder with the file of sessions, which any number of workers share, and
 two keys that were made there once::
 
-    tokenwheel keys new --algorithm ES256 --out key.jwk
+    tokenwheel keys new --algorithm ES256 --out keys.json
     tokenwheel keys new --algorithm HS256 --out storage.jwk
 """
 
@@ -23,7 +23,7 @@ from flask_sock import Sock
 from simple_websocket import Server
 
 from tokenwheel import (
-    KeySet,
+    KeyFile,
     RevocationList,
     Session,
     SessionManager,
@@ -39,7 +39,7 @@ PASSWORD = "correct horse"  # Yours are hashed, in a database, one a user.
 SCOPES = {"ann": "admin", "ben": "", "chloe": ""}
 
 sessions = SessionManager(
-    KeySet.from_jwk((FOLDER / "key.jwk").read_text()),
+    KeyFile(FOLDER / "keys.json"),
     issuer="auth.example",
     audience="api.example",
     storage=SqliteStorage(FOLDER / "sessions.db"),

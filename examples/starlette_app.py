@@ -5,7 +5,7 @@ Run it as ``uvicorn starlette_app:app``, behind TLS, and look at ``/``.
 ``SESSIONS_FOLDER`` names a folder with the file of sessions, which any number of workers share, and
 two keys that were made there once::
 
-    tokenwheel keys new --algorithm ES256 --out key.jwk
+    tokenwheel keys new --algorithm ES256 --out keys.json
     tokenwheel keys new --algorithm HS256 --out storage.jwk
 """
 
@@ -26,7 +26,7 @@ from starlette.websockets import WebSocket
 
 from tokenwheel import (
     AsyncSessionManager,
-    KeySet,
+    KeyFile,
     RevocationList,
     Session,
     SqliteFeed,
@@ -43,7 +43,7 @@ PASSWORD = "correct horse"  # Yours are hashed, in a database, one a user.
 SCOPES = {"ann": "admin", "ben": "", "chloe": ""}
 
 sessions = AsyncSessionManager(
-    KeySet.from_jwk((FOLDER / "key.jwk").read_text()),
+    KeyFile(FOLDER / "keys.json"),
     issuer="auth.example",
     audience="api.example",
     storage=SqliteStorage(FOLDER / "sessions.db"),

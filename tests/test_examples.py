@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tokenwheel import KeySet, SessionManager
+
 EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "asgi_app.py"
 PASSWORD = "correct horse battery staple"
 
@@ -115,6 +117,13 @@ def test_nobody_logs_in_without_a_password(client: Client, name: str) -> None:
         400,
         {"error": "wrong_name_or_password"},
     )
+
+
+def test_other_services_find_the_keys_that_verify_its_tokens(client: Client) -> None:
+    status, jwks = client.ask("GET", "/.well-known/jwks.json")
+    resource = SessionManager(KeySet.from_jwks(jwks), issuer="auth.example", audience="api.example")
+    assert status == 200
+    assert resource.read(log_in(client)["access_token"]).subject == "ann"
 
 
 def test_what_carries_no_token_or_leads_nowhere_is_refused(client: Client) -> None:

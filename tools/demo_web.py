@@ -48,7 +48,7 @@ def serving(port: int, folder: Path = FOLDER) -> Iterator[str]:
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for name, algorithm in (("key.jwk", "ES256"), ("storage.jwk", "HS256")):
+    for name, algorithm in (("keys.json", "ES256"), ("storage.jwk", "HS256")):
         command = ["keys", "new", "--algorithm", algorithm, "--out", str(folder / name)]
         subprocess.run(
             [sys.executable, "-m", "tokenwheel", *command], check=True, capture_output=True

@@ -5,8 +5,9 @@ const element = (id) => document.getElementById(id);
 
 // --- What to take into a page of your own -------------------------------------------------------
 
-// The access token has expired, or was revoked while its session may live on. Only a refresh tells.
-const WORTH_A_REFRESH = ["access_token_expired", "access_token_revoked"];
+// The access token has expired, or was revoked or its key withdrawn, while its session may live on.
+// Only a refresh tells.
+const WORTH_A_REFRESH = ["access_token_expired", "access_token_revoked", "access_token_invalid"];
 let refreshing = null; // One refresh, shared by all requests that are refused at the same moment.
 let refreshes = 0; // How many have been answered, for requests that are refused a moment later.
 

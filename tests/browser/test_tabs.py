@@ -130,6 +130,6 @@ def expire_access_cookie(context: Any, site: Site) -> None:
     (cookie,) = (cookie for cookie in context.cookies() if cookie["name"] == "__Host-tw-access")
     payload = cookie["value"].split(".")[1]
     claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    key = Key.from_jwk((site.folder / "key.jwk").read_text())
+    key = Key.from_jwk((site.folder / "keys.json").read_text())
     past = {"iat": claims["iat"] - 3600, "exp": claims["iat"] - 60}
     context.add_cookies([{**cookie, "value": forge({**claims, **past}, key)}])

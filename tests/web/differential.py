@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import Any, NamedTuple, Protocol
 
@@ -25,10 +26,18 @@ from starlette.requests import Request as StarletteRequest
 from starlette.responses import Response as StarletteResponse
 from starlette.routing import Mount, Route
 
-from tests.support import SECRET, FakeClock, secret_of
+from tests.support import FakeClock, secret_of
 from tests.web import differential_addresses
 from tests.web.support import scope_of, talk
-from tokenwheel import AsyncSessionManager, Claims, Session, SessionManager, TokenwheelError
+from tokenwheel import (
+    AsyncSessionManager,
+    Claims,
+    Key,
+    KeySet,
+    Session,
+    SessionManager,
+    TokenwheelError,
+)
 from tokenwheel.web import Cookies, Gate
 from tokenwheel.web.asgi import AuthMiddleware, session_routes
 from tokenwheel.web.django_setting import DjangoAuth
@@ -40,6 +49,7 @@ __all__ = ["APPLICATIONS", "Application", "Asked", "Reply"]
 
 TRUSTED = "https://shop.example"
 METHODS = ["GET", "POST", "DELETE"]
+KEY = Key.generate("EdDSA")  # Two signatures of one text are the same.
 TEXT = "text/plain; charset=utf-8"
 # What an application or a server may add is its own matter.
 RELEVANT = frozenset(
@@ -93,17 +103,27 @@ class Application:
     Args:
         build: returns what sends requests to the application.
         kind: of the manager.
+        keys: of the manager; by default all applications have the same.
+        renew: of the gate.
     """
 
-    def __init__(self, build: Callable[[Application], Client], kind: type = SessionManager) -> None:
+    def __init__(
+        self,
+        build: Callable[[Application], Client],
+        kind: type = SessionManager,
+        *,
+        keys: Any = None,
+        renew: Any = None,
+    ) -> None:
         self.clock = FakeClock(1_700_000_000.25)
         self.random = Random(0)
         self.loop = asyncio.new_event_loop()
-        self.manager: Any = kind(SECRET, issuer="i", audience="a", clock=self.clock)
+        keys = KeySet(KEY) if keys is None else keys
+        self.manager: Any = kind(keys, issuer="i", audience="a", clock=self.clock)
         self.stranger = SessionManager(
             secret_of("stranger"), issuer="i", audience="a", clock=self.clock
         )
-        self.gate = Gate(self.manager, cookies=Cookies(), trusted_origins=[TRUSTED])
+        self.gate = Gate(self.manager, cookies=Cookies(), trusted_origins=[TRUSTED], renew=renew)
         self.send = build(self)
 
     def call(self, method: str, *arguments: Any, **options: Any) -> Any:
@@ -340,12 +360,12 @@ def of_django(name: str, prefix: str) -> Callable[[Application], Client]:
     return build
 
 
-APPLICATIONS: dict[str, Callable[[], Application]] = {
-    "fastapi": lambda: Application(fastapi, AsyncSessionManager),
-    "fastapi over a blocking manager": lambda: Application(fastapi),
-    "starlette": lambda: Application(starlette, AsyncSessionManager),
-    "flask": lambda: Application(flask),
-    "quart": lambda: Application(quart, AsyncSessionManager),
-    "django": lambda: Application(of_django("by_django", "")),
-    "drf": lambda: Application(of_django("by_drf", "/drf")),
+APPLICATIONS: dict[str, Callable[..., Application]] = {
+    "fastapi": partial(Application, fastapi, AsyncSessionManager),
+    "fastapi over a blocking manager": partial(Application, fastapi),
+    "starlette": partial(Application, starlette, AsyncSessionManager),
+    "flask": partial(Application, flask),
+    "quart": partial(Application, quart, AsyncSessionManager),
+    "django": partial(Application, of_django("by_django", "")),
+    "drf": partial(Application, of_django("by_drf", "/drf")),
 }

@@ -74,7 +74,7 @@ def served(
 
 def make_keys(folder: Path) -> None:
     """Make the two keys that an example finds in its folder."""
-    for name, algorithm in (("key.jwk", "ES256"), ("storage.jwk", "HS256")):
+    for name, algorithm in (("keys.json", "ES256"), ("storage.jwk", "HS256")):
         (folder / name).write_text(json.dumps(Key.generate(algorithm).to_jwk(private=True)))
 
 

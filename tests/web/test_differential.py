@@ -156,6 +156,9 @@ def request_of(draw: Random, cast: Cast) -> Asked:
     if draw.random() < 0.1:
         headers.append(("if-none-match", draw.choice(["*", '"x"'])))
     draw.shuffle(headers)
+    if draw.random() < 0.06:
+        method, path = draw.choice(["GET", "GET", "POST"]), "/.well-known/jwks.json"
+        headers += draw.choice([[], [("if-none-match", "*")]])
     return Asked(method, path, headers, body)
 
 
@@ -192,3 +195,5 @@ def test_all_frameworks_answer_alike(
     assert {status for at, status in outcomes if at == "/session/"} >= {204, 404, 401, 403}
     assert {status for at, status in outcomes if at == "/login"} == {200, 403}
     assert {status for at, status in outcomes if at == "/session/jwks"} == {200, 304}
+    well_known = {status for at, status in outcomes if at == "/.well-known/jwks.json"}
+    assert well_known == {200, 304, 405}

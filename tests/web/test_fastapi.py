@@ -955,7 +955,7 @@ class TestDocument:
             ("post", "/logout/everywhere"): {"204", "400", "401", "403", "503"},
             ("get", "/sessions"): {"200", "400", "401", "503"},
             ("delete", "/sessions/{session_id}"): {"204", "400", "401", "403", "404", "422", "503"},
-            ("get", "/jwks"): {"200", "304"},
+            ("get", "/jwks"): {"200", "304", "503"},
         }
         refresh = paths["/session/refresh"]["post"]
         assert "security" not in refresh

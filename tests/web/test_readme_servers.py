@@ -1,4 +1,4 @@
-"""The three servers of the README do what it says, as pasted: login, claims, scopes, logout."""
+"""The servers of the README do what it says, as pasted: login, claims, scopes, logout, keys."""
 
 from __future__ import annotations
 
@@ -7,11 +7,17 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from textwrap import dedent
-from typing import Any
+from typing import Any, NamedTuple
 
+import jwt
 import pytest
+
+from tests.servers import free_port, until
+from tests.web import servers
 
 README = Path(__file__).resolve().parent.parent.parent / "README.md"
 
@@ -133,3 +139,116 @@ def test_the_django_server_signs_in_a_browser_and_lets_it_go(tmp_path: Path) -> 
         204,
         "credentials_missing",
     ]
+
+
+class Service(NamedTuple):
+    """The login service and the resource server, each a process of its own."""
+
+    folder: Path
+    login_service: Any
+    resource_server: Any
+
+    def log_in(self) -> dict[str, str]:
+        answer = self.login_service.post("/login", json=LOGIN)
+        assert answer.status_code == 200
+        return dict(answer.json())
+
+    def status_of(self, tokens: dict[str, str]) -> int:
+        """Return how the resource server answers to an access token."""
+        bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
+        status: int = self.resource_server.get("/me", headers=bearer).status_code
+        return status
+
+    def log_out(self, tokens: dict[str, str]) -> None:
+        answer = self.login_service.post(
+            "/session/logout", json={"refresh_token": tokens["refresh_token"]}
+        )
+        assert answer.status_code == 204
+
+    def keys(self, *arguments: str) -> None:
+        run_keys(self.folder, *arguments)
+
+
+def run_keys(folder: Path, *arguments: str) -> None:
+    command = [sys.executable, "-m", "tokenwheel", "keys", *arguments]
+    subprocess.run(command, capture_output=True, cwd=folder, check=True)
+
+
+@contextmanager
+def two_services(folder: Path, more: str = "") -> Iterator[Service]:
+    """Run the two programs of "Another service verifies".
+
+    Args:
+        folder: where they and their files lie.
+        more: further options for both managers.
+    """
+    httpx = pytest.importorskip("httpx")
+    pytest.importorskip("fastapi")
+    page = README.read_text(encoding="utf-8")
+    section = page.partition("\n## Another service verifies\n")[2].partition("\n## ")[0]
+    ports = {"login_service.py": free_port(), "resource_server.py": free_port()}
+    for block in re.findall(r"^```python\n(# \w.*?)^```$", section, re.MULTILINE | re.DOTALL):
+        program = block.replace(":8000/", f":{ports['login_service.py']}/")
+        program = program.replace('audience="api.example"', f'audience="api.example", {more}')
+        path = folder / block.partition("\n")[0].removeprefix("# ")
+        path.write_text("import tokenwheel\n" + program)
+        assert path.name in ports
+    (command,) = re.findall(r"^tokenwheel (keys new .*)$", section, re.MULTILINE)
+    run_keys(folder, *command.split()[1:])
+    with (
+        servers.serving(
+            servers.uvicorn, "login_service:app", folder, port=ports["login_service.py"]
+        ) as login_service,
+        servers.serving(
+            servers.uvicorn, "resource_server:app", folder, port=ports["resource_server.py"]
+        ) as resource_server,
+        httpx.Client(base_url=login_service.origin(), trust_env=False) as to_login_service,
+        httpx.Client(base_url=resource_server.origin(), trust_env=False) as to_resource_server,
+    ):
+        yield Service(folder, to_login_service, to_resource_server)
+
+
+def test_another_service_verifies_across_a_rotation_without_a_restart(tmp_path: Path) -> None:
+    with two_services(tmp_path) as service:
+        before = service.log_in()
+        assert service.status_of(before) == 200
+        service.keys("rotate", "keys.json", "--after", "0s")
+        after = until(
+            lambda: has_other_kid(tokens := service.log_in(), before) and tokens,
+            "the new key signs",
+            interval=0.05,
+        )
+        until(lambda: service.status_of(after) == 200, "the new key is fetched", interval=0.05)
+        assert service.status_of(before) == 200
+        forged = jwt.encode({"sub": "ann"}, "x" * 32, "HS256", {"kid": "?", "typ": "at+jwt"})
+        assert service.status_of({"access_token": forged}) == 401
+
+
+def has_other_kid(tokens: dict[str, str], before: dict[str, str]) -> bool:
+    return (
+        jwt.get_unverified_header(tokens["access_token"])["kid"]
+        != (jwt.get_unverified_header(before["access_token"])["kid"])
+    )
+
+
+def test_a_resource_server_without_the_feed_accepts_a_token_whose_session_was_ended(
+    tmp_path: Path,
+) -> None:
+    with two_services(tmp_path) as service:
+        tokens = service.log_in()
+        service.log_out(tokens)
+        assert service.status_of(tokens) == 200
+
+
+def test_a_resource_server_beside_the_feed_hears_of_a_logout_at_once(tmp_path: Path) -> None:
+    more = (
+        "revocations=tokenwheel.RevocationList(tokenwheel.SqliteFeed('sessions.db')), "
+        "storage=tokenwheel.SqliteStorage('sessions.db'), "
+        "storage_key=open('storage.jwk').read()"
+    )
+    run_keys(tmp_path, "new", "--algorithm", "HS256", "--out", "storage.jwk")
+    with two_services(tmp_path, more) as service:
+        tokens = service.log_in()
+        assert service.status_of(tokens) == 200
+        service.log_out(tokens)
+        assert service.status_of(tokens) == 401

@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.cookies import Morsel
@@ -26,7 +27,7 @@ from ..errors import (
 )
 from .errors import CredentialsMissing, LoginTooOld, MalformedCredentials, ScopeMissing
 
-__all__ = ["Answer", "json_answer", "keys_answer", "problem", "refusal_of"]
+__all__ = ["Answer", "json_answer", "keys_answer", "problem", "refusal_of", "unless_known"]
 
 logger = logging.getLogger("tokenwheel")
 
@@ -143,9 +144,14 @@ def problem(status: int, code: str, detail: str, *headers: tuple[str, str]) -> A
     )
 
 
-def keys_answer(jwks: object) -> Answer:
-    """Return an answer with public keys, which everybody may keep until they may have changed."""
-    body = json.dumps(jwks, separators=(",", ":")).encode()
+def keys_answer(jwks: Mapping[str, Any]) -> Answer:
+    """Return an answer with public keys, which everybody may keep until they may have changed.
+
+    All processes that have the same keys answer alike, in whatever order they have them: what a
+    client knows from one, the others need not tell it again.
+    """
+    keys = sorted(jwks["keys"], key=lambda key: json.dumps(key, sort_keys=True))
+    body = json.dumps({**jwks, "keys": keys}, separators=(",", ":"), sort_keys=True).encode()
     return Answer(
         200,
         (
@@ -155,6 +161,19 @@ def keys_answer(jwks: object) -> Answer:
         ),
         body,
     )
+
+
+def unless_known(answer: Answer, known: str | None) -> Answer:
+    """Return an answer, or 304 in its place where the client has it (RFC 9110, section 13.1.2).
+
+    Args:
+        answer: has an ``ETag``.
+        known: the request's ``If-None-Match``.
+    """
+    tags = {entry.strip(" \t").removeprefix("W/") for entry in (known or "").split(",")}
+    if tags.isdisjoint({dict(answer.headers)["ETag"], "*"}):
+        return answer
+    return Answer(304, tuple(pair for pair in answer.headers if pair[0] != "Content-Type"))
 
 
 def refusal_of(error: TokenwheelError) -> Answer:

@@ -11,11 +11,12 @@ from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from functools import partial
 from string import Formatter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .._impl import Claims
 from ..errors import ConfigurationError, TokenwheelError
 from ..exact import as_given, is_instance, named
+from .answers import Answer
 from .asgi_answers import (
     admit_scope,
     answer_of,
@@ -24,12 +25,14 @@ from .asgi_answers import (
     run_without_token,
     send_answer,
 )
+from .asgi_well_known import KeysEndpoint, keys_of_scope, names_keys, run_or_answer
 from .async_watch import AsyncWatch
 from .demands import AskClaims
 from .endpoints import ROUTES, Endpoints
 from .endpoints import Route as SessionRoute
 from .gate import Gate
 from .scopes import App, PublicPaths, Receive, Scope, Send
+from .well_known import JWKS_PATH
 
 if sys.version_info >= (3, 12):
     from inspect import markcoroutinefunction
@@ -38,7 +41,7 @@ if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
     from starlette.routing import Route
 
-__all__ = ["AuthMiddleware", "Visitor", "session_routes", "watch"]
+__all__ = ["AuthMiddleware", "Visitor", "jwks_route", "session_routes", "watch"]
 
 
 class Visitor:
@@ -85,6 +88,9 @@ class AuthMiddleware:
     counts as none, since the routes for login, refresh and logout never look at it. So it is for
     ``OPTIONS``.
 
+    At ``/.well-known/jwks.json`` everybody gets the public keys by which other services verify, if
+    the manager issues tokens that they verify. A route of the application's own there stays.
+
     Args:
         app: the application.
         gate: decides.
@@ -119,6 +125,10 @@ class AuthMiddleware:
         """
         if scope["type"] != "http":
             return self._run_other(scope, receive, send)
+        if scope["path"].endswith(JWKS_PATH):  # A call for each request would cost it a tenth more.
+            keys = keys_of_scope(self.gate, scope)
+            if keys is not None and not names_keys(self._routes(scope)):
+                return self._run_or_tell_keys(keys, scope, receive, send)
         try:
             claims = self._admit_plain(scope["method"], scope["headers"])
         except TokenwheelError as error:
@@ -166,6 +176,27 @@ class AuthMiddleware:
             return
         self._tell(scope, claims)
         await self.app(scope, receive, send)
+
+    async def _run_or_tell_keys(
+        self, keys: Answer, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Run the application for whom it is, and send the keys where it has nothing to say.
+
+        Nobody is renewed here: whoever may have the keys needs no token.
+        """
+        claims = None
+        try:
+            claims = admit_scope(self.gate, scope, optional=not self.required)
+        except TokenwheelError:
+            if not self._is_open(scope):
+                await send_answer(scope, send, keys)
+                return
+        self._tell(scope, claims)
+        await run_or_answer(self.app, keys, scope, receive, send)
+
+    def _routes(self, scope: Scope) -> Any:
+        """Return the routes of the application, or None where it has none that are known."""
+        return getattr(self.app, "routes", None) or getattr(scope.get("app"), "routes", None)
 
     def _is_open(self, scope: Scope) -> bool:
         """Return True where nobody is refused, whatever they send."""
@@ -219,6 +250,26 @@ def session_routes(gate: Gate, *, claims: AskClaims | None = None) -> list[Route
         Route(route.path, _Route(endpoints, route), methods=[route.method], name=route.name)
         for route in ROUTES
     ]
+
+
+def jwks_route(gate: Gate) -> Route:
+    """Return Starlette's route ``/.well-known/jwks.json``, with the public keys.
+
+    It is for an application that has no :class:`AuthMiddleware`, which tells them by itself; or for
+    one in which the application with the middleware is mounted.
+
+    Args:
+        gate: the gate whose manager issues the tokens.
+
+    Raises:
+        ConfigurationError: ``gate`` is none.
+    """
+    from starlette.routing import Route
+
+    if not is_instance(gate, Gate):
+        raise ConfigurationError(f"gate must be a Gate, not {named(gate)}")
+
+    return Route(JWKS_PATH, KeysEndpoint(gate), name="well_known_jwks")
 
 
 def watch(gate: Gate, connection: HTTPConnection, claims: Claims) -> AsyncWatch:

@@ -36,6 +36,7 @@ from .django_setting import DjangoAuth, current_auth
 from .django_users import give_user
 from .gate import Transport
 from .renewing import Admitted
+from .well_known import JWKS_PATH, keys_or_none
 
 __all__ = [
     "AuthMiddleware",
@@ -60,6 +61,9 @@ class AuthMiddleware:
     renews. ``request.user`` and ``await request.auser()`` are of ``user_loader``, where there is
     one and somebody is signed in; else they stay what Django's own middleware has set. That one has
     to come first in ``MIDDLEWARE``.
+
+    Where the project answers 404 at ``/.well-known/jwks.json``, the public keys are there if the
+    manager issues tokens that they verify.
 
     Raises:
         ImproperlyConfigured: the order in ``MIDDLEWARE`` is wrong, or ``TOKENWHEEL`` is.
@@ -105,6 +109,10 @@ def _begin(request: HttpRequest) -> None:
 
 
 def _finish(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    if response.status_code == 404 and request.path_info == JWKS_PATH:
+        known = headers_of(request)("if-none-match")
+        keys = keys_or_none(current_auth().gate, request.method, known)
+        response = response if keys is None else response_of(keys)
     kept: Admitted | None = vars(request)[RENEWED]
     if kept is not None and kept.renewed is not None:
         cookies = current_auth().gate.cookies

@@ -18,7 +18,7 @@ from ..errors import InvalidAccessToken, InvalidArgument, TokenwheelError
 from ..exact import text_of
 from ..hidden import Hiding
 from ..models import Session, SessionContext
-from .answers import Answer, json_answer, problem
+from .answers import Answer, json_answer, problem, unless_known
 from .calls import Call
 from .demands import AskClaims, check_claims
 from .errors import CredentialsMissing
@@ -167,14 +167,10 @@ class Endpoints:
         is_current = session_id == claims.session_id
         return self._farewell(request) if is_current else Answer(204, _NO_STORE)
 
+    @_answering
     def jwks(self, request: Incoming) -> Steps:
         """Return the answer to ``GET jwks``: the public keys, if the client hasn't them yet."""
-        answer = self.gate.jwks()
-        known = field(request.headers, "if-none-match") or ""
-        known_tags = {entry.strip(" \t").removeprefix("W/") for entry in known.split(",")}
-        if not known_tags.isdisjoint({dict(answer.headers)["ETag"], "*"}):
-            return Answer(304, answer.headers[1:])
-        return answer
+        return unless_known(self.gate.jwks(), field(request.headers, "if-none-match"))
         yield  # It asks for nothing, and is driven as the others are.
 
     def _farewell(self, request: Incoming) -> Answer:

@@ -123,9 +123,12 @@ class FastAPIAuth(SecurityBase):
     def install(self, app: FastAPI) -> None:
         """Let an application answer every :class:`~tokenwheel.TokenwheelError` as it should be.
 
-        It also sets the cookies of what ``Gate(..., renew=...)`` has renewed, and keeps the
-        subprotocol with a token from WebSockets. Call it once for each application, mounted ones
-        included, before its first request. A handler that the application has already stays.
+        It also sets the cookies of what ``Gate(..., renew=...)`` has renewed, keeps the subprotocol
+        with a token from WebSockets, and answers ``GET /.well-known/jwks.json`` with the public
+        keys where the application answers 404 and the manager issues by such keys.
+
+        Call it once for each application, mounted ones included, before its first request. A
+        handler that the application has already stays.
 
         Raises:
             ConfigurationError: ``app`` is no FastAPI or has had a request.

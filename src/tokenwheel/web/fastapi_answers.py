@@ -1,6 +1,7 @@
 """Refusals as FastAPI sends them, and what is carried around an application."""
 
 import json
+from functools import partial
 from typing import NoReturn
 
 from fastapi import HTTPException, WebSocketException
@@ -10,6 +11,7 @@ from starlette.websockets import WebSocket
 from ..errors import TokenwheelError
 from .answers import refusal_of
 from .asgi_answers import run_renewing, run_without_token
+from .asgi_well_known import keys_of_scope, run_or_answer
 from .gate import Gate
 from .scopes import App, Receive, Scope, Send
 from .watched import NOT_SIGNED_IN
@@ -30,16 +32,22 @@ def refuse(connection: HTTPConnection, error: TokenwheelError) -> NoReturn:
 
 
 class Carrier:
-    """Carry what a dependency can't: new cookies, and the subprotocol of a WebSocket."""
+    """Carry what a dependency can't: new cookies, the subprotocol of a WebSocket, public keys."""
 
     def __init__(self, app: App, gate: Gate) -> None:
         self._app = app
         self._gate = gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and self._gate.renew is not None:
-            await run_renewing(self._app, self._gate, scope, receive, send)
+        app = self._app
+        if scope["type"] == "http":
+            keys = keys_of_scope(self._gate, scope)
+            if keys is not None:
+                app = partial(run_or_answer, app, keys)
+            if self._gate.renew is not None:
+                await run_renewing(app, self._gate, scope, receive, send)
+                return
         elif scope["type"] == "websocket":
-            await run_without_token(self._app, scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
+            await run_without_token(app, scope, receive, send)
+            return
+        await app(scope, receive, send)

@@ -203,6 +203,7 @@ def add_routes(router: APIRouter, endpoints: Endpoints, shows_lock: Lock) -> Non
         responses={
             200: {"content": {_KeysResponse.media_type: {"schema": _KEYS_SCHEMA}}},
             304: {"description": "The client has the keys already."},
+            **_problems(503),
         },
     )
     async def jwks(request: Request) -> Response:

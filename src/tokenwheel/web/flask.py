@@ -85,7 +85,8 @@ class FlaskAuth:
 
         It gets the routes ``refresh``, ``logout``, ``logout/others``, ``logout/everywhere``,
         ``sessions``, ``sessions/<id>`` and ``jwks``, and answers every ``TokenwheelError`` that
-        none of its own handlers takes. Its ``jsonify`` takes claims.
+        none of its own handlers takes. Its ``jsonify`` takes claims. Where it answers 404 at
+        ``/.well-known/jwks.json``, the public keys are there if the manager issues by such keys.
 
         Args:
             app: the application.

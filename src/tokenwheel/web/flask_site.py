@@ -95,6 +95,7 @@ class FlaskSite(Site):
 
     def listen(self, app: Any) -> None:
         """Put renewed cookies on responses, after all else that the application does to them."""
+        app.after_request(lambda response: self.keys_for(app, request, response))
         if self.gate.renew is not None:
             request_finished.connect(self._on_finished, app, weak=False)
 

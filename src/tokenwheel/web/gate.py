@@ -61,7 +61,7 @@ class Gate(Admission):
         ConfigurationError: an option makes no sense; says which, and what is allowed.
     """
 
-    __slots__ = ("renew", "watches")
+    __slots__ = ("_answered_keys", "renew", "watches")
 
     def __init__(
         self,
@@ -95,6 +95,7 @@ class Gate(Admission):
         super().__init__(manager, cookies, bearer, trusted, scopes)
         self.renew = renew
         self.watches = Watches(manager)
+        self._answered_keys: tuple[dict[str, Any], Answer] | None = None
 
     @clears_locals
     def refresh_token(self, method: str, headers: Headers, body: bytes | None = None) -> Presented:
@@ -205,8 +206,33 @@ class Gate(Admission):
         return refusal_of(error)
 
     def jwks(self) -> Answer:
-        """Return the answer with the public keys (RFC 7517, section 5); of secrets, none."""
-        return keys_answer(self.manager._keys.jwks())
+        """Return the answer with the public keys (RFC 7517, section 5); of secrets, none.
+
+        Raises:
+            StorageUnavailable: the manager follows keys which it could not read so far.
+        """
+        return self._answer_to(self.manager.jwks())
+
+    def issued_keys(self) -> Answer | None:
+        """Return the answer of :meth:`jwks` where public keys verify what the manager issues.
+
+        Return None where it issues nothing, or shares a secret with those who verify: other
+        services have nothing to fetch there.
+
+        Raises:
+            StorageUnavailable: the manager follows keys which it could not read so far.
+        """
+        if self.manager._keys.signing is None:
+            return None
+        jwks = self.manager.jwks()
+        return self._answer_to(jwks) if jwks["keys"] else None
+
+    def _answer_to(self, jwks: dict[str, Any]) -> Answer:
+        # To write and hash the keys costs many times what it costs to see that they are the same.
+        kept = self._answered_keys
+        if kept is None or kept[0] != jwks:
+            kept = self._answered_keys = (jwks, keys_answer(jwks))
+        return kept[1]
 
     def may_delete_cookies(self, headers: Headers) -> bool:
         """Return True where an answer to this request may delete cookies.

@@ -128,6 +128,11 @@ class QuartSite(Site):
         Of the subprotocols of a WebSocket, the application chooses ``tokenwheel`` by itself.
         """
         app.asgi_app = partial(_run_without_token, app.asgi_app)
+
+        @app.after_request  # type: ignore[untyped-decorator]
+        async def tell_keys(response: Any) -> Any:
+            return self.keys_for(app, request, response)
+
         if self.gate.renew is not None:
             request_finished.connect(self._on_finished, app, weak=False)
             if is_instance(self.gate.manager, AsyncSessionManager):

@@ -25,6 +25,7 @@ __all__ = [
     "Send",
     "context_of_scope",
     "headers_of",
+    "path_within",
 ]
 
 Scope = MutableMapping[str, Any]
@@ -75,6 +76,15 @@ def context_of_scope(scope: Scope) -> SessionContext:
     return context_of(client[0] if client else None, headers_of(scope)("user-agent"))
 
 
+def path_within(scope: Scope) -> str:
+    """Return the path of a request within its application: without the ``root_path``."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "").rstrip("/")
+    if root and path.startswith(root) and path[len(root) : len(root) + 1] in {"/", ""}:
+        return path[len(root) :] or "/"
+    return path
+
+
 class PublicPaths:
     """Paths that need nobody to be signed in.
 
@@ -102,10 +112,7 @@ class PublicPaths:
         It is the path within this application: without the ``root_path`` of a mount or a proxy. A
         path that could be read in two ways, as ``/public/../admin``, is none of these.
         """
-        path: str = scope["path"]
-        root: str = scope.get("root_path", "").rstrip("/")
-        if root and path.startswith(root) and path[len(root) : len(root) + 1] in {"/", ""}:
-            path = path[len(root) :] or "/"
+        path = path_within(scope)
         if path not in self._exact and not path.startswith(self._prefixes):
             return False
         return _is_ambiguous(path) is None

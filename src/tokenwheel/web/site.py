@@ -23,6 +23,7 @@ from .endpoints import Endpoints, Incoming, Steps
 from .fields import Headers
 from .gate import Gate, Transport
 from .renewing import Admitted, admit_or_renew
+from .well_known import JWKS_PATH, keys_or_none
 
 __all__ = ["Demands", "Site"]
 
@@ -91,7 +92,7 @@ class Site(ABC):
 
     @abstractmethod
     def listen(self, app: Any) -> None:
-        """Put renewed cookies on the responses of an application."""
+        """Put renewed cookies on the responses of an application, and the public keys for a 404."""
 
     @abstractmethod
     def view_of(self, steps: Callable[..., Steps], reads_body: bool) -> Callable[..., Any]:
@@ -139,8 +140,11 @@ class Site(ABC):
         """Return True for the routes for sessions, which ask for what they need by themselves.
 
         A decorated function that is called before each request of an application is called before
-        theirs, too. To refresh or to log out, no access token is needed.
+        theirs, too. To refresh or to log out, no access token is needed; nor is it for the public
+        keys, which take the place of a route that the application has not.
         """
+        if request.url_rule is None:
+            return bool(request.path == JWKS_PATH)
         return bool(request.blueprint == self.name)
 
     def run(self, steps: Generator[Call, Any, T], request: Any) -> T:
@@ -215,6 +219,21 @@ class Site(ABC):
                 "auth.claims are there for views below @auth.required or @auth.optional"
             ) from None
         return claims
+
+    def keys_for(self, app: Any, request: Any, response: Any) -> Any:
+        """Return a response, or the public keys in place of a 404 at their well-known path.
+
+        Of several gates of an application, those of the first that has any.
+        """
+        if response.status_code != 404 or request.path != JWKS_PATH:
+            return response
+        _, headers, _ = self.look_at(request)
+        for site in app.extensions.values():
+            if isinstance(site, Site):
+                keys = keys_or_none(site.gate, request.method, headers("if-none-match"))
+                if keys is not None:
+                    return self.respond(keys)
+        return response
 
     def finish(self, request: Any, response: Any) -> None:
         """Put the renewed cookies on a response, unless it sets or deletes them itself."""
