@@ -119,6 +119,8 @@ CONTENDERS: dict[str, Contender] = {
         "tokenwheel",
         "compiled; as many revocations at once are published",
     ),
+    "key_file": Contender("**tokenwheel** with KeyFile", "tokenwheel", "compiled"),
+    "remote_keys": Contender("**tokenwheel** with RemoteKeySet", "tokenwheel", "compiled"),
     "pyjwt_blocklist": Contender(
         "PyJWT and a blocklist in Redis", "PyJWT", "`EXISTS` at each request, with redis-py"
     ),

@@ -291,6 +291,16 @@ def feed(results: Results) -> Iterator[Check]:
     yield Check("a million replayed", results.seconds("test_replay", "tokenwheel_fed"), 1.25, "s")
 
 
+def followed(results: Results) -> Iterator[Check]:
+    fixed = results.seconds("test_read_followed", "tokenwheel")
+    for contender, name in {"key_file": "KeyFile", "remote_keys": "RemoteKeySet"}.items():
+        yield Check(
+            f"`read` with {name} of one with KeySet",
+            ratio(results.seconds("test_read_followed", contender), fixed),
+            1.03,
+        )
+
+
 def logout(results: Results) -> Iterator[Check]:
     wait = results.seconds("test_logout", "redis", "p99")
     yield Check("p99 of the time until all refuse", None if wait is None else wait * 1e3, 5, "ms")
@@ -365,6 +375,11 @@ GOALS = [
         "a feed for the processes of a machine, or of many",
         "costs a `read` 3% at most; a million revocations replayed from SQLite in about a second",
         feed,
+    ),
+    Goal(
+        "keys that are followed, in a file or by a URL",
+        "cost a `read` 3% at most",
+        followed,
     ),
     Goal(
         "a logout on one of eight nodes under load",

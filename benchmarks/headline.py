@@ -13,11 +13,13 @@ makes them from what it receives: a text used before would know its hash already
 
 from __future__ import annotations
 
+import base64
 import gc
 import secrets
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 BATCHES = 7
@@ -43,6 +45,20 @@ def read(algorithm: str, calls: int, **options: Any) -> Batch:
     reader = manager(algorithm, **options)
     raw = reader.create(CLAIMS, subject="uid1").access_token.encode()
     return lambda: (reader.read, [raw.decode() for _ in range(calls)])
+
+
+def refuse(calls: int) -> Batch:
+    """Read a token that names no key, as whoever wants to keep a service busy makes them."""
+    reader = manager()
+    payload_and_signature = reader.create(CLAIMS, subject="uid1").access_token.partition(".")[2]
+    header = base64.urlsafe_b64encode(b'{"alg":"HS256","typ":"at+jwt","kid":"invented"}')
+    raw = b".".join([header.rstrip(b"="), payload_and_signature.encode()])
+
+    def read(token: str) -> None:
+        with suppress(Exception):
+            reader.read(token)
+
+    return lambda: (read, [raw.decode() for _ in range(calls)])
 
 
 def read_claim(calls: int) -> Batch:
@@ -112,6 +128,7 @@ CASES: dict[str, Callable[[], Batch]] = {
     "read, not seen, HS256": lambda: read("HS256", 300, verified_cache_size=0),
     "read, not seen, a claim": lambda: read_claim(300),
     "read, not seen, ES256": lambda: read("ES256", 20, verified_cache_size=0),
+    "read, unknown key": lambda: refuse(300),
     "create": create,
     "update": update,
     "new_token(24)": new_token,

@@ -70,6 +70,10 @@ HELD_BACK = {
         SQLite takes two thirds of a replay: half a second to step through a million rows and make
         their values.
     """,
+    "followed": """
+        The spread of the run: beside what a fixed set costs, a read compares the time that it has
+        asked for anyway with that of the last look, and looks once a second.
+    """,
     "logout": """
         Eight nodes and the server on so few cores: who is woken last waits for the others. Besides,
         a node's thread that computes keeps Python's lock from the one that hears, up to 5 ms each

@@ -91,6 +91,16 @@ def test_read_beside_revocations(race, contender, operation):
     )
 
 
+@pytest.mark.parametrize("contender", ["tokenwheel", "key_file", "remote_keys"])
+def test_read_followed(race, contender):
+    """A token seen before, by a public key that was handed in, and by the same key in a file and
+    behind a URL that are followed.
+
+    A key that changes by itself costs a request nothing: it is looked after once a second.
+    """
+    race("following:Following", operation="read", rounds=31, tokens=tokens("ES256", 1))
+
+
 @pytest.mark.parametrize(
     "contender",
     ["tokenwheel", "tokenwheel_pure", "released", *FORGETFUL, "clasp", "webtoken", "fast_jwt"],
