@@ -41,11 +41,11 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the commands ar
 
 
 def shown(language: str, containing: str) -> str:
+    """Return the first block of the README that has this in it. What builds on it comes later."""
     blocks = re.findall(
         rf"^```{language}\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
     )
-    (matching,) = (block for block in blocks if containing in block)
-    return str(matching)
+    return next(block for block in blocks if containing in block)
 
 
 def application(over: str = "SqliteFeed(") -> str:
