@@ -129,8 +129,7 @@ class FetchTask:
             self._fetches_since = None
             keys = self._keys()
             if keys is not None:
-                # In a thread, since many RSA keys take long to check, and the loop serves requests.
-                await asyncio.to_thread(keys._end_fetch, self, outcome)
+                keys._end_fetch(self, outcome)
             del keys, outcome
 
     async def _outcome(self, headers: Mapping[str, str]) -> Any:
