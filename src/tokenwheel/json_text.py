@@ -27,6 +27,7 @@ __all__ = [
     "is_nested_deeper",
     "loads",
     "loads_quickly",
+    "members_once",
 ]
 
 # What reads, what writes, and what writes with the names sorted.
@@ -44,6 +45,18 @@ _ESCAPE = re.compile(
 # Each text is searched for the first, since that is quick, and few have it.
 _LIKE_AN_EXPONENT = re.compile(rb"e[-+0-9]")
 _EXPONENT = re.compile(rb"[0-9]e[-+0-9]")
+
+
+def members_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the members of an object: an ``object_pairs_hook`` for ``json.loads``.
+
+    Raises:
+        ValueError: a name stands there twice. Which of the two counts depends on who reads.
+    """
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ValueError("a member stands twice in an object")
+    return members
 
 
 def loads(text: bytes) -> Any:

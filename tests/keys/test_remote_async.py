@@ -238,7 +238,8 @@ def test_a_first_fetch_that_fails_keeps_nobody_waiting_and_is_tried_again(token:
     async def serve() -> None:
         client, timer = Client(), FakeClock(1000.0)
         client.error = OSError()
-        async with manager_of(RemoteKeySet(URL, fetch=client.get, timer=timer)) as manager:
+        keys = RemoteKeySet(URL, fetch=client.get, timer=timer)
+        async with manager_of(keys) as manager:
             with pytest.raises(StorageUnavailable, match="have not been fetched yet"):
                 manager.read(token)
             await manager.delete_one("ann", "A" * 16)
@@ -247,8 +248,8 @@ def test_a_first_fetch_that_fails_keeps_nobody_waiting_and_is_tried_again(token:
             timer.advance(1.0)
             with pytest.raises(StorageUnavailable, match="have not been fetched yet"):
                 manager.read(token)
-            await until(lambda: client.calls == 2)
-            await asyncio.sleep(0)
+            await until(lambda: keys.stats().age is not None)
+            assert client.calls == 2
             assert manager.read(token)["sub"] == "ann"
 
     asyncio.run(serve())

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from ..errors import ConfigurationError
+from ..json_text import members_once
 from ..keys import HASH_BYTES, Key
 from ..keys.file.file_text import read_key_text
 from ..keys.forms.jwks import KeyList, ListedKey, read_jwks
@@ -117,20 +118,13 @@ class KeyDocument:
 def _parsed(content: bytes) -> dict[str, Any]:
     parsed: Any = None
     with suppress(ValueError, RecursionError):
-        parsed = json.loads(content, object_pairs_hook=_members_once)
+        parsed = json.loads(content, object_pairs_hook=members_once)
     if type(parsed) is not dict:
         raise ConfigurationError(
             "the key file cannot be edited: an object in it has one name twice, or is nested too "
             "deeply"
         )
     return parsed
-
-
-def _members_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        raise ValueError("a name twice")
-    return members
 
 
 def _name(key: Key) -> tuple[object, ...]:

@@ -46,7 +46,10 @@ class LivingKeySet(KeySet):
         """Fetch the keys for the first time, if that was not done yet. Whatever fails is logged."""
 
     async def start_async(self) -> None:
-        """Do as :meth:`start` does, for an event loop."""
+        """Fetch the keys for the first time, on an event loop, which goes on meanwhile.
+
+        If that was done before, do nothing. Whatever fails is logged.
+        """
 
     def close(self) -> Any:
         """Stop following. Can be called again.

@@ -172,7 +172,10 @@ class KeyFile(LivingKeySet):
                 self._lock.release()
 
     def _look_now(self, now: float, moment: float) -> None:
-        """Do as :meth:`look` says. The caller holds the lock."""
+        """Take the file over where it has changed, and choose the key that signs.
+
+        The caller holds the lock.
+        """
         if self._is_busy:  # A subscriber looks, or whatever the garbage collector runs meanwhile.
             return
         self._is_busy = True

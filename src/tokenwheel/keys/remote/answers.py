@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from ...errors import ConfigurationError
 from ...exact import bytes_of, named, text_of, whole_number_of
-from ...json_text import is_nested_deeper
+from ...json_text import is_nested_deeper, members_once
 from ..forms.jwks import KeyList, read_jwks
 
 __all__ = ["LARGEST_BODY", "Answer", "FetchFailed", "KeyResponse", "check_answer", "read_key_set"]
@@ -113,7 +113,7 @@ def _object_in(body: bytes) -> dict[str, Any]:
     members: Any = None
     try:
         if not is_nested_deeper(body, _DEEPEST):
-            members = json.loads(body.decode("utf-8-sig"), object_pairs_hook=_members_once)
+            members = json.loads(body.decode("utf-8-sig"), object_pairs_hook=members_once)
     except (ValueError, RecursionError):
         members = None
     if type(members) is not dict:
@@ -121,13 +121,6 @@ def _object_in(body: bytes) -> dict[str, Any]:
             "it answered what is no JSON object in UTF-8, or one that is nested too deeply or has "
             "a member twice"
         )
-    return members
-
-
-def _members_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        raise ValueError("a member stands twice in an object")
     return members
 
 

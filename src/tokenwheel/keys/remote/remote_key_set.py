@@ -205,7 +205,10 @@ class RemoteKeySet(BackgroundKeySet):
             self._wait(attempt, self._timeout + _GRACE)
 
     async def start_async(self) -> None:
-        """Do as :meth:`start` does, on an event loop, which goes on meanwhile.
+        """Fetch the keys on an event loop, if no attempt at that was made. A failure is logged.
+
+        The loop goes on meanwhile. The call ends after the time of one fetch at most. A set that
+        was closed is followed again.
 
         Raises:
             ConfigurationError: no event loop of asyncio runs, and an attempt has to be awaited.
