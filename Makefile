@@ -175,7 +175,8 @@ wheel: .venv/.wheel  ## the sdist, and from it a wheel for each CPython found he
 lock: .venv/.lock  ## requirements.lock anew, with the newest releases that pyproject.toml allows
 	.venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --annotation-style line --custom-compile-command 'make lock' --output-file requirements.lock \
-	    --extra redis --extra fastapi --extra starlette --extra flask --extra quart --extra django --group coverage --group lint --group lock --group wheel pyproject.toml
+	    --extra redis --extra fastapi --extra starlette --extra flask --extra quart --extra django --extra prometheus --extra otel \
+	    --group coverage --group lint --group docs --group lock --group check pyproject.toml
 
 clean:  ## leave nothing but the sources
 	rm -rf build dist .coverage .coverage.* .venv .venv-* .benchmarks .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
@@ -252,7 +253,7 @@ FREE_THREADED ?= $(firstword \
 # The floors are what uv resolves the dependencies to, without the groups of the tests.
 .venv-floors/.built: .venv/.lock .venv-floors/.ready setup.py $(EXTENSION_SOURCES) $(PACKAGE)
 	.venv/bin/uv pip compile -q --universal --resolution lowest-direct --python-version 3.11 --no-header --no-annotate \
-	    --extra redis --extra fastapi --extra starlette --extra flask --extra quart --extra django \
+	    --extra redis --extra fastapi --extra starlette --extra flask --extra quart --extra django --extra prometheus --extra otel \
 	    -o $(@D)/floors.txt pyproject.toml
 	$(@D)/bin/python -m pip install -q -r $(@D)/floors.txt
 	rm -rf build/lib build/bdist.*
@@ -266,7 +267,7 @@ FREE_THREADED ?= $(firstword \
 	TOKENWHEEL_IMPL=pure $(@D)/bin/python $(INSTALL) .
 	touch $@
 
-.venv/.lint .venv/.lock .venv/.wheel: .venv/.ready
+.venv/.lint .venv/.lock .venv/.wheel .venv/.docs .venv/.check: .venv/.ready
 	$(@D)/bin/python $(INSTALL) --group $(patsubst .%,%,$(@F))
 	touch $@
 

@@ -1,4 +1,8 @@
-"""Every piece of Python in the README and in docs/ runs as pasted."""
+"""Every piece of Python in the README and in docs/ runs as pasted.
+
+A block of a page within a folder of docs that begins with a file's name, ``# app.py``, is a file of
+several: the tests in ``tests/docs`` run those together. Here it has to compile.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import secrets
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,10 +21,10 @@ from tests.servers import get_binary_path
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [
-    page for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if page.exists()
+    page for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))) if page.exists()
 ]
 BLOCKS = [
-    pytest.param(block, id=f"{page.name}-{number}")
+    (page, number, block)
     for page in PAGES
     for number, block in enumerate(
         re.findall(
@@ -29,11 +34,26 @@ BLOCKS = [
     )
 ]
 
+
+def is_one_of_several(page: Path, block: str) -> bool:
+    """Return True for a file of an application, which runs beside the other files of its page."""
+    within_a_folder = page.parent.parent == ROOT / "docs"
+    return within_a_folder and re.match(r"# [\w/]+\.py\n", block) is not None
+
+
+def parameters(*, of_several: bool) -> list[Any]:
+    return [
+        pytest.param(block, id=f"{page.relative_to(ROOT).as_posix()}-{number}")
+        for page, number, block in BLOCKS
+        if is_one_of_several(page, block) is of_several
+    ]
+
+
 # What a reader who comes from another library has in the environment already.
 OLD_SECRETS = {name: secrets.token_hex(32) for name in ("JWT_SECRET_KEY", "OLD_JWT_SECRET")}
 
 
-@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize("block", parameters(of_several=False))
 def test_an_example_runs_as_pasted(
     block: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
@@ -69,6 +89,11 @@ def test_an_example_runs_as_pasted(
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.parametrize("block", parameters(of_several=True))
+def test_a_file_of_an_application_compiles(block: str) -> None:
+    compile(block, block.partition("\n")[0], "exec")
 
 
 def test_the_quickstart_runs_and_says_what_it_did() -> None:

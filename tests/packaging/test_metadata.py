@@ -21,7 +21,16 @@ def test_the_required_dependencies_are_these() -> None:
         "msgspec",
     ]
     extras = distribution("tokenwheel").metadata.get_all("Provides-Extra") or []
-    assert sorted(extras) == ["django", "fastapi", "flask", "quart", "redis", "starlette"]
+    assert sorted(extras) == [
+        "django",
+        "fastapi",
+        "flask",
+        "otel",
+        "prometheus",
+        "quart",
+        "redis",
+        "starlette",
+    ]
 
 
 def test_the_licence_is_named_and_included() -> None:
