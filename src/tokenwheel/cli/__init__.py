@@ -1,4 +1,4 @@
-"""The command line: ``tokenwheel`` with ``demo``, ``keys``, ``inspect`` and ``sessions``."""
+"""The command line: ``tokenwheel`` and its commands. Without a command it prints its help."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from .. import __version__, demo
 from ..errors import TokenwheelError
 from ..hidden import clears_locals
+from .doctor import add_doctor
 from .inspect import add_inspect
 from .keys import add_keys
 from .parser import Parser, has_token
 from .sessions import add_sessions, hide_dash
-from .text import refuse
+from .text import DOCUMENTATION, refuse
 
 __all__ = ["main"]
 
@@ -31,7 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "a token is no argument, since every user of this machine can see those: "
             "`tokenwheel inspect` reads it from standard input"
         )
-    parsed = _parser().parse_args([hide_dash(word) for word in words])
+    parser = _parser()
+    if not words:
+        parser.print_help()
+        return 0
+    parsed = parser.parse_args([hide_dash(word) for word in words])
     command: Callable[[argparse.Namespace], int] = parsed.command
     try:
         return command(parsed)
@@ -52,7 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = Parser(
-        prog="tokenwheel", description="JWT user sessions for high-throughput Python API servers."
+        prog="tokenwheel",
+        description="JWT user sessions for high-throughput Python API servers.",
+        epilog=f"`tokenwheel COMMAND --help` explains a command. Documentation: {DOCUMENTATION}",
     )
     parser.add_argument("--version", action="version", version=f"tokenwheel {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -65,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     add_keys(commands)
     add_inspect(commands)
     add_sessions(commands)
+    add_doctor(commands)
     return parser
 
 

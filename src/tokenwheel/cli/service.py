@@ -22,7 +22,7 @@ from ..redis.key_names import PREFIX, KeyNames
 from ..revocation import RevocationList
 from ..sqlite import SqliteFeed, SqliteStorage
 
-__all__ = ["add_places", "open_revocations", "open_storage"]
+__all__ = ["add_places", "is_url", "open_client", "open_revocations", "open_storage"]
 
 _LONGEST_WAIT = 5  # seconds for a server's answer
 _NO_URL = "that is not the URL of a server: redis://host:6379/0"
@@ -59,9 +59,9 @@ def add_places(command: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def open_storage(arguments: argparse.Namespace) -> Iterator[SqliteStorage | RedisStorage]:
-    if _is_url(arguments.database):
+    if is_url(arguments.database):
         with (
-            _client(arguments.database, arguments.prefix) as client,
+            open_client(arguments.database, arguments.prefix) as client,
             closing(RedisStorage(client, prefix=arguments.prefix)) as storage,
         ):
             yield storage
@@ -73,9 +73,9 @@ def open_storage(arguments: argparse.Namespace) -> Iterator[SqliteStorage | Redi
 @contextmanager
 def open_revocations(arguments: argparse.Namespace) -> Iterator[RevocationList]:
     place = arguments.feed or arguments.database
-    if _is_url(place):
+    if is_url(place):
         with (
-            _client(place, arguments.prefix) as client,
+            open_client(place, arguments.prefix) as client,
             closing(RevocationList(RedisFeed(client, prefix=arguments.prefix))) as revocations,
         ):
             yield revocations
@@ -91,7 +91,8 @@ def open_revocations(arguments: argparse.Namespace) -> Iterator[RevocationList]:
         yield revocations
 
 
-def _is_url(place: str) -> bool:
+def is_url(place: str) -> bool:
+    """Return True for a server's URL, and False for the path of a file."""
     return "://" in place
 
 
@@ -104,7 +105,7 @@ def _existing(place: str) -> Path:
 
 
 @contextmanager
-def _client(url: str, prefix: str) -> Iterator[Any]:
+def open_client(url: str, prefix: str) -> Iterator[Any]:
     """Yield a client of the server, or of the cluster that it belongs to."""
     try:
         parts = urlsplit(url)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 __all__ = [
+    "DOCUMENTATION",
     "as_json",
     "as_moment",
     "as_table",
@@ -26,6 +27,8 @@ __all__ = [
     "shown_kid",
     "shown_path",
 ]
+
+DOCUMENTATION = "https://tokenwheel.github.io/tokenwheel/"
 
 
 def as_json(value: Any) -> str:
