@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
+import signal
 import subprocess
 import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from tests.servers import until
 
 HOWTO = Path(__file__).resolve().parents[2] / "docs" / "howto"
 
@@ -57,3 +64,38 @@ def table(page: str, heading: str) -> list[list[str]]:
     below = text_of(page).partition(f"{heading}\n")[2]
     rows = re.findall(r"^\|(.*)\|$", re.split(r"^## ", below, flags=re.MULTILINE)[0], re.MULTILINE)
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", row)] for row in rows[2:]]
+
+
+@contextmanager
+def serving_the_page(page: str, command: str, folder: Path, port: int) -> Iterator[None]:
+    """Run the server of a page, at this port, until the block ends."""
+    line = next(
+        line
+        for text in blocks(page, "sh")
+        for line in text.splitlines()
+        if line.startswith(command)
+    )
+    name, *arguments = shlex.split(line.partition("  #")[0].replace("8000", str(port)))
+    with (folder / "log").open("a") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", name, *arguments],
+            cwd=folder,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        until(lambda: _answers(server, port, folder / "log"), "the first answer", interval=0.05)
+        yield
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait()
+
+
+def _answers(server: subprocess.Popen[bytes], port: int, log: Path) -> bool:
+    assert server.poll() is None, log.read_text()
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/openapi.json"):
+            return True
+    except OSError:
+        return False
