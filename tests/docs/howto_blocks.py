@@ -25,7 +25,8 @@ def text_of(page: str) -> str:
 
 def blocks(page: str, language: str) -> list[str]:
     """Return the blocks of a page in this language, in order."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", text_of(page), re.MULTILINE | re.DOTALL)
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", text_of(page), re.MULTILINE | re.DOTALL)
+    return [text for of, text in fenced if of == language]
 
 
 def block(page: str, language: str, containing: str) -> str:
