@@ -237,3 +237,88 @@ def test_a_range_holds_what_is_allowed_and_nothing_beyond(
     for value in (least - (1 if kind == "int" else 0.0005), most + 1):
         with pytest.raises(ConfigurationError, match="ttl must be" if option == "ttl" else option):
             make(**{option: number(value, kind)})
+
+
+def errors_of_its_own(kind: type[TokenwheelError]) -> Iterator[type[TokenwheelError]]:
+    """Return the errors that have a code of their own, each once."""
+    for error in kind.__subclasses__():
+        if "code" in vars(error):
+            yield error
+        yield from errors_of_its_own(error)
+
+
+def test_each_error_is_there_with_its_code_status_and_parents() -> None:
+    told = [
+        (row["class"], row["code"], int(row["status"]), row["is also"])
+        for title in ("Errors of a manager", "Errors of a request")
+        for row in rows_of(section_of("errors.md", title).replace("`", ""))
+    ]
+
+    def parents_of(error: type[TokenwheelError]) -> str:
+        own, *others = [
+            f"jwt.{base.__name__}" if base.__module__.startswith("jwt") else base.__name__
+            for base in error.__bases__
+        ]
+        return ", ".join(([] if others and own == "TokenwheelError" else [own]) + others)
+
+    assert sorted(told) == sorted(
+        (error.__name__, error.code, error.status, parents_of(error))
+        for error in errors_of_its_own(TokenwheelError)
+    )
+
+
+def test_the_body_of_an_answer_is_the_one_shown() -> None:
+    shown = re.search(r"```json\n(.*?)```", page("errors.md"), re.DOTALL)
+    assert shown is not None
+    body = json.loads(refusal_of(AccessTokenExpired("the access token has expired")).body)
+    assert json.loads(shown[1]) == body
+
+
+def made(kind: type[TokenwheelError]) -> TokenwheelError:
+    if kind is ScopeMissing:
+        return ScopeMissing(("admin",))
+    return LoginTooOld(300) if kind is LoginTooOld else kind("a reason")
+
+
+def test_each_error_is_answered_with_the_headers_told() -> None:
+    told = {
+        name: row["further headers"].strip("`").replace("=", "").replace("…", ".*")
+        for row in rows_of(section_of("errors.md", "What a client receives"))
+        for name in re.findall(r"`(\w+)`", row["error"])
+    }
+    for kind in errors_of_its_own(TokenwheelError):
+        headers = dict(refusal_of(made(kind)).headers)
+        further = [
+            f"{name}: {headers[name]}".replace("=", "")
+            for name in ("WWW-Authenticate", "Retry-After")
+            if name in headers
+        ]
+        expected = next((told[base.__name__] for base in kind.__mro__ if base.__name__ in told), "")
+        assert len(further) == (1 if expected else 0), kind
+        for header in further:
+            assert re.fullmatch(expected, header), kind
+
+
+def test_the_kinds_of_events_and_their_objects_are_those_of_the_code() -> None:
+    rows = rows_of(section_of("events.md", "Kinds of events").replace("`", ""))
+    told = {row["the listener gets"]: row["SessionEvent"] for row in rows}
+    assert told == {kind.__name__: event.name for kind, event in events._SUBSCRIPTIONS.items()}
+    assert set(told.values()) == {event.name for event in SessionEvent}
+
+
+def fields_told(name: str, title: str) -> list[tuple[str, str, str]]:
+    rows = rows_of(section_of(name, title).replace("`", ""))
+    return [(row["class"], row["field"], row["type"]) for row in rows]
+
+
+def fields_of(*kinds: type[Any]) -> list[tuple[str, str, str]]:
+    return [
+        (kind.__name__, field.name, str(field.type))
+        for kind in kinds
+        for field in dataclasses.fields(kind)
+    ]
+
+
+def test_the_fields_of_events_are_those_of_the_code() -> None:
+    told = fields_told("events.md", "What the listener gets")
+    assert told == fields_of(*events._SUBSCRIPTIONS)
