@@ -1,47 +1,34 @@
-"""The hand-written reference is complete and says what the code says.
-
-Options and their defaults are compared with the signatures, their ranges are tried; errors, events
-and values are compared with the classes.
-"""
+"""The reference of errors, events and values says what the classes say, and what they do."""
 
 from __future__ import annotations
 
-import ast
 import dataclasses
-import importlib
-import inspect
 import json
 import re
+import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from textwrap import dedent
 from typing import Any
 
 import pytest
 
-import tokenwheel
+from tests.docs.reference_tables import REFERENCE, page, rows_of, section_of
 from tokenwheel import (
     AccessTokenExpired,
-    AsyncSessionManager,
-    ConfigurationError,
+    ContextMismatch,
+    Device,
+    InvalidArgument,
     Key,
     KeySet,
-    RemoteKeySet,
+    RefreshTokenReused,
+    Session,
+    SessionContext,
     SessionEvent,
     SessionManager,
-    SqliteFeed,
-    SqliteStorage,
-    StorageUnavailable,
     TokenwheelError,
     events,
 )
-from tokenwheel._pure.cache import ExpiringCache
-from tokenwheel.redis import RedisFeed, RedisStorage
-from tokenwheel.seconds import monotonic_time, steady_time, wall_time
-from tokenwheel.web import Cookies, Gate, LoginTooOld, ScopeMissing, scope_claim
+from tokenwheel.web import LoginTooOld, ScopeMissing
 from tokenwheel.web.answers import refusal_of
-
-REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference"
 
 pytestmark = pytest.mark.skipif(
     not REFERENCE.exists(), reason="a wheel is tested without the pages beside it"
@@ -49,194 +36,9 @@ pytestmark = pytest.mark.skipif(
 
 KEYS = KeySet(Key.generate("ES256"))
 
-# Whose options a section has. A module is imported only where its framework is there.
-OPTIONS: dict[str, tuple[str, str]] = {
-    "SessionManager": ("tokenwheel", "SessionManager"),
-    "KeyFile": ("tokenwheel", "KeyFile"),
-    "RemoteKeySet": ("tokenwheel", "RemoteKeySet"),
-    "SqliteStorage": ("tokenwheel", "SqliteStorage"),
-    "SqliteFeed": ("tokenwheel", "SqliteFeed"),
-    "RedisStorage": ("tokenwheel", "RedisStorage"),
-    "RedisFeed": ("tokenwheel", "RedisFeed"),
-    "RevocationList": ("tokenwheel", "RevocationList"),
-    "ExpiringCache": ("tokenwheel._pure.cache", "ExpiringCache"),
-    "Gate": ("tokenwheel.web", "Gate"),
-    "Cookies": ("tokenwheel.web", "Cookies"),
-    "FastAPIAuth": ("tokenwheel.web.fastapi", "FastAPIAuth"),
-    "FastAPIAuth.router": ("tokenwheel.web.fastapi", "FastAPIAuth.router"),
-    "AuthMiddleware": ("tokenwheel.web.asgi", "AuthMiddleware"),
-    "session_routes": ("tokenwheel.web.asgi", "session_routes"),
-    "FlaskAuth": ("tokenwheel.web.flask", "FlaskAuth"),
-    "FlaskAuth.init_app": ("tokenwheel.web.flask", "FlaskAuth.init_app"),
-    "DjangoAuth": ("tokenwheel.web.django_setting", "DjangoAuth"),
-}
 
-FUNCTIONS: tuple[tuple[Any, str], ...] = (
-    (wall_time, "`time.time`"),
-    (steady_time, "a steady clock"),
-    (monotonic_time, "`time.monotonic`"),
-    (scope_claim, "`scope_claim`"),
-)
-ALIASES = {
-    "Synchronous": "Literal['FULL', 'NORMAL']",
-    "Manager": "SessionManager | AsyncSessionManager",
-    "RefreshHook | None": "Callable[[Session, SessionContext], Any] | None",
-}
-
-
-def page(name: str) -> str:
-    return (REFERENCE / name).read_text(encoding="utf-8")
-
-
-def section_of(name: str, title: str) -> str:
-    """Return a page's text from a heading to the next one of any level."""
-    parts = re.split(r"^#+ (.+)$", page(name), flags=re.MULTILINE)
-    return dict(zip(parts[1::2], parts[2::2], strict=True))[title]
-
-
-def rows_of(text: str) -> list[dict[str, str]]:
-    """Return the rows of the first table in a text, each by the table's heads."""
-    lines = [line for line in text.splitlines() if line.startswith("|")]
-    heads, _, *rows = [
-        [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
-        for line in lines
-    ]
-    return [dict(zip(heads, row, strict=True)) for row in rows]
-
-
-def types_in(function: Any) -> dict[str, str]:
-    """Return the types of a function's parameters as its source has them."""
-    (definition,) = ast.parse(dedent(inspect.getsource(inspect.unwrap(function)))).body
-    assert isinstance(definition, ast.FunctionDef)
-    parameters = definition.args
-    return {
-        parameter.arg: ast.unparse(parameter.annotation)
-        for parameter in (*parameters.posonlyargs, *parameters.args, *parameters.kwonlyargs)
-        if parameter.annotation is not None
-    }
-
-
-def signature_of(section: str) -> Iterator[inspect.Parameter]:
-    module, name = OPTIONS[section]
-    try:
-        owner: Any = importlib.import_module(module)
-    except ImportError:
-        pytest.skip("the framework is not installed")
-    for part in name.split("."):
-        owner = getattr(owner, part)
-    function = owner.__init__ if isinstance(owner, type) else owner
-    types = types_in(function)
-    for parameter in inspect.signature(function).parameters.values():
-        if parameter.name != "self" and parameter.kind is not parameter.VAR_KEYWORD:
-            yield parameter.replace(annotation=types[parameter.name])
-
-
-def default_in(cell: str) -> object:
-    """Return a cell's default as a value; what is no literal stays the text of the cell."""
-    try:
-        return ast.literal_eval(cell.strip("`"))
-    except (SyntaxError, ValueError):
-        return cell
-
-
-def default_of(parameter: inspect.Parameter) -> object:
-    if parameter.default is parameter.empty:
-        return "required"
-    for function, shown in FUNCTIONS:
-        if parameter.default is function:
-            return shown
-    return parameter.default
-
-
-@pytest.mark.parametrize("section", OPTIONS)
-def test_each_option_is_there_with_its_type_and_its_default(section: str) -> None:
-    told = [
-        (row["option"].strip("`"), row["type"].strip("`"), default_in(row["default"]))
-        for row in rows_of(section_of("options.md", section))
-    ]
-    assert told == [
-        (
-            parameter.name,
-            ALIASES.get(parameter.annotation, parameter.annotation),
-            default_of(parameter),
-        )
-        for parameter in signature_of(section)
-    ]
-
-
-def test_both_managers_take_the_same_options() -> None:
-    assert inspect.signature(AsyncSessionManager) == inspect.signature(SessionManager)
-
-
-def make_manager(**options: Any) -> object:
+def make_manager(**options: Any) -> SessionManager:
     return SessionManager(KEYS, issuer="auth.example", audience="api.example", **options)
-
-
-
-
-def make_redis(kind: Any) -> Callable[..., object]:
-    redis = pytest.importorskip("redis")
-    return lambda **options: kind(redis.Redis(), **options)
-
-
-def makers(folder: Path) -> dict[str, Callable[[], Callable[..., object]]]:
-    return {
-        "SessionManager": lambda: make_manager,
-        "RemoteKeySet": lambda: (
-            lambda **options: RemoteKeySet(
-                "https://auth.example/jwks",
-                **{"min_refresh": 0.1, "max_refresh": 2_678_400, **options},
-            )
-        ),
-        "SqliteStorage": lambda: (
-            lambda **options: SqliteStorage(folder / "sessions.db", **options).close()
-        ),
-        "SqliteFeed": lambda: (
-            lambda **options: SqliteFeed(folder / "sessions.db", **options).close()
-        ),
-        "RedisStorage": lambda: make_redis(RedisStorage),
-        "RedisFeed": lambda: make_redis(RedisFeed),
-        "ExpiringCache": lambda: ExpiringCache,
-    }
-
-
-RANGES = [
-    (section, row["option"].strip("`"), float(least), float(most))
-    for section in ("SessionManager", "RemoteKeySet", "SqliteStorage", "SqliteFeed")
-    + ("RedisStorage", "RedisFeed", "ExpiringCache")
-    if REFERENCE.exists()
-    for row in rows_of(section_of("options.md", section))
-    if row["type"].strip("`").startswith(("int", "float"))
-    for least, most in re.findall(
-        r"^([\d.]+) to ([\d.]+)", row["allowed"].replace(",", "").replace("`", "")
-    )
-]
-
-
-def number(value: float, kind: str) -> float:
-    """Return a number as the option takes it."""
-    return int(value) if value == int(value) and kind == "int" else value
-
-
-def test_there_are_ranges_to_try() -> None:
-    assert len(RANGES) >= 18
-
-
-@pytest.mark.parametrize(("section", "option", "least", "most"), RANGES)
-def test_a_range_holds_what_is_allowed_and_nothing_beyond(
-    section: str, option: str, least: float, most: float, tmp_path: Path
-) -> None:
-    make = makers(tmp_path)[section]()
-    kind = next(
-        "int" if parameter.annotation.startswith("int") else "float"
-        for parameter in signature_of(section)
-        if parameter.name == option
-    )
-    for value in (least, most):
-        make(**{option: number(value, kind)})
-    for value in (least - (1 if kind == "int" else 0.0005), most + 1):
-        with pytest.raises(ConfigurationError, match="ttl must be" if option == "ttl" else option):
-            make(**{option: number(value, kind)})
 
 
 def errors_of_its_own(kind: type[TokenwheelError]) -> Iterator[type[TokenwheelError]]:
@@ -270,8 +72,13 @@ def test_each_error_is_there_with_its_code_status_and_parents() -> None:
 def test_the_body_of_an_answer_is_the_one_shown() -> None:
     shown = re.search(r"```json\n(.*?)```", page("errors.md"), re.DOTALL)
     assert shown is not None
-    body = json.loads(refusal_of(AccessTokenExpired("the access token has expired")).body)
-    assert json.loads(shown[1]) == body
+    now = [1_000_000.0]
+    manager = make_manager(clock=lambda: now[0])
+    tokens = manager.create(subject="ann")
+    now[0] += 1_000
+    with pytest.raises(AccessTokenExpired) as refused:
+        manager.read(tokens.access_token)
+    assert json.loads(shown[1]) == json.loads(refusal_of(refused.value).body)
 
 
 def made(kind: type[TokenwheelError]) -> TokenwheelError:
@@ -322,3 +129,138 @@ def fields_of(*kinds: type[Any]) -> list[tuple[str, str, str]]:
 def test_the_fields_of_events_are_those_of_the_code() -> None:
     told = fields_told("events.md", "What the listener gets")
     assert told == fields_of(*events._SUBSCRIPTIONS)
+
+
+@pytest.mark.parametrize("kind", [SessionContext, Device, Session])
+def test_the_fields_of_a_value_are_those_of_the_code(kind: type[Any]) -> None:
+    rows = rows_of(section_of("context.md", kind.__name__).replace("`", ""))
+    assert fields_told("context.md", kind.__name__) == fields_of(kind)
+
+    def default_shown(field: dataclasses.Field[Any]) -> str:
+        if field.default_factory is not dataclasses.MISSING:
+            return repr(field.default_factory())
+        return "required" if field.default is dataclasses.MISSING else repr(field.default)
+
+    assert [row["default"] for row in rows] == [
+        default_shown(field) for field in dataclasses.fields(kind)
+    ]
+
+
+@pytest.mark.parametrize(
+    "context, longest",
+    [
+        (lambda size: SessionContext(ip="x" * size), 1_024),
+        (lambda size: SessionContext(location="x" * size), 1_024),
+        (lambda size: SessionContext(device=Device("x" * size, "phone")), 1_024),
+        (lambda size: SessionContext(device=Device("phone", "x" * size)), 1_024),
+        # {"a":"…"} takes 8 bytes beside the text.
+        (lambda size: SessionContext(device=Device("a", "b", {"a": "x" * (size - 8)})), 4_096),
+    ],
+    ids=["ip", "location", "name", "type", "extra"],
+)
+def test_a_context_holds_what_is_allowed_and_nothing_beyond(
+    context: Callable[[int], SessionContext], longest: int
+) -> None:
+    assert f"at most {longest:,}" in page("context.md")
+    manager = make_manager()
+    manager.create(subject="ann", context=context(longest))
+    with pytest.raises(InvalidArgument):
+        manager.create(subject="ann", context=context(longest + 1))
+
+
+DEVICES = {
+    "no device": None,
+    "a device": Device("Firefox on Linux", "browser", {"app_version": "4.2"}),
+    "a device of the same name and type": Device("Firefox on Linux", "browser"),
+    "another device": Device("Firefox on Windows", "browser"),
+    "none": None,
+    "anything": Device("Safari", "phone"),
+}
+
+
+def test_the_default_hook_does_what_each_row_says() -> None:
+    rows = rows_of(section_of("context.md", "The default rule").replace("`", ""))
+    assert len(rows) == 4
+    for row in rows:
+        manager = make_manager()
+        login = SessionContext("192.0.2.7", DEVICES[row["the login named"]], "Vienna")
+        refresh = SessionContext("198.51.100.1", DEVICES[row["the refresh names"]], "Graz")
+        tokens = manager.create(subject="ann", context=login)
+        if "refused" in row[""]:
+            with pytest.raises(ContextMismatch):
+                manager.update(tokens.refresh_token, context=refresh)
+            refresh = login
+        manager.update(tokens.refresh_token, context=refresh)
+        (session,) = manager.read_all("ann").values()
+        assert (session.ip, session.device, session.location) == (
+            login.ip,
+            login.device,
+            login.location,
+        )
+
+
+def test_what_a_hook_raises_is_the_cause_and_is_raised_before_the_claims_are_asked_for() -> None:
+    reason: Exception = RuntimeError("not from there")
+
+    def refuse(session: Session, context: SessionContext) -> None:
+        assert context == SessionContext()
+        raise reason
+
+    manager = make_manager(refresh_hook=refuse)
+    tokens = manager.create(subject="ann")
+    with pytest.raises(ContextMismatch) as refused:
+        manager.update(tokens.refresh_token, claims=lambda session: pytest.fail("asked"))
+    assert refused.value.__cause__ is reason
+
+    reason = ContextMismatch("another network")
+    with pytest.raises(ContextMismatch) as refused:
+        manager.update(tokens.refresh_token)
+    assert refused.value is reason
+
+
+def test_listeners_hear_before_the_call_returns_in_order_and_one_that_raises_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    manager = make_manager()
+    heard: list[object] = []
+
+    def fail(event: object) -> None:
+        heard.append("first")
+        raise RuntimeError("a listener's own")
+
+    def tell(event: object) -> None:
+        heard.append(threading.get_ident())
+
+    for listener in (fail, tell, tell):
+        manager.on(SessionEvent.SESSION_CREATED, listener)
+    manager.create(subject="ann")
+    assert heard == ["first", threading.get_ident(), threading.get_ident()]
+    assert [record.name for record in caplog.records] == ["tokenwheel"]
+    manager.off(SessionEvent.SESSION_CREATED, tell)
+    manager.create(subject="ann")
+    assert heard[3:] == ["first"]
+
+
+def test_reuse_is_told_twice_and_a_restriction_and_the_end_of_a_lifetime_never() -> None:
+    now = [1_000_000.0]
+    manager = make_manager(clock=lambda: now[0], refresh_ttl=60)
+    told: list[str] = []
+    for event in SessionEvent:
+        manager.on(event, lambda _, name=event.name: told.append(name))
+    tokens = manager.create(subject="ann")
+    manager.update(tokens.refresh_token)
+    manager.restrict_all("ann")
+    now[0] += 11
+    with pytest.raises(RefreshTokenReused):
+        manager.update(tokens.refresh_token)
+    manager.create(subject="ann")
+    now[0] += 60
+    assert manager.delete_all("ann") == 0
+    assert told == [
+        "SESSION_CREATED",
+        "SESSION_REFRESHED",
+        "SESSION_INVALIDATED",
+        "REFRESH_TOKEN_REUSED",
+        "SESSION_CREATED",
+        "ALL_SESSIONS_INVALIDATED",
+    ]
