@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-__all__ = ["REFERENCE", "page", "rows_of", "section_of"]
+__all__ = ["REFERENCE", "page", "rows_in", "section_of"]
 
 REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference"
 
@@ -20,7 +20,7 @@ def section_of(name: str, title: str) -> str:
     return dict(zip(parts[1::2], parts[2::2], strict=True))[title]
 
 
-def rows_of(text: str) -> list[dict[str, str]]:
+def rows_in(text: str) -> list[dict[str, str]]:
     """Return the rows of the first table in a text, each by the table's heads."""
     lines = [line for line in text.splitlines() if line.startswith("|")]
     heads, _, *rows = [

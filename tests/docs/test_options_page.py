@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.docs.reference_tables import REFERENCE, rows_of, section_of
+from tests.docs.reference_tables import REFERENCE, rows_in, section_of
 from tokenwheel import (
     AsyncSessionManager,
     ConfigurationError,
@@ -121,7 +121,7 @@ def default_of(parameter: inspect.Parameter) -> object:
 def test_each_option_is_there_with_its_type_and_its_default(section: str) -> None:
     told = [
         (row["option"].strip("`"), row["type"].strip("`"), default_in(row["default"]))
-        for row in rows_of(section_of("options.md", section))
+        for row in rows_in(section_of("options.md", section))
     ]
     assert told == [
         (
@@ -175,7 +175,7 @@ RANGES = [
     (section, row["option"].strip("`"), float(least), float(most))
     for section in WITH_RANGES
     if REFERENCE.exists()
-    for row in rows_of(section_of("options.md", section))
+    for row in rows_in(section_of("options.md", section))
     if row["type"].strip("`").startswith(("int", "float"))
     for least, most in re.findall(
         r"^([\d.]+) to ([\d.]+)", row["allowed"].replace(",", "").replace("`", "")

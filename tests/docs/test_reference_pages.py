@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.docs.reference_tables import REFERENCE, page, rows_of, section_of
+from tests.docs.reference_tables import REFERENCE, page, rows_in, section_of
 from tokenwheel import (
     AccessTokenExpired,
     ContextMismatch,
@@ -53,7 +53,7 @@ def test_each_error_is_there_with_its_code_status_and_parents() -> None:
     told = [
         (row["class"], row["code"], int(row["status"]), row["is also"])
         for title in ("Errors of a manager", "Errors of a request")
-        for row in rows_of(section_of("errors.md", title).replace("`", ""))
+        for row in rows_in(section_of("errors.md", title).replace("`", ""))
     ]
 
     def parents_of(error: type[TokenwheelError]) -> str:
@@ -90,7 +90,7 @@ def made(kind: type[TokenwheelError]) -> TokenwheelError:
 def test_each_error_is_answered_with_the_headers_told() -> None:
     told = {
         name: row["further headers"].strip("`").replace("=", "").replace("…", ".*")
-        for row in rows_of(section_of("errors.md", "What a client receives"))
+        for row in rows_in(section_of("errors.md", "What a client receives"))
         for name in re.findall(r"`(\w+)`", row["error"])
     }
     for kind in errors_of_its_own(TokenwheelError):
@@ -107,14 +107,14 @@ def test_each_error_is_answered_with_the_headers_told() -> None:
 
 
 def test_the_kinds_of_events_and_their_objects_are_those_of_the_code() -> None:
-    rows = rows_of(section_of("events.md", "Kinds of events").replace("`", ""))
+    rows = rows_in(section_of("events.md", "Kinds of events").replace("`", ""))
     told = {row["the listener gets"]: row["SessionEvent"] for row in rows}
     assert told == {kind.__name__: event.name for kind, event in events._SUBSCRIPTIONS.items()}
     assert set(told.values()) == {event.name for event in SessionEvent}
 
 
 def fields_told(name: str, title: str) -> list[tuple[str, str, str]]:
-    rows = rows_of(section_of(name, title).replace("`", ""))
+    rows = rows_in(section_of(name, title).replace("`", ""))
     return [(row["class"], row["field"], row["type"]) for row in rows]
 
 
@@ -133,7 +133,7 @@ def test_the_fields_of_events_are_those_of_the_code() -> None:
 
 @pytest.mark.parametrize("kind", [SessionContext, Device, Session])
 def test_the_fields_of_a_value_are_those_of_the_code(kind: type[Any]) -> None:
-    rows = rows_of(section_of("context.md", kind.__name__).replace("`", ""))
+    rows = rows_in(section_of("context.md", kind.__name__).replace("`", ""))
     assert fields_told("context.md", kind.__name__) == fields_of(kind)
 
     def default_shown(field: dataclasses.Field[Any]) -> str:
@@ -179,7 +179,7 @@ DEVICES = {
 
 
 def test_the_default_hook_does_what_each_row_says() -> None:
-    rows = rows_of(section_of("context.md", "The default rule").replace("`", ""))
+    rows = rows_in(section_of("context.md", "The default rule").replace("`", ""))
     assert len(rows) == 4
     for row in rows:
         manager = make_manager()
