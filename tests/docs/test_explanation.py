@@ -230,20 +230,6 @@ def test_what_ends_nothing_is_answered_as_the_page_says() -> None:
     assert manager.delete_all("ann", keep=tokens.session_id) == 1
 
 
-def test_a_service_that_only_verifies_ends_and_restricts_sessions_of_the_storage() -> None:
-    storage = MemoryStorage()
-    manager = make_manager(storage=storage)
-    public = SessionManager(
-        KeySet.from_jwks(KEYS.jwks()), issuer="auth.example", audience="api.example",
-        storage=storage, revocations=manager.revocations,
-    )  # fmt: skip
-    tokens = manager.create(subject="ann")
-    public.restrict_one(public.read(tokens.access_token))
-    with pytest.raises(AccessTokenRevoked):
-        manager.read(tokens.access_token)
-    assert public.delete_all("ann") == 1
-
-
 def test_a_refresh_token_is_answered_as_its_row_says() -> None:
     (rows,) = tables_of("sessions.md", "Rotation, grace and reuse")
     now = [1_000_000.0]
