@@ -22,6 +22,7 @@ from ..storage.protocol import AsyncSessionStorage, SessionStorage
 from .abilities import abilities_of
 from .flow import SessionFlow
 from .hooks import RefreshHook, same_device
+from .observers import Observers
 from .options import DEFAULT_LEEWAY, check_hook, check_lifecycle, check_storage_key, check_tokens
 from .ownership import Part, Usage
 from .seal import Seal, tell_without_key
@@ -128,6 +129,10 @@ class BaseManager:
         self._revocations = revocations
         self._listeners = Listeners()
         self._abilities = abilities
+        feed = revocations.feed
+        self._observers = Observers(
+            type(storage).__name__, None if feed is None else type(feed).__name__
+        )
         publish: Callable[..., Any] = revocations.publish
         publisher = abilities.publisher
         self._threads: WorkerThreads | None = None

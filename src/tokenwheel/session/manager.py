@@ -21,6 +21,7 @@ from ..event_loop import check_event_loop
 from ..events import Event, Listeners
 from ..models import Session, SessionContext, SessionTokens
 from .base import BaseManager
+from .observers import name_of
 from .ownership import Part
 from .revoking import Flow
 from .steps import Step
@@ -110,9 +111,7 @@ class SessionManager(BaseManager):
             ConfigurationError: the key set has no key that can sign.
             StorageUnavailable: the storage failed.
         """
-        return drive(
-            self._flow.create(claims, subject, context, access_ttl, refresh_ttl), self._carry_out
-        )
+        return self._run(self._flow.create(claims, subject, context, access_ttl, refresh_ttl))
 
     def read_all(self, subject: str) -> Mapping[str, Session]:
         """Return the active sessions of a subject by session id.
@@ -122,7 +121,7 @@ class SessionManager(BaseManager):
             StorageUnavailable: the storage failed, or a record in it is damaged: without it the
                 list would pass for a complete one. ``delete_all`` ends the session of that, too.
         """
-        return drive(self._flow.read_all(subject), self._carry_out)
+        return self._run(self._flow.read_all(subject))
 
     def update(
         self,
@@ -167,7 +166,7 @@ class SessionManager(BaseManager):
         """
         flow = self._flow.update(refresh_token, claims, subject, context, access_ttl)
         del refresh_token  # No error shows it.
-        return drive(flow, self._carry_out)
+        return self._run(flow)
 
     def delete_one(self, subject: str, session_id: str) -> bool:
         """End a session and refuse all its access tokens from now on.
@@ -189,7 +188,7 @@ class SessionManager(BaseManager):
         """
         flow = self._flow.delete_one(subject, session_id)
         del session_id  # It may be a refresh token, which no error shows.
-        return drive(flow, self._carry_out)
+        return self._run(flow)
 
     def end(self, refresh_token: str) -> Session | None:
         """End the session whose refresh token this is, and refuse all its access tokens.
@@ -214,7 +213,7 @@ class SessionManager(BaseManager):
         """
         flow = self._flow.end(refresh_token)
         del refresh_token  # No error shows it.
-        return drive(flow, self._carry_out)
+        return self._run(flow)
 
     def delete_all(self, subject: str, *, keep: str | None = None) -> int:
         """End every session of a subject and refuse every access token issued before.
@@ -239,7 +238,7 @@ class SessionManager(BaseManager):
         """
         flow = self._flow.delete_all(subject, keep)
         del keep  # It may be a refresh token, which no error shows.
-        return drive(flow, self._carry_out)
+        return self._run(flow)
 
     def restrict_one(self, claims: Claims | Mapping[str, Any]) -> None:
         """Refuse the access tokens issued so far to the session of these claims.
@@ -260,7 +259,7 @@ class SessionManager(BaseManager):
         """
         flow = self._flow.restrict_one(claims)
         del claims  # Their 'sid' may be a refresh token, which no error shows.
-        drive(flow, self._carry_out)
+        self._run(flow)
 
     def restrict_all(self, subject: str, *, keep: str | None = None) -> None:
         """Refuse the access tokens issued so far to every session of a subject.
@@ -281,7 +280,7 @@ class SessionManager(BaseManager):
         """
         flow = self._flow.restrict_all(subject, keep)
         del keep  # It may be a refresh token, which no error shows.
-        drive(flow, self._carry_out)
+        self._run(flow)
 
     def close(self) -> None:
         """Stop the feed and close the storage, unless another manager still uses them.
@@ -306,6 +305,20 @@ class SessionManager(BaseManager):
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _run(self, flow: Flow[T]) -> T:
+        observers = self._observers
+        if not observers.all:
+            return drive(flow, self._carry_out)
+        with observers.operation(name_of(flow)):
+            return drive(flow, self._carry_out_observed)
+
+    def _carry_out_observed(self, step: Step[Any]) -> Any:
+        call = self._observers.call(step)
+        if call is None:
+            return self._carry_out(step)
+        with call:
+            return self._carry_out(step)
 
     @staticmethod
     def _notify(listeners: Listeners, event: Event) -> None:
@@ -449,10 +462,19 @@ class AsyncSessionManager(BaseManager):
     async def _run(self, flow: Flow[T]) -> T:
         if self._threads is not None:
             check_event_loop()  # Before the first step, and not between two of them.
+        observers = self._observers
+        if not observers.all:
+            return await self._run_unobserved(flow, self._await_step)
+        with observers.operation(name_of(flow)):
+            return await self._run_unobserved(flow, self._await_observed)
+
+    async def _run_unobserved(
+        self, flow: Flow[T], await_step: Callable[[Step[Any]], Awaitable[Any]]
+    ) -> T:
         await self._fetch_keys()
         if self._abilities.replays:
             await self._revocations.replay()
-        return await drive_async(flow, self._await_step)
+        return await drive_async(flow, await_step)
 
     async def _fetch_keys(self) -> None:
         if self._living_keys is not None:
@@ -460,6 +482,13 @@ class AsyncSessionManager(BaseManager):
 
     async def _await_step(self, step: Step[Any]) -> Any:
         return await _answer_of(self._carry_out(step))
+
+    async def _await_observed(self, step: Step[Any]) -> Any:
+        call = self._observers.call(step)
+        if call is None:
+            return await self._await_step(step)
+        with call:
+            return await self._await_step(step)
 
     @staticmethod
     async def _notify(listeners: Listeners, event: Event) -> None:

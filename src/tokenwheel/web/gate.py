@@ -19,6 +19,7 @@ from ..exact import as_given, is_instance, named, text_of
 from ..hidden import clears_locals
 from ..models import SessionTokens
 from ..session import AsyncSessionManager, SessionManager
+from ..session.observers import Observers
 from .admission import SAFE_METHODS, Admission, scope_claim
 from .answers import Answer, json_answer, keys_answer, refusal_of
 from .bearer import bearer_token
@@ -61,7 +62,7 @@ class Gate(Admission):
         ConfigurationError: an option makes no sense; says which, and what is allowed.
     """
 
-    __slots__ = ("_answered_keys", "renew", "watches")
+    __slots__ = ("_answered_keys", "_observers", "renew", "watches")
 
     def __init__(
         self,
@@ -95,6 +96,7 @@ class Gate(Admission):
         super().__init__(manager, cookies, bearer, trusted, scopes)
         self.renew = renew
         self.watches = Watches(manager)
+        self._observers = Observers()
         self._answered_keys: tuple[dict[str, Any], Answer] | None = None
 
     @clears_locals
@@ -193,17 +195,74 @@ class Gate(Admission):
             (("Cache-Control", "no-store"), *(("Set-Cookie", line) for line in deleted)),
         )
 
-    def refusal(self, error: TokenwheelError) -> Answer:
+    @clears_locals
+    def refusal(
+        self,
+        error: TokenwheelError,
+        headers: Headers | None = None,
+        *,
+        body: bytes | None = None,
+        websocket: bool = False,
+    ) -> Answer:
         """Return the answer to a request that an error has refused.
 
         It leaves the cookies untouched: it can't know which ones the browser has when it arrives.
+        Metrics count the refusal, each error once.
+
+        Args:
+            error: what has refused the request.
+            headers: returns a header by its name. By it metrics tell how the request presented its
+                token; without it, they count the request among those that presented none.
+            body: the request's body, where the refresh token may be in it.
+            websocket: whether this is the handshake of a WebSocket.
 
         Raises:
             InvalidArgument: it is no error of this library.
         """
         if not is_instance(error, TokenwheelError):
             raise InvalidArgument(f"error must be a TokenwheelError, not {named(error)}")
+        self._tell_refused(error, headers, body=body, websocket=websocket)
         return refusal_of(error)
+
+    @clears_locals
+    def _tell_refused(
+        self,
+        error: TokenwheelError,
+        headers: Headers | None,
+        *,
+        body: bytes | None = None,
+        websocket: bool = False,
+    ) -> None:
+        """Tell metrics of a refused request, whoever answers it."""
+        if self._observers.all:
+            self._observers.refused(error, self._presented_by(headers, body, websocket))
+
+    def _presented_by(
+        self, headers: Headers | None, body: bytes | None, websocket: bool
+    ) -> Literal["bearer", "cookie", "none"]:
+        """Return how a request presents a token, be it one that cannot be read."""
+        if headers is None:
+            return "none"
+        try:
+            if body and refresh_token_in(field(headers, "content-type"), body) is not None:
+                return "bearer"
+            offered = field(headers, "sec-websocket-protocol") if websocket else None
+            bears = bearer_token(field(headers, "authorization"), offered) is not None
+        except MalformedCredentials:
+            bears = True
+        except InvalidArgument:  # The headers are of no use, as the error may say.
+            return "none"
+        if bears and self.takes_bearer:
+            return "bearer"
+        header = None if self.cookies is None else field(headers, "cookie")
+        if self.cookies is None or header is None:
+            return "none"
+        try:
+            names = (self.cookies.access, self.cookies.refresh)
+            has_cookie = any(find_cookie(header, name) is not None for name in names)
+        except MalformedCredentials:
+            has_cookie = True
+        return "cookie" if has_cookie else "none"
 
     def jwks(self) -> Answer:
         """Return the answer with the public keys (RFC 7517, section 5); of secrets, none.
