@@ -20,6 +20,7 @@ from .answers import Answer
 from .asgi_answers import (
     admit_scope,
     answer_of,
+    refusal_to,
     renew_scope,
     run_renewing,
     run_without_token,
@@ -133,7 +134,7 @@ class AuthMiddleware:
             claims = self._admit_plain(scope["method"], scope["headers"])
         except TokenwheelError as error:
             if not self._is_open(scope):
-                return send_answer(scope, send, self.gate.refusal(error))
+                return send_answer(scope, send, refusal_to(self.gate, scope, error))
             claims = None
         if claims is None:
             return self._run_closely(scope, receive, send)
@@ -172,7 +173,7 @@ class AuthMiddleware:
         try:
             claims = await renew_scope(self.gate, scope, optional=not self.required)
         except TokenwheelError as error:
-            await send_answer(scope, send, self.gate.refusal(error))
+            await send_answer(scope, send, refusal_to(self.gate, scope, error))
             return
         self._tell(scope, claims)
         await self.app(scope, receive, send)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, overload
 
 from .._impl import Claims
+from ..errors import TokenwheelError
 from .answers import Answer, problem
 from .bearer import SUBPROTOCOL
 from .bodies import LONGEST_BODY
@@ -27,6 +28,7 @@ __all__ = [
     "answer_of",
     "encoded_headers",
     "read_body",
+    "refusal_to",
     "renew_scope",
     "run_renewing",
     "run_without_token",
@@ -97,6 +99,11 @@ async def answer_of(
     request = Incoming(scope["method"], headers_of(scope), octets, context_of_scope(scope))
     steps: Steps = endpoint(request, *arguments)
     return await make_calls_async(steps, gate.manager)
+
+
+def refusal_to(gate: Gate, scope: Scope, error: TokenwheelError) -> Answer:
+    """Return the answer to the request of a scope that an error has refused."""
+    return gate.refusal(error, headers_of(scope), websocket=scope["type"] == "websocket")
 
 
 class Renewal:

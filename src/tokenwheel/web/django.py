@@ -98,7 +98,7 @@ class AuthMiddleware:
         """Return the response to an error of this library that a view has raised."""
         if not isinstance(error, TokenwheelError):
             return None
-        return response_of(current_auth().gate.refusal(error))
+        return response_of(current_auth().gate.refusal(error, headers_of(request)))
 
 
 def _begin(request: HttpRequest) -> None:

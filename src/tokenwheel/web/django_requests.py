@@ -120,4 +120,4 @@ def refused(request: HttpRequest, error: TokenwheelError) -> HttpResponse:
     """
     if request.method == "OPTIONS":
         return HttpResponse(status=200, headers={"Content-Length": "0"})
-    return response_of(current_auth().gate.refusal(error))
+    return response_of(current_auth().gate.refusal(error, headers_of(request)))

@@ -60,16 +60,16 @@ class Incoming(Hiding):
 
 
 def _answering(
-    steps: Callable[Concatenate[Endpoints, P], Steps],
-) -> Callable[Concatenate[Endpoints, P], Steps]:
+    steps: Callable[Concatenate[Endpoints, Incoming, P], Steps],
+) -> Callable[Concatenate[Endpoints, Incoming, P], Steps]:
     """Return the endpoint that answers with a refusal where one of its steps raises an error."""
 
     @wraps(steps)
-    def answer(self: Endpoints, /, *args: P.args, **kwargs: P.kwargs) -> Steps:
+    def answer(self: Endpoints, request: Incoming, /, *args: P.args, **kwargs: P.kwargs) -> Steps:
         try:
-            return (yield from steps(self, *args, **kwargs))
+            return (yield from steps(self, request, *args, **kwargs))
         except TokenwheelError as error:
-            return self.gate.refusal(error)
+            return self.gate.refusal(error, request.headers, body=request.body)
 
     return answer
 

@@ -7,6 +7,7 @@ import inspect
 import re
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Response
@@ -95,7 +96,7 @@ class FastAPIAuth(SecurityBase):
             if scopes.scopes:
                 self.gate.check(claims, scopes=scopes.scopes)
         except TokenwheelError as error:
-            refuse(connection, error)
+            refuse(self.gate, connection, error)
         return claims
 
     def fresh(self, max_age: int | timedelta) -> Callable[..., Awaitable[Claims]]:
@@ -115,7 +116,7 @@ class FastAPIAuth(SecurityBase):
                 if isinstance(claims, Claims):  # An override may give anything.
                     self.gate.check(claims, max_age=seconds)
             except TokenwheelError as error:
-                refuse(connection, error)
+                refuse(self.gate, connection, error)
             return claims
 
         return recent
@@ -138,7 +139,7 @@ class FastAPIAuth(SecurityBase):
         if app.middleware_stack is not None:
             raise ConfigurationError("install must be called before the first request")
         if TokenwheelError not in app.exception_handlers:
-            app.add_exception_handler(TokenwheelError, answer_error)
+            app.add_exception_handler(TokenwheelError, partial(answer_error, gate=self.gate))
         build = app.build_middleware_stack
         # Outside of what answers 500, so that this has the cookies, too.
         app.build_middleware_stack = lambda: Carrier(build(), self.gate)  # type: ignore[method-assign]
@@ -173,7 +174,7 @@ class FastAPIAuth(SecurityBase):
         try:
             return context_of(self.gate, request)
         except TokenwheelError as error:
-            refuse(request, error)
+            refuse(self.gate, request, error)
 
     def signed_in(
         self, request: HTTPConnection, tokens: SessionTokens, *, via: Transport | None = None
@@ -193,7 +194,7 @@ class FastAPIAuth(SecurityBase):
         try:
             return signed_in(self.gate, request, tokens, via=via)
         except TokenwheelError as error:
-            refuse(request, error)
+            refuse(self.gate, request, error)
 
     def watch(self, connection: HTTPConnection, claims: Claims) -> AsyncWatch:
         """Return what ends a WebSocket, or a stream of events, when its session or its token ends.
@@ -230,7 +231,7 @@ class _OptionalAuth(SecurityBase):
             if claims is not None and scopes.scopes:
                 auth.gate.check(claims, scopes=scopes.scopes)
         except TokenwheelError as error:
-            refuse(connection, error)
+            refuse(auth.gate, connection, error)
         return claims
 
 

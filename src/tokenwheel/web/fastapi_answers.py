@@ -13,18 +13,21 @@ from .answers import refusal_of
 from .asgi_answers import run_renewing, run_without_token
 from .asgi_well_known import keys_of_scope, run_or_answer
 from .gate import Gate
-from .scopes import App, Receive, Scope, Send
+from .scopes import App, Receive, Scope, Send, headers_of
 from .watched import NOT_SIGNED_IN
 
 __all__ = ["Carrier", "refuse"]
 
 
-def refuse(connection: HTTPConnection, error: TokenwheelError) -> NoReturn:
+def refuse(gate: Gate, connection: HTTPConnection, error: TokenwheelError) -> NoReturn:
     """Raise an error; as one of FastAPI's where the application has no handler for ours."""
+    is_websocket = isinstance(connection, WebSocket)
+    # Metrics hear of it here: an application's own handler may answer it.
+    gate._tell_refused(error, headers_of(connection.scope), websocket=is_websocket)
     handlers, _ = connection.scope.get("starlette.exception_handlers", ({}, {}))
     if any(kind in handlers for kind in type(error).__mro__):
         raise error
-    if isinstance(connection, WebSocket):
+    if is_websocket:
         raise WebSocketException(NOT_SIGNED_IN) from error
     answer = refusal_of(error)
     headers = {name: value for name, value in answer.headers if name != "Content-Type"}

@@ -232,7 +232,8 @@ class FlaskAuth:
 
         For the error handlers of an application that takes these errors itself.
         """
-        site, _ = self._here()
+        site, asked = self._here()
+        site.tell_refused(asked, error)
         response: Response = site.respond(site.gate.refusal(error))
         return response
 
@@ -292,6 +293,7 @@ class FlaskAuth:
                 except TokenwheelError as error:
                     if site.passes(asked):
                         return site.options(asked)
+                    site.tell_refused(asked, error)
                     refused = await site.refuse_websocket_async(asked, error)
                     if refused is None:
                         raise
@@ -309,6 +311,7 @@ class FlaskAuth:
             except TokenwheelError as error:
                 if site.passes(asked):
                     return site.options(asked)
+                site.tell_refused(asked, error)
                 if not site.refuse_websocket(asked, args, error):
                     raise
                 return None

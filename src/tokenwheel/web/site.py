@@ -108,6 +108,11 @@ class Site(ABC):
         _, headers, _ = self.look_at(request)
         return Incoming(request.method, headers, body, self.context_of(request))
 
+    def tell_refused(self, request: Any, error: TokenwheelError) -> None:
+        """Tell metrics of a refused request, whoever answers it."""
+        _, headers, websocket = self.look_at(request)
+        self.gate._tell_refused(error, headers, websocket=websocket)
+
     def refuse_websocket(self, request: Any, args: tuple[Any, ...], error: TokenwheelError) -> bool:
         """Close the WebSocket that a view is handed; return False where that is no such view."""
         return False

@@ -11,10 +11,11 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketState
 
+from ..exact import is_instance
 from ..models import SessionContext, SessionTokens
 from .admission import SAFE_METHODS
 from .answers import Answer, refusal_of
-from .asgi_answers import encoded_headers, send_answer
+from .asgi_answers import encoded_headers, refusal_to, send_answer
 from .gate import Gate, Transport
 from .scopes import context_of_scope, headers_of
 from .watched import NOT_SIGNED_IN
@@ -29,14 +30,21 @@ def response_of(answer: Answer) -> Response:
     return response
 
 
-async def answer_error(connection: Any, error: Any) -> Any:
+async def answer_error(connection: Any, error: Any, *, gate: Gate | None = None) -> Any:
     """Answer an error of ours: ``exception_handlers={TokenwheelError: answer_error}``.
 
     Args:
         connection: a request, or a WebSocket: it is refused, or closed where it was accepted.
         error: a ``TokenwheelError``.
+        gate: whose metrics count the refusal; by default that of the :class:`AuthMiddleware` which
+            has let the request in.
     """
-    answer = refusal_of(error)
+    visitor = connection.scope.get("auth")
+    counts = gate if gate is not None else getattr(visitor, "_gate", None)
+    if is_instance(counts, Gate):
+        answer = refusal_to(counts, connection.scope, error)
+    else:
+        answer = refusal_of(error)
     if not isinstance(connection, WebSocket):
         return response_of(answer)
     if connection.application_state is WebSocketState.CONNECTING:
