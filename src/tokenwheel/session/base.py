@@ -129,10 +129,7 @@ class BaseManager:
         self._revocations = revocations
         self._listeners = Listeners()
         self._abilities = abilities
-        feed = revocations.feed
-        self._observers = Observers(
-            type(storage).__name__, None if feed is None else type(feed).__name__
-        )
+        self._observers = Observers(storage, revocations.feed)
         publish: Callable[..., Any] = revocations.publish
         publisher = abilities.publisher
         self._threads: WorkerThreads | None = None

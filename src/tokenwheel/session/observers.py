@@ -92,8 +92,8 @@ class Observers:
     """The observers of one manager or one gate.
 
     Args:
-        storage: the name of the class of the storage.
-        feed: that of the feed, or None without one.
+        storage: the manager's storage.
+        feed: the manager's feed, or None without one.
         timer: returns seconds that nobody sets.
     """
 
@@ -101,12 +101,12 @@ class Observers:
 
     def __init__(
         self,
-        storage: str = "",
-        feed: str | None = None,
+        storage: object = None,
+        feed: object = None,
         timer: Callable[[], float] = steady_time,
     ) -> None:
-        self._storage = storage
-        self._feed = feed
+        self._storage = type(storage).__name__
+        self._feed = None if feed is None else type(feed).__name__
         self.timer = timer
         self._lock = threading.Lock()
         hold_lock_during_fork(self, "_lock")
