@@ -200,7 +200,7 @@ _METHODS: dict[type[Step[Any]], str] = {
 
 def name_of(flow: Flow[Any]) -> str:
     """Return which method of a manager a flow is of. Both are called alike."""
-    return cast(GeneratorType[Any, Any, Any], flow).gi_code.co_name
+    return cast("GeneratorType[Any, Any, Any]", flow).gi_code.co_name
 
 
 def _outcome_of(kind: type[BaseException] | None) -> str:
