@@ -17,7 +17,7 @@ from weakref import ref
 from prometheus_client import Counter, Gauge
 
 from ..fork_safety import restart_after_fork
-from .figures import FIGURES, Figure, Manager, read_figures
+from .figures import Figure, Manager, read_figures
 from .instruments import full_name
 
 __all__ = ["WorkerFigures"]
@@ -44,8 +44,6 @@ class WorkerFigures:
         self._made_in = os.getpid()
         self._pid: int | None = None
         self._stopped = threading.Event()
-        for figure in FIGURES:  # Made before a fork, so that a child makes none in its first call.
-            _instrument_of(figure, service)
         restart_after_fork(self)
 
     def look(self) -> None:
@@ -118,7 +116,10 @@ def _write_until(stopped: threading.Event, figures: ref[WorkerFigures]) -> None:
 
 @cache
 def _instrument_of(figure: Figure, service: tuple[str, ...]) -> Counter | Gauge:
-    """Return what writes a figure of this process; the same one for all its managers."""
+    """Return what writes a figure of this process; the same one for all its managers.
+
+    It is made when there is something to write, since a gauge begins with a 0 that is in the file.
+    """
     name, labels = full_name(figure), [*figure.labels, *service]
     if figure.kind == "counter":
         return Counter(name, figure.help, labels, registry=None)
