@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +27,14 @@ def answers(port: int) -> bool:
             return client.ask("/metrics")[0] == 200
     except OSError:
         return False
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def told(port: int) -> dict[tuple[str, ...], float]:
@@ -79,6 +89,12 @@ def test_numbers_of_two_gunicorn_workers_are_those_of_what_was_done(
         assert figures["tokenwheel_keys", "signing"] == 1
         assert figures["tokenwheel_broken_records_total",] == 0
         assert [value for (name, *_), value in figures.items() if name == "tokenwheel_build_info"]
+        # What a worker has counted stays when it dies.
+        with Client(port) as client:
+            worker = json.loads(client.ask("/login", method="POST")[1])["pid"]
+        os.kill(worker, signal.SIGKILL)
+        until(lambda: not is_alive(worker))
+        assert told(port)["tokenwheel_sessions_created_total",] == 101
         # The parent process, which serves nobody, has no part in them.
         gauges = {path.name for path in (tmp_path / "metrics").glob("gauge_*")}
         assert gauges

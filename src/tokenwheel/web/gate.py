@@ -29,6 +29,7 @@ from .demands import AskClaims, Manager, check_claims
 from .errors import CredentialsMissing, CrossOriginRequest, MalformedCredentials
 from .fields import Headers, field
 from .origin import check_origin, check_trusted_origins, comes_from_browser
+from .transports import transport_in
 from .watch import Watches
 
 __all__ = ["Gate", "Presented", "Transport", "scope_claim"]
@@ -235,34 +236,16 @@ class Gate(Admission):
     ) -> None:
         """Tell metrics of a refused request, whoever answers it."""
         if self._observers.all:
-            self._observers.refused(error, self._presented_by(headers, body, websocket))
-
-    def _presented_by(
-        self, headers: Headers | None, body: bytes | None, websocket: bool
-    ) -> Literal["bearer", "cookie", "none"]:
-        """Return how a request presents a token, be it one that cannot be read."""
-        if headers is None:
-            return "none"
-        try:
-            if body and refresh_token_in(field(headers, "content-type"), body) is not None:
-                return "bearer"
-            offered = field(headers, "sec-websocket-protocol") if websocket else None
-            bears = bearer_token(field(headers, "authorization"), offered) is not None
-        except MalformedCredentials:
-            bears = True
-        except InvalidArgument:  # The headers are of no use, as the error may say.
-            return "none"
-        if bears and self.takes_bearer:
-            return "bearer"
-        header = None if self.cookies is None else field(headers, "cookie")
-        if self.cookies is None or header is None:
-            return "none"
-        try:
-            names = (self.cookies.access, self.cookies.refresh)
-            has_cookie = any(find_cookie(header, name) is not None for name in names)
-        except MalformedCredentials:
-            has_cookie = True
-        return "cookie" if has_cookie else "none"
+            transport = "none"
+            if headers is not None:
+                transport = transport_in(
+                    headers,
+                    self.cookies,
+                    takes_bearer=self.takes_bearer,
+                    body=body,
+                    websocket=websocket,
+                )
+            self._observers.refused(error, transport)
 
     def jwks(self) -> Answer:
         """Return the answer with the public keys (RFC 7517, section 5); of secrets, none.
