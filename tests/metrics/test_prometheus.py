@@ -31,6 +31,9 @@ from tokenwheel import (
 )
 from tokenwheel.metrics import SessionCollector
 from tokenwheel.session.observers import Observer, StorageCall
+from tokenwheel.web.answers import json_answer
+from tokenwheel.web.asgi import AuthMiddleware
+from tokenwheel.web.asgi_answers import send_answer
 from tokenwheel.web.endpoints import Endpoints, Incoming
 from tokenwheel.web.fastapi import FastAPIAuth
 
@@ -412,3 +415,24 @@ def test_a_call_that_was_cancelled_is_told_as_such() -> None:
     count = "session_operation_duration_seconds_count"
     assert scraped(count, operation="update", outcome="cancelled") == 1
     house.close()
+
+
+def test_the_middleware_tells_of_what_it_refuses_and_not_of_what_it_lets_in() -> None:
+    service = Service(SessionManager)
+    scraped = Scraped(SessionCollector(service.manager, service.gate))
+
+    async def hello(scope: Any, receive: Any, send: Any) -> None:
+        await send_answer(scope, send, json_answer(200, {}))
+
+    app = AuthMiddleware(hello, gate=service.gate, public=["/login"])
+    bad = ("authorization", "Bearer bad")
+    assert ask(app, "GET", "/", service.bearer(service.sign_in())).status == 200
+    assert ask(app, "GET", "/login", bad).status == 200
+    assert ask(app, "OPTIONS", "/", bad).status == 200
+    assert scraped.refusals() == {}
+    assert ask(app, "GET", "/", bad).status == 401
+    assert ask(app, "GET", "/").status == 401
+    assert scraped.refusals() == {
+        ("access_token_invalid", "bearer"): 1,
+        ("credentials_missing", "none"): 1,
+    }
