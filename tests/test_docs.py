@@ -51,6 +51,14 @@ FOLDER = re.compile(r"(?<![\w./*<>{}~:-])((?:\.?\w[\w.-]*/)+)(?=[\s`,;:).]|$)", 
 MODULE = re.compile(r"``(?!(?:request|auth)\.)([a-z_][a-z0-9_]*(?:\.[a-z_][a-z0-9_]*)+)``")
 IN_TOKENWHEEL = re.compile(r"[`~](tokenwheel(?:\.\w+)+)`")
 
+# An address of a file in the repository, or of a heading in its README, which GitHub shows first.
+IN_REPOSITORY = re.compile(
+    r"https://(?:github\.com/tokenwheel/tokenwheel(?:/(?:blob|tree)/main/|(?=#))"
+    r"|raw\.githubusercontent\.com/tokenwheel/tokenwheel/main/)([^\s#)\">]*)(?:#([\w-]+))?"
+)
+
+BESIDE_NO_WHEEL = (".github/", "benchmarks/", "CHANGELOG.md", "LICENSE")
+
 # What a page calls a reader's own files.
 OF_READERS = {"app.py", "config/sessions.py", "config/settings.py", "config/urls.py"}
 OF_READERS |= {"config/moving.py", "login_service.py", "resource_server.py"}
@@ -93,9 +101,50 @@ class TestTheFeedShown(testing.FeedContract):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_every_link_leads_somewhere(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text(encoding="utf-8"))
-    unpacked = [name for name in (".github/", "benchmarks/") if not (ROOT / name).exists()]
-    packed = [link for link in links if not any(name in link for name in unpacked)]
-    assert [link for link in packed if not (page.parent / link).exists()] == []
+    assert [link for link in links if is_packed(link) and not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_address_within_the_repository_leads_somewhere(page: Path) -> None:
+    addresses = IN_REPOSITORY.findall(page.read_text(encoding="utf-8"))
+    assert [address for address in addresses if not leads_somewhere(*address)] == []
+
+
+def test_the_readme_links_by_addresses_alone_which_the_package_index_shows_too() -> None:
+    prose = re.sub(r"`[^`\n]+`", "", prose_of(ROOT / "README.md"))
+    targets = re.findall(
+        r"\]\(([^)]*)\)|^\[[\w-]+\]: (\S+)$|(?:src|srcset)=\"([^\"]*)", prose, re.MULTILINE
+    )
+    assert targets
+    assert [target for target in map("".join, targets) if not target.startswith("https://")] == []
+    defined = set(re.findall(r"^\[([\w-]+)\]: ", prose, re.MULTILINE))
+    assert set(re.findall(r"\]\[([\w-]+)\]", prose)) == defined
+
+
+def prose_of(page: Path) -> str:
+    """Return a page without its blocks of code."""
+    text = page.read_text(encoding="utf-8")
+    return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def is_packed(path: str) -> bool:
+    """Return False for a file that is not beside the tests of a wheel."""
+    missing = [name for name in BESIDE_NO_WHEEL if not (ROOT / name).exists()]
+    return not any(name in path for name in missing)
+
+
+def leads_somewhere(path: str, anchor: str) -> bool:
+    """Return True if a path of the repository exists, and has the heading that is meant."""
+    if not is_packed(path):
+        return True
+    target = ROOT / (path or "README.md")
+    return target.exists() and (not anchor or anchor in slugs_of(target))
+
+
+def slugs_of(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", prose_of(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_the_figures_of_the_readme_are_those_of_the_report() -> None:
@@ -109,14 +158,13 @@ def test_the_figures_of_the_readme_are_those_of_the_report() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_no_line_of_prose_is_over_100_columns(page: Path) -> None:
-    text = page.read_text(encoding="utf-8")
-    prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
-    assert [line for line in prose.splitlines() if len(line) > 100 and line[0] != "|"] == []
+    lines = re.sub(r"https://\S+", "", prose_of(page)).splitlines()  # An address has no break.
+    assert [line for line in lines if len(line) > 100 and line[0] != "|"] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_every_test_that_is_named_exists(page: Path) -> None:
-    text = page.read_text(encoding="utf-8")
+    text = prose_of(page)  # A block of code may show a test of a reader's own.
     sources = [path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")]
     existing = set(
         re.findall(

@@ -91,6 +91,21 @@ def test_an_example_runs_as_pasted(
     assert ran.returncode == 0, ran.stderr
 
 
+def test_the_test_in_the_readme_passes(tmp_path: Path) -> None:
+    blocks = [block for page, _, block in BLOCKS if page.name == "README.md"]
+    (shown,) = [block for block in blocks if "\ndef test_" in block]
+    script = tmp_path / "test_shown.py"
+    script.write_text(shown, encoding="utf-8")
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(script)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert (ran.returncode, "1 passed" in ran.stdout) == (0, True), ran.stdout
+
+
 @pytest.mark.parametrize("block", parameters(of_several=True))
 def test_a_file_of_an_application_compiles(block: str) -> None:
     compile(block, block.partition("\n")[0], "exec")

@@ -141,7 +141,7 @@ def prepare(program: str, text: str, folder: Path) -> str:
         if "keys new" in line:
             command = [sys.executable, "-m", *shlex.split(line)]
             subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    return shown("sh", f"{program} app:app")
+    return shown("sh", f"{program} app:app --workers")
 
 
 @needs_server

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -27,10 +28,10 @@ BROWSER = {"Sec-Fetch-Site": "same-origin"}
 LOGIN = {"name": "ann", "password": "correct horse"}
 
 
-def blocks_of(section: str) -> list[str]:
+def blocks_of(section: str, language: str = "python") -> list[str]:
     page = README.read_text(encoding="utf-8")
     text = page.partition(f"\n### {section}\n")[2].partition("\n### ")[0]
-    return re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 def module_of(section: str) -> dict[str, Any]:
@@ -57,6 +58,31 @@ def test_the_fastapi_server_signs_in_a_browser_and_lets_it_go() -> None:
         client.post("/login", json={**LOGIN, "name": "bob"})
         client.post("/session/refresh")  # which asks for the claims anew
         assert client.get("/users").json()["code"] == "insufficient_scope"
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_fastapi_server_answers_the_curl_commands_as_pasted(tmp_path: Path) -> None:
+    pytest.importorskip("fastapi")
+    (program,) = blocks_of("FastAPI")
+    (tmp_path / "app.py").write_text(program)
+    (commands,) = (block for block in blocks_of("FastAPI", "sh") if "curl" in block)
+    port = free_port()
+    with servers.serving(servers.uvicorn, "app:app", tmp_path, port=port):
+        ran = subprocess.run(
+            ["bash", "-c", commands.replace(":8000", f":{port}")],
+            capture_output=True,
+            text=True,
+            env={
+                **os.environ,
+                "no_proxy": "127.0.0.1",
+                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            },
+            check=False,
+        )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    signed_in, refused = re.findall(r"\{.*?\}", ran.stdout)
+    assert json.loads(signed_in)["sub"] == "ann"
+    assert json.loads(refused)["code"] == "access_token_revoked"
 
 
 def test_the_flask_server_signs_in_a_browser_and_lets_it_go() -> None:
