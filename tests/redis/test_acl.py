@@ -1,4 +1,4 @@
-"""A user of the server who may do just what the README lists, with just the keys of the prefix."""
+"""A user of the server with the commands that docs/howto/machines.md lists, and the prefix's keys."""
 
 from __future__ import annotations
 
@@ -175,8 +175,8 @@ def test_what_a_prefix_does_not_begin_is_out_of_reach(node: Node) -> None:
         other.close()
 
 
-def test_the_readme_lists_these_commands() -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    (line,) = re.findall(r"^ACL SETUSER.*?(?=^```)", readme, flags=re.MULTILINE | re.DOTALL)
+def test_the_page_on_several_machines_lists_these_commands() -> None:
+    page = (Path(__file__).parents[2] / "docs/howto/machines.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^ACL SETUSER.*?(?=^```)", page, flags=re.MULTILINE | re.DOTALL)
     assert sorted(re.findall(r"\+(\S+)", line)) == sorted(COMMANDS)
-    assert all(f"`+{command}`" in readme for command in COUNTING)
+    assert all(f"`+{command}`" in page for command in COUNTING)
