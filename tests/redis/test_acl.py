@@ -1,4 +1,4 @@
-"""A user of the server with the commands that docs/howto/machines.md lists, and the prefix's keys."""
+"""A user of the server with the commands that docs/howto/machines.md lists, and a prefix's keys."""
 
 from __future__ import annotations
 
