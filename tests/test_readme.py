@@ -6,7 +6,9 @@ several: the tests in ``tests/docs`` run those together. Here it has to compile.
 
 from __future__ import annotations
 
+import ast
 import importlib.util
+import inspect
 import os
 import re
 import secrets
@@ -18,6 +20,7 @@ from typing import Any
 import pytest
 
 from tests.servers import get_binary_path
+from tokenwheel import SessionManager
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [
@@ -109,6 +112,27 @@ def test_the_test_in_the_readme_passes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("block", parameters(of_several=True))
 def test_a_file_of_an_application_compiles(block: str) -> None:
     compile(block, block.partition("\n")[0], "exec")
+
+
+def test_the_defaults_in_the_table_of_limits_are_those_of_the_manager() -> None:
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    _, table = page.split("| option | unless you say otherwise |", 1)
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", table.partition("\n\n")[0], re.MULTILINE)
+    parameters_of = inspect.signature(SessionManager).parameters
+    assert len(rows) == 7
+    assert {name: parameters_of[name].default for name, _ in rows} == {
+        name: value_of(text) for name, text in rows
+    }
+
+
+def value_of(text: str) -> Any:
+    """Return what a cell says: a time in seconds, a text in quotes, or None for no limit."""
+    if text == "no limit":
+        return None
+    if text.startswith("`"):
+        return ast.literal_eval(text.strip("`"))
+    number, unit = text.split()
+    return int(number) * {"seconds": 1, "minutes": 60, "days": 86_400}[unit]
 
 
 def test_the_quickstart_runs_and_says_what_it_did() -> None:
