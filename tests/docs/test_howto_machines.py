@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from tests.docs.howto_blocks import block, blocks, run_shell, serving_the_page, table, write_files
-from tests.servers import Node, empty, free_port, needs_server, until
+from tests.servers import Node, empty, free_port, needs_server, serving, until
 from tokenwheel import RedisFeed, RedisStorage
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the commands are for a shell")
@@ -89,3 +89,40 @@ def test_each_default_of_the_page_is_that_of_the_code() -> None:
         "`RedisFeed(client, when_stale=)`": f'`"{default(RedisFeed, "when_stale")}"`',
         "`prefix=` of both": f'`"{default(RedisFeed, "prefix")}"`',
     }
+
+
+@needs_server
+def test_requests_go_on_and_logins_are_answered_503_while_the_server_is_down(
+    tmp_path: Path,
+) -> None:
+    for needed in ("fastapi", "uvicorn"):
+        pytest.importorskip(needed)
+    folder = tmp_path / "server"
+    folder.mkdir()
+    port = free_port()
+    with serving(folder) as server:
+        write_files("machines", tmp_path)
+        app = tmp_path / "app.py"
+        text = app.read_text(encoding="utf-8")
+        at = f"127.0.0.1:{server.port}"
+        app.write_text(text.replace("localhost:6379", at), encoding="utf-8")
+        run_shell(block("machines", "sh", "keys new").partition("\n")[2], tmp_path)
+        login = (
+            f"curl -s -o tokens.json -w '%{{http_code}}' http://127.0.0.1:{port}/login "
+            """--json '{"name": "ann", "password": "correct horse"}'"""
+        )
+        with serving_the_page("machines", "uvicorn app:app", tmp_path, port):
+            assert run_shell(login, tmp_path).stdout == "200"
+            token = json.loads((tmp_path / "tokens.json").read_text())["access_token"]
+            asked = (
+                "curl -s -o answer -w '%{http_code}' "
+                f"-H 'Authorization: Bearer {token}' http://127.0.0.1:{port}/me"
+            )
+            server.kill()
+            log = tmp_path / "log"
+            until(lambda: "the feed of revocations is cut off" in log.read_text())
+            assert run_shell(login, tmp_path).stdout == "503"
+            assert run_shell(asked, tmp_path).stdout == "200"
+            server.start()
+            until(lambda: "the feed of revocations is connected again" in log.read_text())
+            until(lambda: run_shell(login, tmp_path).stdout == "200", interval=0.05)
