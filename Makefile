@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-web screenshot test test-floors test-long test-chaos test-pythons python-ft test-ft test-ft-quick test-threads test-sanitize fuzz coverage lint bench bench-server bench-scaling bench-memory bench-profile bench-check wheel lock clean
+.PHONY: help demo demo-web screenshot test test-floors test-long test-chaos test-pythons python-ft test-ft test-ft-quick test-threads test-sanitize fuzz coverage lint docs bench bench-server bench-scaling bench-memory bench-profile bench-check wheel lock clean
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -135,6 +135,12 @@ lint: .venv/.lint .venv/.built  ## style, types, stubs of both twins, import rul
 	.venv/bin/zizmor --offline --no-progress --quiet --persona=pedantic .github
 	$(NATIVE) tools/check_wheel_matrix.py
 	$(NATIVE) -m towncrier build --draft --version next > /dev/null
+
+# Described are the pure twins, which hold the docstrings and whose types Python can tell.
+docs: .venv/.docs .venv/.built  ## the documentation site, every link and anchor of it checked: build/docs/index.html
+	rm -rf build/docs build/docs-read
+	TOKENWHEEL_IMPL=pure $(NATIVE) -m sphinx -q -W --keep-going -d build/docs-read docs build/docs
+	$(NATIVE) -m tools.check_site build/docs
 
 coverage: .venv-coverage/.ready  ## branch coverage of src and ext over both implementations
 	$(call copy_tree,build/coverage)
