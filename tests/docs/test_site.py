@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import importlib.util
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -31,8 +33,8 @@ def links() -> ModuleType:
 
 
 def write_site(folder: Path, **pages: str) -> Path:
-    for name, html in pages.items():
-        (folder / f"{name}.html").write_text(html, encoding="utf-8")
+    for name, text in pages.items():
+        (folder / f"{name}.html").write_text(text, encoding="utf-8")
     return folder
 
 
@@ -52,7 +54,7 @@ def test_a_site_whose_links_lead_somewhere_has_no_mistakes(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "html, mistake",
+    "body, mistake",
     [
         ('<a href="two.html">', "one.html links two.html, and there is no such file"),
         ('<img src="plot.svg">', "one.html links plot.svg, and there is no such file"),
@@ -72,8 +74,8 @@ def test_a_site_whose_links_lead_somewhere_has_no_mistakes(tmp_path: Path) -> No
     ],
     ids=["page", "image", "anchor-here", "anchor-there", "script", "style"],
 )
-def test_a_link_that_leads_nowhere_is_a_mistake(tmp_path: Path, html: str, mistake: str) -> None:
-    assert mistakes_of(write_site(tmp_path, one=html)) == [mistake]
+def test_a_link_that_leads_nowhere_is_a_mistake(tmp_path: Path, body: str, mistake: str) -> None:
+    assert mistakes_of(write_site(tmp_path, one=body)) == [mistake]
 
 
 def test_a_public_name_that_is_not_described_is_a_mistake(tmp_path: Path) -> None:
@@ -123,3 +125,15 @@ def test_the_site_as_built_holds_all_that_it_should() -> None:
     full = (SITE / "llms-full.txt").read_text(encoding="utf-8")
     assert "verified_cache_size" in full
     assert "](../" not in listed
+
+
+def test_signatures_show_what_a_user_could_write() -> None:
+    if not (SITE / "index.html").exists():
+        pytest.skip("the site is not built (make docs)")
+    signatures = [
+        html.unescape(re.sub(r"<[^>]+>", "", signature))
+        for page in (SITE / "reference" / "api").glob("*.html")
+        for signature in re.findall(r'<dt class="sig.*?</dt>', page.read_text("utf-8"), re.DOTALL)
+    ]
+    assert len(signatures) > 100
+    assert [text for text in signatures if "<" in text or "~" in text] == []
