@@ -35,6 +35,7 @@ extensions = [
     "_site.navigation",
     "_site.outside_links",
     "_site.error_table",
+    "_site.module_names",
     "_site.public_names",
     "_site.llms",
 ]
