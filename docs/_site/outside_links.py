@@ -37,11 +37,12 @@ def text_of(docname: str) -> str | None:
         return None
     source = TAKEN_IN.get(docname, page)
     pieces = FENCED.split(source.read_text(encoding="utf-8"))
-    pieces[::2] = [LINK.sub(lambda link: _moved(link, source, page), text) for text in pieces[::2]]
+    pieces[::2] = [LINK.sub(lambda link: move(link, source, page), text) for text in pieces[::2]]
     return "".join(pieces)
 
 
-def _moved(link: re.Match[str], source: Path, page: Path) -> str:
+def move(link: re.Match[str], source: Path, page: Path) -> str:
+    """Return where a link of a file leads from the page that shows the file."""
     name, anchor = link[1], link[2] or ""
     target = (source.parent / name).resolve()
     target = PAGE_OF.get(target, target)
