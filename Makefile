@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-web screenshot test test-floors test-long test-chaos test-pythons python-ft test-ft test-ft-quick test-threads test-sanitize fuzz coverage lint docs bench bench-server bench-scaling bench-memory bench-profile bench-check wheel lock clean
+.PHONY: help demo demo-web screenshot test test-floors test-long test-chaos test-pythons python-ft test-ft test-ft-quick test-threads test-sanitize fuzz coverage lint docs bench bench-server bench-scaling bench-memory bench-profile bench-check wheel release-check audit-floors lock clean
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -178,6 +178,16 @@ fuzz: .venv-fuzz/.ready  ## mutated tokens, keys, records and messages, led by w
 wheel: .venv/.wheel  ## the sdist, and from it a wheel for each CPython found here, each tested in an empty environment
 	PATH="$(abspath .venv/bin):$$PATH" $(NATIVE) -m tools.wheels
 
+# SUITE=smoke tests a part of the suite on each Python, one the whole suite on the newest as well,
+# all the whole suite on each. PYTHONS="3.11 3.13": only on these.
+SUITE := one
+release-check: .venv/.check  ## what has to be true before a tag: versions, changelog, contents, reproducibility, tests
+	PATH="$(abspath .venv/bin):$$PATH" $(NATIVE) -m tools.release_check $(SUITE) $(PYTHONS)
+
+# It asks PyPI's advisory service, and fails where that can't be reached.
+audit-floors: .venv/.check .venv-floors/floors.txt  ## known advisories of the oldest releases that pyproject.toml allows
+	.venv/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r .venv-floors/floors.txt
+
 lock: .venv/.lock  ## requirements.lock anew, with the newest releases that pyproject.toml allows
 	.venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --annotation-style line --custom-compile-command 'make lock' --output-file requirements.lock \
@@ -257,10 +267,12 @@ FREE_THREADED ?= $(firstword \
 	touch $@
 
 # The floors are what uv resolves the dependencies to, without the groups of the tests.
-.venv-floors/.built: .venv/.lock .venv-floors/.ready setup.py $(EXTENSION_SOURCES) $(PACKAGE)
+.venv-floors/floors.txt: .venv/.lock .venv-floors/.ready
 	.venv/bin/uv pip compile -q --universal --resolution lowest-direct --python-version 3.11 --no-header --no-annotate \
 	    --extra redis --extra fastapi --extra starlette --extra flask --extra quart --extra django --extra prometheus --extra otel \
-	    -o $(@D)/floors.txt pyproject.toml
+	    -o $@ pyproject.toml
+
+.venv-floors/.built: .venv-floors/floors.txt setup.py $(EXTENSION_SOURCES) $(PACKAGE)
 	$(@D)/bin/python -m pip install -q -r $(@D)/floors.txt
 	rm -rf build/lib build/bdist.*
 	TOKENWHEEL_IMPL=native $(@D)/bin/python -m pip install -q --no-deps .

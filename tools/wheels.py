@@ -4,7 +4,7 @@ First the sdist; from the sdist, never from the work tree, a wheel for each CPyt
 from 3.11 up, and the pure one. On Linux auditwheel repairs the compiled ones. Each wheel then goes
 into an empty environment, and the suite runs in a folder that holds the tests and no source, so
 that what it imports can only be what was installed. Dependencies are the newest releases, as a user
-gets them, not those of requirements.lock.
+gets them, not those of requirements.lock. `tools.release_check` does the same from a commit.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from tools import sbom, sdist
 from tools.interpreters import find_interpreters
 
 from tests.packaging.elf import is_elf, weaknesses
@@ -29,13 +30,16 @@ TESTED = ["pyproject.toml", "README.md", "docs", "examples", "tests"]
 
 
 def run(*command: str | Path, cwd: Path = ROOT, implementation: str = "") -> None:
+    """Run a command, where no variable but these says what is built or imported."""
     print("+", *command, flush=True)
     kept = {
         name: value
         for name, value in os.environ.items()
         if name not in ("TOKENWHEEL_IMPL", "TOKENWHEEL_BUILD", "PYTHONPATH")
     }
-    subprocess.run(command, cwd=cwd, env={**kept, "TOKENWHEEL_IMPL": implementation}, check=True)
+    # The date of every file in a wheel: two builds of one commit are the same.
+    chosen = {"TOKENWHEEL_IMPL": implementation, "SOURCE_DATE_EPOCH": str(sdist.commit_date())}
+    subprocess.run(command, cwd=cwd, env={**kept, **chosen}, check=True)
 
 
 def environment(python: Path, folder: Path) -> Path:
@@ -68,20 +72,23 @@ def check_hardening(wheel: Path, folder: Path) -> None:
         raise SystemExit(f"{wheel.name} holds extensions that are not hardened: {weak}")
 
 
-def build_sdist() -> Path:
-    run(sys.executable, "-m", "build", "--sdist", "--outdir", DIST)
-    sdist = only(DIST.glob("*.tar.gz"))
-    with tarfile.open(sdist) as archive:
+def build_sdist(source: Path, folder: Path) -> Path:
+    """Build the sdist of a source tree, and check what it holds. Return its path."""
+    path = sdist.build_sdist(source, folder)
+    with tarfile.open(path) as archive:
         check_contents(
             archive.getnames(),
-            archive=sdist,
+            archive=path,
             unwanted=(".c", ".so", ".pyc"),
             wanted=(".pyx", ".pxd", ".pyi", "py.typed"),
         )
-    return sdist
+    return path
 
 
-def build_wheel(python: Path, sdist: Path, work: Path, *, implementation: str) -> Path:
+def build_wheel(
+    python: Path, source: Path, work: Path, folder: Path, *, implementation: str
+) -> Path:
+    """Build a wheel from an sdist, as a release has it. Return its path in the folder."""
     raw = work / "raw"
     run(
         python,
@@ -94,7 +101,7 @@ def build_wheel(python: Path, sdist: Path, work: Path, *, implementation: str) -
         "tokenwheel",
         "-w",
         raw,
-        sdist,
+        source,
         implementation=implementation,
     )
     wheel = only(raw.glob("*.whl"))
@@ -111,11 +118,15 @@ def build_wheel(python: Path, sdist: Path, work: Path, *, implementation: str) -
     if implementation == "native" and sys.platform == "linux":
         run(sys.executable, "-m", "auditwheel", "repair", "-w", repaired, wheel)
         wheel = only(repaired.glob("*.whl"))
+    sbom.add_sbom(wheel)
     check_hardening(wheel, work / "extracted")
-    return Path(shutil.copy(wheel, DIST))
+    return Path(shutil.copy(wheel, folder))
 
 
-def test_wheel(python: Path, wheel: Path, work: Path, *, implementation: str) -> None:
+def test_wheel(
+    python: Path, wheel: Path, work: Path, *, implementation: str, tests: Iterable[str]
+) -> None:
+    """Install a wheel into an empty environment, and run these tests on it, or all."""
     away = work / "away"
     away.mkdir()
     for name in TESTED:
@@ -125,12 +136,12 @@ def test_wheel(python: Path, wheel: Path, work: Path, *, implementation: str) ->
         elif source.exists():
             shutil.copy(source, away)
     run(python, "-m", "pip", "install", "-q", "--group", "servers", wheel, cwd=away)
-    run(python, "-m", "pytest", "-q", cwd=away, implementation=implementation)
+    run(python, "-m", "pytest", "-q", *tests, cwd=away, implementation=implementation)
 
 
 def main() -> None:
     shutil.rmtree(DIST, ignore_errors=True)
-    sdist = build_sdist()
+    source = build_sdist(ROOT, DIST)
     found = [interpreter.path for interpreter in find_interpreters()]
     print(f"{len(found)} interpreters: {' '.join(map(str, found))}")
     for implementation, pythons in (("native", found), ("pure", found[:1])):
@@ -138,8 +149,8 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 work = Path(folder)
                 inside = environment(python, work / "environment")
-                wheel = build_wheel(inside, sdist, work, implementation=implementation)
-                test_wheel(inside, wheel, work, implementation=implementation)
+                wheel = build_wheel(inside, source, work, DIST, implementation=implementation)
+                test_wheel(inside, wheel, work, implementation=implementation, tests=[])
     print("built and tested:", *sorted(path.name for path in DIST.iterdir()), sep="\n  ")
 
 

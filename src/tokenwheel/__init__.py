@@ -92,7 +92,7 @@ __all__ = [
     "new_token",
 ]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # The modules of these names; a module among them is here under its own name, too.
 _IMPORTED_WHEN_USED = {
