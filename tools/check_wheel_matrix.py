@@ -12,7 +12,7 @@ VERSIONS = ["cp311", "cp312", "cp313", "cp314", "cp314t", "cp315", "cp315t"]
 PLATFORMS = {
     "linux": ["manylinux_x86_64", "manylinux_aarch64", "musllinux_x86_64", "musllinux_aarch64"],
     "macos": ["macosx_x86_64", "macosx_arm64"],
-    "windows": ["win_amd64"],
+    "windows": ["win_amd64", "win_arm64"],
 }
 
 
