@@ -266,14 +266,15 @@ FREE_THREADED ?= $(firstword \
 	TOKENWHEEL_IMPL=native $(@D)/bin/python $(INSTALL) -e .
 	touch $@
 
-# The floors are what uv resolves the dependencies to, without the groups of the tests.
+# The floors are what uv resolves the dependencies to, without the groups of the tests. OpenTelemetry's
+# SDK, which the tests need, takes only the API of its own version.
 .venv-floors/floors.txt: .venv/.lock .venv-floors/.ready
 	.venv/bin/uv pip compile -q --universal --resolution lowest-direct --python-version 3.11 --no-header --no-annotate \
 	    --extra redis --extra fastapi --extra starlette --extra flask --extra quart --extra django --extra prometheus --extra otel \
 	    -o $@ pyproject.toml
 
 .venv-floors/.built: .venv-floors/floors.txt setup.py $(EXTENSION_SOURCES) $(PACKAGE)
-	$(@D)/bin/python -m pip install -q -r $(@D)/floors.txt
+	$(@D)/bin/python -m pip install -q -r $(@D)/floors.txt opentelemetry-sdk
 	rm -rf build/lib build/bdist.*
 	TOKENWHEEL_IMPL=native $(@D)/bin/python -m pip install -q --no-deps .
 	touch $@
