@@ -82,6 +82,8 @@ def test_an_sdist_does_not_show_when_and_by_whom_it_was_built(tmp_path: Path) ->
     for archive in (first, second):
         sdist.normalize(archive, 1_800_000_000)
     assert first.read_bytes() == second.read_bytes()
+    # RFC 1952, section 2.3: the header of the compressed file has a date of its own.
+    assert first.read_bytes()[4:8] == (1_800_000_000).to_bytes(4, "little")
     with tarfile.open(first) as result:
         entries = result.getmembers()
         assert [(entry.name, entry.mtime) for entry in entries] == [
