@@ -59,7 +59,7 @@ LABELS = 'job="app", instance="a:1"'
 LAG = f"tokenwheel_feed_lag_entries{{{LABELS}}}"
 STALENESS = f"tokenwheel_feed_staleness_seconds{{{LABELS}}}"
 AGE = f"tokenwheel_jwks_age_seconds{{{LABELS}}}"
-FETCHES = f"tokenwheel_jwks_fetch_failures_total{{{LABELS}}}"
+FETCHES = f"tokenwheel_jwks_failures{{{LABELS}}}"
 BROKEN = f"tokenwheel_broken_records_total{{{LABELS}}}"
 REUSED = f'tokenwheel_sessions_ended_total{{{LABELS}, reason="reused"}}'
 DELETED = f'tokenwheel_sessions_ended_total{{{LABELS}, reason="deleted"}}'
@@ -88,8 +88,8 @@ CASES = [
     ("TokenwheelStorageFailing", OF_JOB, "30m", {GOOD: "0+90x60", FAILED: "0+10x60"}),
     ("TokenwheelStorageFailing", [], "30m", {GOOD: "0+1000x60", FAILED: "0+1x60"}),
     ("TokenwheelJwksOld", OF_NODE, "30m", {AGE: "3601x60"}),
-    ("TokenwheelJwksOld", OF_NODE, "30m", {AGE: "60x60", FETCHES: "0+1x60"}),
-    ("TokenwheelJwksOld", [], "30m", {AGE: "3000x60", FETCHES: "0x20 1x40"}),
+    ("TokenwheelJwksOld", OF_NODE, "30m", {AGE: "60x60", FETCHES: "4x60"}),
+    ("TokenwheelJwksOld", [], "30m", {AGE: "3000x60", FETCHES: "2x60"}),
     ("TokenwheelBrokenRecords", OF_NODE, "12m", {BROKEN: "0x10 1x20"}),
     ("TokenwheelBrokenRecords", [], "12m", {BROKEN: "5x30"}),
 ]

@@ -110,7 +110,7 @@ def serving(
         "PYTHONUNBUFFERED": "1",
         **(environment or {}),
     }
-    with _running([sys.executable, "-m", program, *arguments, *more], log, port, folder, variables):
+    with running([sys.executable, "-m", program, *arguments, *more], log, port, folder, variables):
         yield Server(port, log, certificate is not None)
 
 
@@ -168,7 +168,7 @@ def nginx(
     )
     log = folder / f"nginx-{port}.log"
     command = [binary, "-p", str(folder), "-e", "stderr", "-c", str(configuration)]
-    with _running(command, log, port, folder, dict(os.environ)):
+    with running(command, log, port, folder, dict(os.environ)):
         yield Server(port, log, True)
 
 
@@ -180,7 +180,7 @@ def missing(what: str) -> NoReturn:
 
 
 @contextmanager
-def _running(
+def running(
     command: list[str], log: Path, port: int, folder: Path, environment: dict[str, str]
 ) -> Iterator[None]:
     with log.open("ab") as output:

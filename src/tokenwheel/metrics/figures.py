@@ -17,7 +17,7 @@ from ..exact import is_instance
 from ..keys import KeyFile, RemoteKeySet
 from ..session import AsyncSessionManager, SessionManager
 
-__all__ = ["FIGURES", "Figure", "Manager", "Sample", "read_figures"]
+__all__ = ["FIGURES", "Figure", "Manager", "Sample", "read_figure", "read_figures"]
 
 logger = logging.getLogger("tokenwheel")
 
@@ -50,13 +50,18 @@ class Figure(NamedTuple):
 def read_figures(manager: Manager) -> Iterator[tuple[Figure, list[Sample]]]:
     """Yield each figure that the manager has, with its samples. This raises nothing."""
     for figure in FIGURES:
-        samples = []
-        try:
-            samples = list(figure.read(manager))
-        except Exception:
-            logger.debug("the figure %s could not be read", figure.name, exc_info=True)
+        samples = read_figure(figure, manager)
         if samples:
             yield figure, samples
+
+
+def read_figure(figure: Figure, manager: Manager) -> list[Sample]:
+    """Return the samples of a figure, and none where it cannot be read. This raises nothing."""
+    try:
+        return list(figure.read(manager))
+    except Exception:
+        logger.debug("the figure %s could not be read", figure.name, exc_info=True)
+        return []
 
 
 def _revocations(manager: Manager) -> Iterator[Sample]:

@@ -1,0 +1,64 @@
+"""A span around each call of the storage and each message to the feed, for OpenTelemetry.
+
+Names and attributes are those of its semantic conventions for database clients. A span holds what
+is done, to which kind of database, and how it ended: never a subject, an id, a token, a statement
+or the text of an error.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import context
+from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context
+
+from ..session.observers import Observer, StorageCall
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
+
+__all__ = ["CallTracer"]
+
+# ``db.system.name`` of the storages and feeds that come with the library.
+_DATABASES = {
+    "RedisFeed": "redis",
+    "RedisStorage": "redis",
+    "SqliteFeed": "sqlite",
+    "SqliteStorage": "sqlite",
+}
+
+
+class CallTracer(Observer):
+    """Make a span of each call that a manager makes to its storage or its feed.
+
+    The span is the current one while the call lasts, in a worker thread as well.
+
+    Args:
+        tracer: makes the spans.
+    """
+
+    def __init__(self, tracer: Tracer) -> None:
+        self._tracer = tracer
+
+    def begin_call(self, call: StorageCall) -> Any:
+        """Begin a span. Return it, and what ends its being the current one."""
+        attributes = {"db.operation.name": call.name}
+        database = _DATABASES.get(call.by)
+        if database is not None:
+            attributes["db.system.name"] = database
+        span = self._tracer.start_span(
+            f"{call.name} {call.by}",
+            kind=SpanKind.INTERNAL if database is None else SpanKind.CLIENT,
+            attributes=attributes,
+        )
+        return span, context.attach(set_span_in_context(span))
+
+    def end_call(self, begun: Any, call: StorageCall, outcome: str, seconds: float) -> None:
+        """End the span."""
+        span, token = begun
+        context.detach(token)
+        if outcome != "ok":
+            # The conventions' word for an error that nothing more is known of.
+            span.set_attribute("error.type", "_OTHER" if outcome == "error" else outcome)
+            span.set_status(StatusCode.ERROR)
+        span.end()
