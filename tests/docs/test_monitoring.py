@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from tests.web.servers import missing
+from tokenwheel.metrics.figures import FIGURES
+from tokenwheel.metrics.instruments import Instruments, full_name
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "docs" / "monitoring"
 ALERTS = FOLDER / "alerts.yml"
@@ -190,3 +192,27 @@ def test_no_two_panels_lie_on_each_other() -> None:
         assert max(x for x, _ in cells) < 24
         assert not taken & cells
         taken |= cells
+
+
+def test_dashboard_and_alerts_ask_for_metrics_that_there_are() -> None:
+    families = {
+        f"{full_name(figure)}{'_total' if figure.kind == 'counter' else ''}" for figure in FIGURES
+    }
+    for family in Instruments(()).collect():
+        suffixes = ("_bucket", "_count") if family.type == "histogram" else ("_total",)
+        families |= {f"{family.name}{suffix}" for suffix in suffixes}
+    asked = " ".join([*(p.values[0] for p in expressions()), ALERTS.read_text(encoding="utf-8")])
+    assert set(re.findall(r"tokenwheel_\w+", asked)) <= families
+
+
+def test_the_page_names_every_metric_and_every_alert() -> None:
+    text = (FOLDER.parent / "howto" / "monitoring.md").read_text(encoding="utf-8")
+    names = {
+        f"{full_name(figure)}{'_total' if figure.kind == 'counter' else ''}" for figure in FIGURES
+    }
+    for family in Instruments(()).collect():
+        names.add(family.name if family.type == "histogram" else f"{family.name}_total")
+    table = text.partition("## All metrics")[2].partition("## Dashboard")[0]
+    assert set(re.findall(r"^\| `(tokenwheel_\w+)`", table, re.MULTILINE)) == names
+    alerts = re.findall(r"alert: (\w+)", ALERTS.read_text(encoding="utf-8"))
+    assert re.findall(r"^\| `(Tokenwheel\w+)`", text, re.MULTILINE) == alerts

@@ -2,7 +2,8 @@
 
 Hooks (``tokenwheel.session.observers``), data (``figures.py``, ``counts.py``) and exporters are
 apart. :class:`SessionCollector` is for ``prometheus_client``: ``pip install
-'tokenwheel[prometheus]'``. Nothing is added to ``read``, and no label holds a subject, an id, an
+'tokenwheel[prometheus]'``. :func:`instrument` is for OpenTelemetry: ``pip install
+'tokenwheel[otel]'``. Nothing is added to ``read``, and no label holds a subject, an id, an
 address or a token.
 """
 
@@ -11,9 +12,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .opentelemetry import instrument
     from .prometheus import SessionCollector
 
-__all__ = ["SessionCollector"]
+__all__ = ["SessionCollector", "instrument"]
 
 if not TYPE_CHECKING:
 
@@ -23,4 +25,8 @@ if not TYPE_CHECKING:
             from .prometheus import SessionCollector
 
             return SessionCollector
+        if name == "instrument":
+            from .opentelemetry import instrument
+
+            return instrument
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CallTracer"]
 
-# ``db.system.name`` of the storages and feeds that come with the library.
+# Which kind of database the storages and feeds of the library call.
 _DATABASES = {
     "RedisFeed": "redis",
     "RedisStorage": "redis",
