@@ -119,6 +119,7 @@ CONTENDERS: dict[str, Contender] = {
         "tokenwheel",
         "compiled; as many revocations at once are published",
     ),
+    "measured": Contender("**tokenwheel** with metrics on", "tokenwheel", "compiled"),
     "key_file": Contender("**tokenwheel** with KeyFile", "tokenwheel", "compiled"),
     "remote_keys": Contender("**tokenwheel** with RemoteKeySet", "tokenwheel", "compiled"),
     "pyjwt_blocklist": Contender(

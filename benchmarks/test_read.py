@@ -101,6 +101,16 @@ def test_read_followed(race, contender):
     race("following:Following", operation="read", rounds=31, tokens=tokens("ES256", 1))
 
 
+@pytest.mark.parametrize("contender", ["tokenwheel", "measured"])
+def test_read_measured(race, contender):
+    """A token seen before, by a manager alone, and by the same manager with a collector of
+    Prometheus registered.
+
+    Metrics cost a request nothing: events and operations are counted, and reads are not.
+    """
+    race("measured:Measured", operation="read", rounds=31, tokens=tokens("HS256", 1))
+
+
 @pytest.mark.parametrize(
     "contender",
     ["tokenwheel", "tokenwheel_pure", "released", *FORGETFUL, "clasp", "webtoken", "fast_jwt"],
