@@ -9,9 +9,11 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from tests.web.servers import missing
+from tests.servers import until
+from tests.web.servers import gunicorn, missing, serving
 from tokenwheel.metrics.figures import FIGURES
 from tokenwheel.metrics.instruments import Instruments, full_name
 
@@ -216,3 +218,24 @@ def test_the_page_names_every_metric_and_every_alert() -> None:
     assert set(re.findall(r"^\| `(tokenwheel_\w+)`", table, re.MULTILINE)) == names
     alerts = re.findall(r"alert: (\w+)", ALERTS.read_text(encoding="utf-8"))
     assert re.findall(r"^\| `(Tokenwheel\w+)`", text, re.MULTILINE) == alerts
+
+
+def test_the_application_for_gunicorn_runs_with_two_workers(tmp_path: Path) -> None:
+    text = (FOLDER.parent / "howto" / "monitoring.md").read_text(encoding="utf-8")
+    for name in ("app.py", "gunicorn.conf.py"):
+        block = text.partition(f"```python\n# {name}\n")[2].partition("```")[0]
+        (tmp_path / name).write_text(block, encoding="utf-8")
+    more = "\nsessions.create(subject='ann')\n"  # in each of the workers
+    (tmp_path / "app.py").write_text((tmp_path / "app.py").read_text(encoding="utf-8") + more)
+    figures = tmp_path / "figures"
+    figures.mkdir()
+    environment = {"PROMETHEUS_MULTIPROC_DIR": str(figures), "PYTHONPATH": str(tmp_path)}
+    with serving(gunicorn, "app:app", tmp_path, workers=2, environment=environment) as server:
+        until(
+            lambda: (
+                "tokenwheel_sessions_created_total 2.0"
+                in httpx.get(f"{server.origin()}/metrics").text
+            ),
+            "the sum of both workers",
+            interval=0.05,
+        )
