@@ -5,6 +5,7 @@ Also the numbers of docs/faq.md that no block of it tries.
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import json
 import os
@@ -12,6 +13,8 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -21,7 +24,6 @@ import pytest
 from tests.docs.howto_blocks import (
     HOWTO,
     block,
-    blocks,
     run_shell,
     serving_the_page,
     write_files,
@@ -89,17 +91,132 @@ def test_a_socket_of_the_fastapi_page_closes_when_its_session_ends() -> None:
             assert socket.receive()["code"] == 4401
 
 
+def make_keys(page: str, folder: Path) -> None:
+    commands = block(page, "sh", "keys new").partition("\n")[2]  # after pip install
+    assert run_shell(commands, folder).returncode == 0
+
+
+@pytest.fixture
+def flask_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """The names of the Flask page's program, run beside the keys that it asks for."""
+    pytest.importorskip("flask")
+    make_keys("flask", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    names = module_of("flask", "# app.py")
+    with names["sessions"]:
+        yield names
+
+
+def test_the_flask_page_protects_its_views_as_its_table_says(flask_page: dict[str, Any]) -> None:
+    app = flask_page["app"]
+    at = {"base_url": "https://api.example", "headers": BROWSER}
+    ann, bob = app.test_client(), app.test_client()
+    assert ann.get("/me", **at).json["code"] == "credentials_missing"
+    assert ann.get("/greeting", **at).text == "Hello, stranger"
+    assert ann.post("/login", data={**ANN, "password": "wrong"}, **at).status_code == 401
+    assert "access_token" not in ann.post("/login", data=ANN, **at).json
+    assert ann.get("/me", **at).json["sub"] == "ann"
+    assert ann.get("/greeting", **at).text == "Hello, ann"
+    assert ann.get("/users", **at).json == ["ann", "bob"]
+    bob.post("/login", data=BOB, **at)
+    assert bob.get("/users", **at).json["code"] == "insufficient_scope"
+    app.test_client().post("/login", data=ANN, **at)
+    assert ann.post("/password", **at).json == {"ended": 1}
+    assert ann.post("/demote/ann", **at).status_code == 204
+    assert ann.get("/users", **at).json["code"] == "access_token_revoked"
+    assert ann.post("/session/refresh", **at).status_code == 200
+    assert ann.get("/users", **at).json["code"] == "insufficient_scope"
+    assert ann.post("/session/logout", **at).status_code == 204
+    assert ann.get("/me", **at).json["code"] == "credentials_missing"
+
+
+def test_the_events_of_the_flask_page_end_with_the_session(flask_page: dict[str, Any]) -> None:
+    client = flask_page["app"].test_client()
+    tokens = client.post("/login", data=ANN).json
+    bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
+    events = client.get("/events", headers=bearer).response
+    assert next(events) == b"data: tick\n\n"
+    flask_page["sessions"].end(tokens["refresh_token"])
+    assert list(events) == []
+
+
+def test_the_blueprint_of_the_flask_page_lets_nobody_in_unknown(flask_page: dict[str, Any]) -> None:
+    from flask import Flask
+
+    names = module_of("flask", "# account.py")
+    app = Flask("of the reader")
+    names["auth"].init_app(app, flask_page["gate"])
+    app.register_blueprint(names["account"])
+    client = app.test_client()
+    assert client.get("/account").json["code"] == "credentials_missing"
+    tokens = flask_page["sessions"].create(subject="ann")
+    bearer = {"Authorization": f"Bearer {tokens.access_token}"}
+    assert client.get("/account", headers=bearer).json == {"name": "ann"}
+
+
+def test_a_socket_of_the_flask_page_closes_when_its_session_ends() -> None:
+    pytest.importorskip("flask_sock")
+    simple_websocket = pytest.importorskip("simple_websocket")
+    from werkzeug.serving import make_server
+
+    names = module_of("flask", "# sockets.py")
+    tokens = names["sessions"].create(subject="ann")
+    server = make_server("127.0.0.1", 0, names["app"], threaded=True)
+    serving = threading.Thread(target=server.serve_forever)
+    serving.start()
+    try:
+        socket = simple_websocket.Client(
+            f"ws://127.0.0.1:{server.port}/messages",
+            subprotocols=["tokenwheel", f"bearer.{tokens.access_token}"],
+        )
+        socket.send("hello")
+        assert socket.receive() == "ann: hello"
+        names["sessions"].end(tokens.refresh_token)
+        with pytest.raises(simple_websocket.ConnectionClosed) as closed:
+            socket.receive()
+        assert closed.value.reason == 4401
+    finally:
+        server.shutdown()
+        serving.join()
+        server.server_close()
+
+
+def test_the_quart_program_signs_in_and_lets_go() -> None:
+    pytest.importorskip("quart")
+    app = module_of("flask", "# quart_app.py")["app"]
+
+    async def drive() -> None:
+        client = app.test_client()
+        at = {"scheme": "https", "headers": {**BROWSER, "Host": "api.example"}}
+        assert (await client.get("/me", **at)).status_code == 401
+        tokens = await (await client.post("/login", form=ANN)).get_json()
+        bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
+        assert (await (await client.get("/me", headers=bearer)).get_json())["sub"] == "ann"
+        async with client.websocket("/messages", headers=bearer) as socket:
+            await socket.send("hello")
+            assert await socket.receive() == "ann: hello"
+        assert (await client.post("/session/logout", headers=bearer)).status_code == 204
+        assert (await client.get("/me", headers=bearer)).status_code == 401
+
+    asyncio.run(drive())
+
+
 @pytest.mark.skipif(
     sys.platform == "win32" or shutil.which("curl") is None, reason="the commands are for a shell"
 )
-def test_the_commands_of_the_fastapi_page_give_what_it_says(tmp_path: Path) -> None:
-    for needed in ("uvicorn", "fastapi"):
+@pytest.mark.parametrize(("page", "program"), [("fastapi", "uvicorn"), ("flask", "gunicorn")])
+def test_the_commands_of_the_page_give_what_it_says(
+    page: str, program: str, tmp_path: Path
+) -> None:
+    for needed in (program, page):
         if importlib.util.find_spec(needed) is None:
             pytest.skip(f"{needed} is not installed")
-    assert write_files("fastapi", tmp_path) == ["app.py"]
+    assert "app.py" in write_files(page, tmp_path)
+    if page == "flask":
+        make_keys(page, tmp_path)
     port = free_port()
-    with serving_the_page("fastapi", "uvicorn app:app", tmp_path, port):
-        ran = run_shell(block("fastapi", "sh", "curl").replace("8000", str(port)), tmp_path)
+    with serving_the_page(page, f"{program} app:app", tmp_path, port):
+        ran = run_shell(block(page, "sh", "curl").replace("8000", str(port)), tmp_path)
     codes = [line for line in ran.stdout.splitlines() if re.fullmatch(r"\d{3}", line)]
     assert codes == ["200", "204", "401"], ran
 
