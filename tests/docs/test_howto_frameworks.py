@@ -16,7 +16,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -204,7 +203,7 @@ def test_the_quart_program_signs_in_and_lets_go() -> None:
 @pytest.mark.skipif(
     sys.platform == "win32" or shutil.which("curl") is None, reason="the commands are for a shell"
 )
-@pytest.mark.parametrize(("page", "program"), [("fastapi", "uvicorn"), ("flask", "gunicorn")])
+@pytest.mark.parametrize("page, program", [("fastapi", "uvicorn"), ("flask", "gunicorn")])
 def test_the_commands_of_the_page_give_what_it_says(
     page: str, program: str, tmp_path: Path
 ) -> None:
@@ -236,3 +235,117 @@ def test_the_sizes_of_tokens_in_the_faq_are_true() -> None:
         f"an access token has {hs256} characters with `HS256`, {es256} with `ES256` or `EdDSA`, "
         f"and {rs256} with `RS256`. A refresh token has {len(tokens.refresh_token)}."
     ) in faq
+
+
+DRIVE_DJANGO = f"""
+import json
+
+import django
+
+django.setup()
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.test import Client
+
+call_command("migrate", verbosity=0)
+User.objects.create_user("ann", password="correct horse", is_staff=True)
+User.objects.create_user("bob", password="correct horse")
+at = {{"secure": True}}
+
+
+def browser():
+    return Client(
+        headers={{**{BROWSER!r}, "Host": "api.example"}}, enforce_csrf_checks=True
+    )
+
+
+ann, bob, elsewhere = browser(), browser(), browser()
+answers = [
+    ann.get("/me", **at).json()["code"],
+    ann.get("/profile", **at).json()["code"],
+    ann.get("/greeting", **at).content.decode(),
+    ann.post("/login", {{**{ANN!r}, "password": "wrong"}}, **at).status_code,
+    "access_token" in ann.post("/login", {ANN!r}, **at).json(),
+    ann.get("/me", **at).json()["name"],
+    ann.get("/greeting", **at).content.decode(),
+    ann.get("/users", **at).json()["users"],
+    ann.get("/profile", **at).json()["name"],
+    ann.get("/reports", **at).json(),
+    bob.post("/login", {BOB!r}, **at).status_code,
+    bob.get("/users", **at).json()["code"],
+    bob.get("/reports", **at).json()["code"],
+    elsewhere.post("/login", {ANN!r}, **at).status_code,
+    ann.post("/password", {{"password": "new"}}, **at).json(),
+    elsewhere.get("/me", **at).json()["code"],
+    User.objects.filter(username="ann").update(is_staff=False),
+    ann.post("/session/refresh", **at).status_code,
+    ann.get("/users", **at).json()["code"],
+    ann.post("/session/logout", **at).status_code,
+    ann.get("/me", **at).json()["code"],
+]
+print(json.dumps(answers))
+"""
+
+
+@pytest.fixture
+def django_page(tmp_path: Path) -> Path:
+    """The folder with the project of the Django page, and the keys that it asks for."""
+    for needed in ("django", "rest_framework"):
+        pytest.importorskip(needed)
+    (tmp_path / "config").mkdir()
+    assert len(write_files("django", tmp_path)) == 6
+    make_keys("django", tmp_path)
+    return tmp_path
+
+
+def test_the_django_page_protects_its_views_as_its_table_says(django_page: Path) -> None:
+    (django_page / "drive.py").write_text(DRIVE_DJANGO)
+    ran = subprocess.run(
+        [sys.executable, "drive.py"],
+        capture_output=True,
+        text=True,
+        cwd=django_page,
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings"},
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout) == [
+        "credentials_missing",
+        "credentials_missing",
+        "Hello, stranger",
+        401,
+        False,
+        "ann",
+        "Hello, ann",
+        ["ann", "bob"],
+        "ann",
+        {"reports": []},
+        200,
+        "insufficient_scope",
+        "insufficient_scope",
+        200,
+        {"ended": 1},
+        "access_token_revoked",
+        1,
+        200,
+        "insufficient_scope",
+        204,
+        "credentials_missing",
+    ]
+
+
+@pytest.mark.skipif(
+    sys.platform == "win32" or shutil.which("curl") is None, reason="the commands are for a shell"
+)
+def test_the_commands_of_the_django_page_give_what_it_says(
+    django_page: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("gunicorn")
+    made = run_shell(block("django", "sh", "migrate"), django_page)
+    assert made.returncode == 0, made.stderr
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "config.settings")
+    port = free_port()
+    with serving_the_page("django", "gunicorn config.wsgi", django_page, port):
+        ran = run_shell(block("django", "sh", "curl").replace("8000", str(port)), django_page)
+    codes = [line for line in ran.stdout.splitlines() if re.fullmatch(r"\d{3}", line)]
+    assert codes == ["200", "204", "401"], ran
