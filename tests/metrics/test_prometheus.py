@@ -371,7 +371,9 @@ class Listening(Observer):
     def begin_call(self, call: StorageCall) -> Any:
         return call.name
 
-    def end_call(self, begun: Any, call: StorageCall, outcome: str, seconds: float) -> None:
+    def end_call(
+        self, begun: Any, call: StorageCall, outcome: str, seconds: float, error: Any
+    ) -> None:
         self.told.append((begun, call.by, outcome, seconds >= 0))
 
 

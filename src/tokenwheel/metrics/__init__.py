@@ -1,10 +1,8 @@
-"""Metrics of sessions: what managers and gates do, and how keys, feeds and revocations stand.
+"""Metrics and traces: what managers do and gates refuse, how keys, feeds and revocations stand.
 
-Hooks (``tokenwheel.session.observers``), data (``figures.py``, ``counts.py``) and exporters are
-apart. :class:`SessionCollector` is for ``prometheus_client``: ``pip install
-'tokenwheel[prometheus]'``. :func:`instrument` is for OpenTelemetry: ``pip install
-'tokenwheel[otel]'``. Nothing is added to ``read``, and no label holds a subject, an id, an
-address or a token.
+:class:`SessionCollector` is for Prometheus: ``pip install 'tokenwheel[prometheus]'``.
+:func:`instrument` is for OpenTelemetry: ``pip install 'tokenwheel[otel]'``. Nothing is added to
+``read``. No label or attribute holds a subject, a session id, an address or a token.
 """
 
 from __future__ import annotations

@@ -53,12 +53,19 @@ class CallTracer(Observer):
         )
         return span, context.attach(set_span_in_context(span))
 
-    def end_call(self, begun: Any, call: StorageCall, outcome: str, seconds: float) -> None:
-        """End the span."""
+    def end_call(
+        self,
+        begun: Any,
+        call: StorageCall,
+        outcome: str,
+        seconds: float,
+        error: type[BaseException] | None,
+    ) -> None:
+        """End the span. An error of a client library is named by its class."""
         span, token = begun
         context.detach(token)
-        if outcome != "ok":
-            # The conventions' word for an error that nothing more is known of.
-            span.set_attribute("error.type", "_OTHER" if outcome == "error" else outcome)
+        if error is not None:
+            named = f"{error.__module__}.{error.__qualname__}".removeprefix("builtins.")
+            span.set_attribute("error.type", named if outcome == "error" else outcome)
             span.set_status(StatusCode.ERROR)
         span.end()

@@ -75,8 +75,23 @@ class Observer:
         """Hear that a call of the storage begins. What is returned, ``end_call`` is given."""
         return None
 
-    def end_call(self, begun: Any, call: StorageCall, outcome: str, seconds: float) -> None:
-        """Hear that a call of the storage has ended. See :meth:`end_operation`."""
+    def end_call(
+        self,
+        begun: Any,
+        call: StorageCall,
+        outcome: str,
+        seconds: float,
+        error: type[BaseException] | None,
+    ) -> None:
+        """Hear that a call of the storage has ended.
+
+        Args:
+            begun: what ``begin_call`` returned.
+            call: the call.
+            outcome: as :meth:`end_operation` is told it.
+            seconds: how long it took.
+            error: the class of what it raised, a client library's for example; None for nothing.
+        """
 
     def refused(self, code: str, transport: str) -> None:
         """Hear that a gate has refused a request.
@@ -182,8 +197,10 @@ class Observed:
         seconds = self._observers.timer() - self._started
         outcome = _outcome_of(kind)
         for observer, begun in reversed(self._begun):
-            end = getattr(observer, f"end_{self._kind}")
-            _tell(end, begun, self._what, outcome, seconds)
+            if self._kind == "call":
+                _tell(observer.end_call, begun, self._what, outcome, seconds, kind)
+            else:
+                _tell(observer.end_operation, begun, self._what, outcome, seconds)
 
 
 _METHODS: dict[type[Step[Any]], str] = {
