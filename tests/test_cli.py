@@ -301,6 +301,6 @@ def test_the_module_runs_as_a_program() -> None:
     )
     assert ran.stdout == f"tokenwheel {__version__}\n"
     ran = subprocess.run(
-        [sys.executable, "-m", "tokenwheel"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "tokenwheel", "unknown"], capture_output=True, text=True, check=False
     )
     assert ran.returncode == 2

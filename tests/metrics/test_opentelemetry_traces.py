@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from tests.servers import Node, needs_server, no_retry
+from tests.servers import needs_server, no_retry, serving
 from tests.support import secret_of
 from tokenwheel import (
     AsyncSessionManager,
@@ -137,20 +137,21 @@ def test_spans_of_tasks_at_once_hang_below_the_request_of_each(
 
 
 @needs_server
-def test_a_server_that_is_down_is_an_error_without_its_text(traces: Traces, server: Node) -> None:
-    client = redis.Redis(port=server.port, retry=no_retry())
-    sessions = SessionManager(
-        SECRET,
-        storage=RedisStorage(client, timeout=0.5),
-        revocations=RevocationList(RedisFeed(client, timeout=0.5)),
-        **OF_FILE,
-    )
-    instrument(sessions, tracer_provider=traces.provider)
-    with sessions:
-        sessions.create(subject="ann")
-        server.kill()
-        with pytest.raises(StorageUnavailable):
+def test_a_server_that_is_down_is_an_error_without_its_text(traces: Traces, tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        client = redis.Redis(port=server.port, retry=no_retry())
+        sessions = SessionManager(
+            SECRET,
+            storage=RedisStorage(client, timeout=0.5),
+            revocations=RevocationList(RedisFeed(client, timeout=0.5)),
+            **OF_FILE,
+        )
+        instrument(sessions, tracer_provider=traces.provider)
+        with sessions:
             sessions.create(subject="ann")
+            server.kill()
+            with pytest.raises(StorageUnavailable):
+                sessions.create(subject="ann")
     client.close()
     good, failed = [span for span in traces.spans if span.name == "insert RedisStorage"]
     assert good.status.status_code is StatusCode.UNSET

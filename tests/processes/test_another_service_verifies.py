@@ -178,7 +178,7 @@ class Site:
         token = self.tokens[-1]
 
         def is_accepted() -> bool:
-            return all(self.resource.ask("/me", token) == (200, "ann") for _ in range(8))
+            return all(self.resource.ask("/me", token) == (200, "ann") for _ in range(40))
 
         until(is_accepted, "the last key's arrival")
 
