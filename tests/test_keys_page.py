@@ -6,7 +6,6 @@ that do it is tried here once for each row of the page's tables.
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 import time
@@ -260,17 +259,6 @@ OF_NO_USE = {
 
 
 class TestRemoteKeys:
-    def test_each_option_has_the_default_that_the_page_tells(self) -> None:
-        parameters = inspect.signature(RemoteKeySet).parameters
-        told = {name.strip("`"): default for name, default, _ in rows("Resource servers by URL")}
-        assert set(told) == set(parameters) - {"url", "timer", "clock"}
-        for name, words in told.items():
-            default = parameters[name].default
-            if isinstance(default, bool) or default is None:
-                assert words in {"`False`", "all", "the standard library"}, name
-            else:
-                assert words.split()[0].replace(",", "") == str(default), name
-
     @pytest.mark.parametrize("befalls", OF_NO_USE)
     def test_whatever_befalls_the_url_read_goes_on_for_max_age(self, befalls: str) -> None:
         site = Site(OLD)
