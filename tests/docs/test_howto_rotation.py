@@ -47,7 +47,7 @@ def ask(port: int, path: str, body: Any = None, token: str = "") -> tuple[int, A
 
 def shape(text: str) -> str:
     """Return a command's output without kids, times and the width of its columns."""
-    text = re.sub(r"\b[\w-]{43}(?![\w-])|[\w-]{5,6}…", "KID", text)
+    text = re.sub(r"(?<![\w-])[\w-]{43}(?![\w-])|[\w-]{5,6}…", "KID", text)
     text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "TIME", text)
     return re.sub(r" {2,}", "  ", re.sub(r"\d+ seconds? ago", "AGO", text))
 

@@ -102,3 +102,40 @@ def test_numbers_of_two_gunicorn_workers_are_those_of_what_was_done(
     finally:
         server.terminate()
         server.wait()
+
+
+FORKS_WHILE_FIGURES_ARE_WRITTEN = """
+import os
+import prometheus_client
+from tests.support import SECRET
+from tokenwheel import SessionManager
+from tokenwheel.metrics import SessionCollector
+from tokenwheel.metrics import workers
+
+sessions = SessionManager(SECRET, issuer="i", audience="a")
+prometheus_client.REGISTRY.register(SessionCollector(sessions))
+workers._INTERVAL = 0  # its thread writes without a pause
+sessions.create(subject="ann")
+for _ in range(50):
+    child = os.fork()
+    if not child:
+        sessions.create(subject="ann")
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+print("all children have logged in")
+"""
+
+
+def test_a_child_forked_while_figures_are_written_is_not_stuck_at_its_first_login(
+    tmp_path: Path,
+) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKS_WHILE_FIGURES_ARE_WRITTEN],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)},
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout == "all children have logged in\n"

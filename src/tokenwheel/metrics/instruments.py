@@ -9,6 +9,7 @@ from typing import Any
 from prometheus_client import Counter, Histogram
 from prometheus_client.metrics_core import Metric
 
+from .client_locks import CLIENT
 from .counts import Counting
 from .figures import Figure
 
@@ -54,10 +55,10 @@ class Instruments:
         )
 
     def collect(self) -> Iterable[Metric]:
-        """Yield the families."""
+        """Return the families."""
         instruments = (self.created, self.refreshed, self.ended, self.refusals, self.durations)
-        for instrument in instruments:
-            yield from instrument.collect()
+        with CLIENT.lock:
+            return [family for instrument in instruments for family in instrument.collect()]
 
 
 @cache
@@ -98,24 +99,29 @@ class InstrumentCounting(Counting):
 
     def count_created(self) -> None:
         """Count a session that was opened."""
-        self._created.inc()
+        with CLIENT.lock:
+            self._created.inc()
 
     def count_refreshed(self, retried: bool) -> None:
         """Count a refresh."""
-        self._refreshed[retried].inc()
+        with CLIENT.lock:
+            self._refreshed[retried].inc()
 
     def count_ended(self, reason: str, number: int) -> None:
         """Count sessions that ended."""
-        self._instruments.ended.labels(reason, *self._labels).inc(number)
+        with CLIENT.lock:
+            self._instruments.ended.labels(reason, *self._labels).inc(number)
 
     def end_operation(self, begun: Any, operation: str, outcome: str, seconds: float) -> None:
         """Take the duration of a method of the manager."""
-        self._instruments.durations.labels(operation, outcome, *self._labels).observe(seconds)
+        with CLIENT.lock:
+            self._instruments.durations.labels(operation, outcome, *self._labels).observe(seconds)
         if self._look is not None:
             self._look()
 
     def refused(self, code: str, transport: str) -> None:
         """Count a request that was refused."""
-        self._instruments.refusals.labels(code, transport, *self._labels).inc()
+        with CLIENT.lock:
+            self._instruments.refusals.labels(code, transport, *self._labels).inc()
         if self._look is not None:
             self._look()

@@ -17,7 +17,8 @@ from weakref import ref
 from prometheus_client import Counter, Gauge
 
 from ..fork_safety import restart_after_fork
-from .figures import Figure, Manager, read_figures
+from .client_locks import CLIENT
+from .figures import Figure, Manager, Sample, read_figures
 from .instruments import full_name
 
 __all__ = ["WorkerFigures"]
@@ -77,16 +78,20 @@ class WorkerFigures:
         if manager is None:
             return False
         for figure, samples in read_figures(manager):
-            instrument = _instrument_of(figure, self._service)
-            for sample in samples:
-                values = [*(sample.labels[name] for name in figure.labels), *self._labels]
-                child = instrument.labels(*values) if values else instrument
-                if isinstance(child, Gauge):
-                    child.set(sample.value)
-                else:
-                    child.inc(max(sample.value - self._written.get(figure.name, 0.0), 0.0))
-                    self._written[figure.name] = sample.value
+            with CLIENT.lock:
+                self._write(figure, samples)
         return True
+
+    def _write(self, figure: Figure, samples: list[Sample]) -> None:
+        instrument = _instrument_of(figure, self._service)
+        for sample in samples:
+            values = [*(sample.labels[name] for name in figure.labels), *self._labels]
+            child = instrument.labels(*values) if values else instrument
+            if isinstance(child, Gauge):
+                child.set(sample.value)
+            else:
+                child.inc(max(sample.value - self._written.get(figure.name, 0.0), 0.0))
+                self._written[figure.name] = sample.value
 
     def _counters(self) -> dict[str, float]:
         manager = self._manager()
