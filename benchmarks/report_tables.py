@@ -27,6 +27,7 @@ TITLES = {
     "test_falling_due": "A million entries due in the same second",
     "test_last": "Sessions that outlive the process",
     "test_read_followed": "Reading by keys that are followed",
+    "test_read_measured": "Reading with metrics on",
     "test_read_fed": "Reading beside a feed",
     "test_replay": "Taking in what was revoked before",
     "test_import": "Importing the library",
