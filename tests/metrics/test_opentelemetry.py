@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from tests.support import secret_of
 from tests.web.examples import loaded
 from tokenwheel import ConfigurationError, RevocationList, SessionManager, SqliteFeed, SqliteStorage
+from tokenwheel.metrics import opentelemetry
 from tokenwheel.metrics.figures import FIGURES
 from tokenwheel.metrics.instruments import full_name
 from tokenwheel.metrics.opentelemetry import instrument, name_of
@@ -197,3 +199,12 @@ def test_the_fastapi_example_under_load_is_counted(meters: Meters, tmp_path: Pat
     assert values["tokenwheel.sessions.ended reason=deleted"] == logins
     assert values["tokenwheel.refusals code=access_token_revoked,transport=bearer"] == logins
     assert not any(re.search(r"ann|127\.0|eyJ|app\.example", name) for name in values)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_a_child_forked_while_another_thread_instruments_is_not_stuck_at_its_own() -> None:
+    with opentelemetry._turns.lock:  # as another thread of the parent would hold it
+        child = os.fork()
+        if not child:
+            os._exit(0 if opentelemetry._turns.lock.acquire(blocking=False) else 1)
+        assert os.waitpid(child, 0)[1] == 0

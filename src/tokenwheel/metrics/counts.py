@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..errors import ConfigurationError
 from ..events import (
     AllSessionsInvalidated,
     SessionCreated,
@@ -15,10 +16,32 @@ from ..events import (
     SessionInvalidated,
     SessionRefreshed,
 )
-from ..session.observers import Observer
+from ..exact import is_instance, named
+from ..session import AsyncSessionManager, SessionManager
+from ..session.observers import Observer, Observers
 from .figures import Manager
 
-__all__ = ["Counting"]
+__all__ = ["BUCKETS", "Counting", "check_counted"]
+
+# Seconds. An operation in memory takes microseconds, and one that waits for a server milliseconds.
+BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+def check_counted(manager: object, gate: object) -> None:
+    """Check that these are a manager, and a gate of it or None.
+
+    Raises:
+        ConfigurationError: they are not.
+    """
+    if not is_instance(manager, SessionManager) and not is_instance(manager, AsyncSessionManager):
+        raise ConfigurationError(
+            f"manager must be a SessionManager or an AsyncSessionManager, not {named(manager)}"
+        )
+    observers = getattr(gate, "_observers", None)
+    if gate is not None and not (
+        isinstance(observers, Observers) and getattr(gate, "manager", None) is manager
+    ):
+        raise ConfigurationError("gate must be a Gate of this manager, or None")
 
 
 class Counting(Observer):

@@ -10,13 +10,10 @@ from prometheus_client import Counter, Histogram
 from prometheus_client.metrics_core import Metric
 
 from .client_locks import CLIENT
-from .counts import Counting
+from .counts import BUCKETS, Counting
 from .figures import Figure
 
 __all__ = ["InstrumentCounting", "Instruments", "full_name", "shared_instruments"]
-
-# Seconds. An operation in memory takes microseconds, and one that waits for a server milliseconds.
-_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
 def full_name(figure: Figure) -> str:
@@ -51,7 +48,7 @@ class Instruments:
             "How long the methods of the manager took.",
             ["operation", "outcome", *service],
             registry=None,
-            buckets=_BUCKETS,
+            buckets=BUCKETS,
         )
 
     def collect(self) -> Iterable[Metric]:

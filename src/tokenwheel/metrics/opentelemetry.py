@@ -16,10 +16,8 @@ from weakref import WeakKeyDictionary, WeakSet, ref
 
 from .. import __version__
 from ..errors import ConfigurationError
-from ..exact import is_instance, named
-from ..session import AsyncSessionManager, SessionManager
-from ..session.observers import Observers
-from .counts import Counting
+from ..fork_safety import renew_after_fork
+from .counts import BUCKETS, Counting, check_counted
 from .figures import FIGURES, Figure, Manager, read_figure
 
 try:
@@ -43,9 +41,21 @@ __all__ = ["Instrumentation", "instrument"]
 # UCUM, by which OpenTelemetry goes, for the unit of a figure.
 _UNITS = {"bytes": "By", "seconds": "s", "timestamp_seconds": "s", "entries": "{entry}", "": ""}
 _MERGED: dict[str, Callable[[list[float]], float]] = {"sum": sum, "max": max, "min": min}
-_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
-_lock = Lock()  # held while a manager becomes instrumented, and ceases to be
+
+class _Turns:
+    """Hold ``lock`` while a manager becomes instrumented, or ceases to be."""
+
+    def __init__(self) -> None:
+        self.renew()
+        renew_after_fork(self)
+
+    def renew(self) -> None:
+        """Have a lock that is free, in a child whose parent may have held it in another thread."""
+        self.lock = Lock()
+
+
+_turns = _Turns()
 _instrumented: WeakSet[Manager] = WeakSet()
 _observed: WeakKeyDictionary[Any, WeakSet[Manager]] = WeakKeyDictionary()
 
@@ -75,17 +85,9 @@ def instrument(
         ConfigurationError: an argument is not what it has to be, or the manager is instrumented
             already: everything would be counted twice.
     """
-    if not is_instance(manager, SessionManager) and not is_instance(manager, AsyncSessionManager):
-        raise ConfigurationError(
-            f"manager must be a SessionManager or an AsyncSessionManager, not {named(manager)}"
-        )
-    observers = getattr(gate, "_observers", None)
-    if gate is not None and not (
-        isinstance(observers, Observers) and getattr(gate, "manager", None) is manager
-    ):
-        raise ConfigurationError("gate must be a Gate of this manager, or None")
+    check_counted(manager, gate)
     provider = metrics.get_meter_provider() if meter_provider is None else meter_provider
-    with _lock:
+    with _turns.lock:
         if manager in _instrumented:
             raise ConfigurationError(
                 "the manager is instrumented already: close() what instrument returned before"
@@ -123,7 +125,7 @@ class Instrumentation:
 
     def close(self) -> None:
         """Count nothing more, and make no more spans. Can be called again."""
-        with _lock:
+        with _turns.lock:
             manager, self._manager = self._manager(), _nothing
             if manager is None:
                 return
@@ -170,7 +172,7 @@ class _MeterCounting(Counting):
             "tokenwheel.session.operation.duration",
             "s",
             "How long the methods of the manager took.",
-            explicit_bucket_boundaries_advisory=_BUCKETS,
+            explicit_bucket_boundaries_advisory=BUCKETS,
         )
 
     def count_created(self) -> None:

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from weakref import ref
 
 from ..errors import ConfigurationError
-from ..exact import is_instance, named, text_of
-from ..session import AsyncSessionManager, SessionManager
-from ..session.observers import Observers
+from ..exact import named, text_of
+from .counts import check_counted
 from .figures import Manager, read_figures
 
 try:
@@ -105,17 +104,7 @@ class SessionCollector(Collector):
             ConfigurationError: an argument is not what it has to be, or the managers of this
                 collector don't have a ``service`` each.
         """
-        if not is_instance(manager, SessionManager) and not is_instance(
-            manager, AsyncSessionManager
-        ):
-            raise ConfigurationError(
-                f"manager must be a SessionManager or an AsyncSessionManager, not {named(manager)}"
-            )
-        observers = getattr(gate, "_observers", None)
-        if gate is not None and not (
-            isinstance(observers, Observers) and getattr(gate, "manager", None) is manager
-        ):
-            raise ConfigurationError("gate must be a Gate of this manager, or None")
+        check_counted(manager, gate)
         name = None if service is None else text_of(service)
         if service is not None and not name:
             raise ConfigurationError(f"service must be a text or None, not {named(service)}")
