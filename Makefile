@@ -49,7 +49,7 @@ test: $(VENV)/.built  ## the ordinary suite
 	$(RUN) -m pytest $(IN_PARALLEL)
 
 test-long: $(VENV)/.built  ## everything, with the long Hypothesis profile and the tests marked long
-	$(RUN) -m pytest $(IN_PARALLEL) -m "long or not long" --hypothesis-profile=long
+	$(RUN) -m pytest $(IN_PARALLEL) -m "long or not long" --hypothesis-profile=long -o faulthandler_timeout=7200
 
 # Old there are tokenwheel's own dependencies and the web frameworks; what else the tests use is as the
 # lock has it.

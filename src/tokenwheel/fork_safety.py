@@ -71,7 +71,7 @@ _PLAIN_LOCK = type(threading.Lock())  # which Python before 3.13 doesn't let any
 _renewed: WeakSet[Renewable] = WeakSet()
 _restarted: WeakSet[Restartable] = WeakSet()
 _paused: WeakSet[Pausable] = WeakSet()
-_locks: WeakKeyDictionary[object, str] = WeakKeyDictionary()
+_locks: WeakKeyDictionary[object, tuple[str, ...]] = WeakKeyDictionary()
 # During a fork: what has been paused, and whose locks of which name are held.
 _resting: list[Pausable] = []
 _held: list[tuple[object, str]] = []
@@ -95,14 +95,17 @@ def pause_during_fork(part: Pausable) -> None:
 def hold_lock_during_fork(owner: object, name: str) -> None:
     """Hold a lock during every fork, so that the child finds whole what the lock guards.
 
-    The child gets a lock of its own, which is free. Only for a lock under which no other is ever
-    taken and nothing is waited for: these locks are taken last, when all else has let go.
+    The child gets a lock of its own, which is free. Only for a lock under which nothing is waited
+    for and no other is ever taken, but those that the same owner named before: these locks are
+    taken last, when all else has let go.
 
     Args:
-        owner: the object that has the lock.
+        owner: the object that has the lock. It may have several.
         name: the name of the owner's attribute that is the lock.
     """
-    _locks[owner] = name
+    named = _locks.get(owner, ())
+    # What is named last is taken first, as it is by whoever takes one under the other.
+    _locks[owner] = named if name in named else (name, *named)
 
 
 def parts_of(registered: Iterable[T]) -> list[T]:
@@ -122,9 +125,10 @@ def _before() -> None:
             logger.exception("%s could not be paused before a fork", type(part).__name__)
         else:
             _resting.append(part)
-    for owner, name in parts_of(_locks.items()):
-        getattr(owner, name).acquire()
-        _held.append((owner, name))
+    for owner, names in parts_of(_locks.items()):
+        for name in names:
+            getattr(owner, name).acquire()
+            _held.append((owner, name))
 
 
 def _after() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import SECRET
 from tokenwheel import AccessTokenRevoked, SessionManager
 
 from .support import Worker, make_manager, managed, run_apart, serve
@@ -84,6 +85,31 @@ def fork_amid_writes(path: Path) -> None:
     stop.set()
     for thread in threads:
         thread.join()
+
+
+def test_a_fork_while_another_thread_counts_revocations_leaves_a_child_that_counts_them() -> None:
+    run_apart(fork_amid_counting)
+
+
+def fork_amid_counting() -> None:
+    manager = SessionManager(SECRET, issuer="tests", audience="tests")
+    ended = manager.create(subject="ann")
+    manager.delete_one("ann", ended.session_id)
+    stop = threading.Event()
+
+    def count() -> None:
+        while not stop.is_set():
+            manager.revocations.stats()
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    for _ in range(20):
+        child = os.fork()
+        if not child:
+            os._exit(manager.revocations.stats().entries)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+    stop.set()
+    thread.join()
 
 
 def fork(manager: SessionManager) -> tuple[Worker, Any]:
