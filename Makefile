@@ -191,7 +191,7 @@ audit-floors: .venv/.check .venv-floors/floors.txt  ## known advisories of the o
 lock: .venv/.lock  ## requirements.lock anew, with the newest releases that pyproject.toml allows
 	.venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --annotation-style line --custom-compile-command 'make lock' --output-file requirements.lock \
-	    --extra redis --extra fastapi --extra starlette --extra flask --extra quart --extra django --extra prometheus --extra otel \
+	    --extra redis --extra fastapi --extra starlette --extra flask --extra quart --extra django --extra prometheus --extra otel --extra sql \
 	    --group coverage --group lint --group docs --group lock --group check pyproject.toml
 
 clean:  ## leave nothing but the sources
@@ -270,7 +270,7 @@ FREE_THREADED ?= $(firstword \
 # SDK, which the tests need, takes only the API of its own version.
 .venv-floors/floors.txt: .venv/.lock .venv-floors/.ready
 	.venv/bin/uv pip compile -q --universal --resolution lowest-direct --python-version 3.11 --no-header --no-annotate \
-	    --extra redis --extra fastapi --extra starlette --extra flask --extra quart --extra django --extra prometheus --extra otel \
+	    --extra redis --extra fastapi --extra starlette --extra flask --extra quart --extra django --extra prometheus --extra otel --extra sql \
 	    -o $@ pyproject.toml
 
 .venv-floors/.built: .venv-floors/floors.txt setup.py $(EXTENSION_SOURCES) $(PACKAGE)

@@ -29,6 +29,7 @@ def test_the_required_dependencies_are_these() -> None:
         "prometheus",
         "quart",
         "redis",
+        "sql",
         "starlette",
     ]
 
