@@ -53,14 +53,14 @@ def test_the_first_look_asks_for_all_and_counts_as_of_when_it_was_asked() -> Non
             ]
         )
     assert node.heard == [(ONE, FAR, 7)]
-    assert node.reader.last_id == b"5-0"
+    assert node.reader.last_id == "5-0"
     assert node.staleness() == 2.0
 
 
 def test_an_answer_without_news_counts_as_of_when_the_server_had_waited() -> None:
     node = Node()
     talk = node.reader.follow(0.5)
-    assert next(talk) == ("XREAD", "COUNT", 1_000, "BLOCK", 500, "STREAMS", "stream", b"0-0")
+    assert next(talk) == ("XREAD", "COUNT", 1_000, "BLOCK", 500, "STREAMS", "stream", "0-0")
     node.timer.advance(0.75)
     talk.send(None)
     assert node.staleness() == 0.25
@@ -71,7 +71,7 @@ def test_an_answer_with_news_counts_as_of_when_it_was_asked_for() -> None:
     talk = node.reader.follow(0.5)
     next(talk)
     node.timer.advance(0.25)
-    assert talk.send([[b"stream", [entry(b"6-0", Revocation(ONE, FAR, None))]]])[-1] == b"6-0"
+    assert talk.send([[b"stream", [entry(b"6-0", Revocation(ONE, FAR, None))]]])[-1] == "6-0"
     assert node.heard == [(ONE, FAR, None)]
     assert node.staleness() == 0.25
 
@@ -115,7 +115,7 @@ def test_a_refused_apply_leaves_the_entry_to_be_read_again() -> None:
     next(talk)
     with pytest.raises(MemoryError):
         talk.send([[b"stream", [entry(b"6-0", Revocation(ONE, FAR, None))]]])
-    assert node.reader.last_id == b"0-0"
+    assert node.reader.last_id == "0-0"
     assert node.reader.entries == 0
 
 
@@ -207,4 +207,4 @@ def test_a_stream_of_several_pieces_of_which_some_was_trimmed_is_read_once() -> 
     assert command[4] == b"1000-0"
     with pytest.raises(StopIteration):
         talk.send([1_700, 501, pieces[1], pieces[2], message * 500])
-    assert (node.reader.entries, node.reader.replays, node.reader.last_id) == (1_500, 0, b"1500-0")
+    assert (node.reader.entries, node.reader.replays, node.reader.last_id) == (1_500, 0, "1500-0")

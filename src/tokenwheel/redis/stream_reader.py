@@ -86,7 +86,7 @@ logger = logging.getLogger("tokenwheel")
 
 READ_AT_ONCE = 1_000  # entries
 LOOKED_EVERY = 1.0  # seconds
-_BEFORE_ALL = b"0-0"  # an id below that of every entry
+_BEFORE_ALL = "0-0"  # an id below that of every entry
 
 
 class _Look(NamedTuple):
@@ -191,9 +191,9 @@ class StreamReader:
             self._overdue.difference_update(messages)
 
     @property
-    def last_id(self) -> bytes:
+    def last_id(self) -> str:
         """The id of the last entry taken in."""
-        return _BEFORE_ALL if self._last is None else bytes(self._last[0])
+        return _BEFORE_ALL if self._last is None else str(self._last[0], "ascii")
 
     def catch_up(self) -> Conversation[None]:
         """Take in every entry after the last one, and put back what the stream lacks.

@@ -1,8 +1,8 @@
-"""How fresh a node's knowledge of the stream is, and whether lookups may rely on it.
+"""How fresh a node's knowledge of a log is, and whether lookups may rely on it.
 
 A node that is cut off from the server hears of no revocation. It then goes on with what it knows,
 or refuses every token, as the user chose. Nothing here connects or reads: ``tail.py`` reports what
-becomes of the connection, and ``stream_reader.py`` up to when nothing was missed.
+becomes of the connection, and the reader of the log up to when nothing was missed.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from collections.abc import Callable
 from math import inf
 
 from ..errors import StorageUnavailable
-from ..revocation.stats import FeedStats
-from .stream_reader import StreamReader
+from .log_protocol import LogReader
+from .stats import FeedStats
 
-__all__ = ["FeedStats", "Freshness"]
+__all__ = ["Freshness"]
 
 logger = logging.getLogger("tokenwheel")
 
@@ -28,7 +28,7 @@ class Freshness:
     """Measure how long ago a node was sure to have missed nothing, and judge lookups by it.
 
     Args:
-        reader: what the node knows of the stream.
+        reader: what the node knows of the log.
         timer: returns seconds that never run back; the one that the reader uses.
         max_staleness: seconds after which the node counts as stale.
         refuses: True to refuse lookups of a stale node, False to let them go by what is known.
@@ -36,7 +36,7 @@ class Freshness:
 
     def __init__(
         self,
-        reader: StreamReader,
+        reader: LogReader,
         timer: Callable[[], float],
         max_staleness: float,
         *,
@@ -61,12 +61,12 @@ class Freshness:
         may_refuse_soon = self._refuses and self.staleness >= self._max_staleness / 2
         return None if may_refuse_soon else self._doorbell
 
-    def follow(self, reader: StreamReader) -> None:
-        """Go by another reader, which reads the stream from its start."""
+    def follow(self, reader: LogReader) -> None:
+        """Go by another reader, which reads the log from its start."""
         self._reader = reader
 
     def tell_nobody_listens(self, reason: str) -> None:
-        """Say once that nobody reads the stream; it is said that somebody does again."""
+        """Say once that nobody reads the log; it is said that somebody does again."""
         if not self._has_complained:
             logger.warning("nobody listens to the feed of revocations: %s", reason)
         self._has_complained = True
@@ -89,7 +89,7 @@ class Freshness:
         A lookup has to know, since it may have to be refused.
 
         Args:
-            error: what broke the connection; None where all that the stream holds was taken in.
+            error: what broke the connection; None where all that the log holds was taken in.
         """
         self._is_cut_off = error is not None
         if error is None:
@@ -107,7 +107,7 @@ class Freshness:
         self._ring()
 
     def stop(self) -> None:
-        """Take note that nobody reads the stream now, and ring the doorbell.
+        """Take note that nobody reads the log now, and ring the doorbell.
 
         The next connection is a first one, and counts as no reconnect.
         """
@@ -115,7 +115,7 @@ class Freshness:
         self._ring()
 
     def stats(self) -> FeedStats:
-        """Return how far the node has read the stream."""
+        """Return how far the node has read the log."""
         reader = self._reader
         return FeedStats(
             lag=inf if self._is_cut_off or self.staleness > _LONGEST_SILENCE else reader.lag,
@@ -124,7 +124,7 @@ class Freshness:
             entries=reader.entries,
             skipped=reader.skipped,
             replays=reader.replays,
-            last_id=reader.last_id.decode(),
+            last_id=reader.last_id,
         )
 
     @property

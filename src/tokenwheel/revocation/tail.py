@@ -1,8 +1,9 @@
-"""Who keeps reading the stream: a thread beside blocking code, a task on an event loop.
+"""Who keeps reading a log of revocations: a thread beside blocking code, a task on an event loop.
 
 Each has a connection of its own. Where that breaks, or an answer is late, the tail connects anew
 and goes on after the last entry; it waits longer before each attempt that follows a failed one.
-What is read, and what is made of it, is in ``stream_reader.py``.
+What is asked, and what is made of the answers, is the reader's. How the log is reached is the
+connection's.
 """
 
 from __future__ import annotations
@@ -12,11 +13,10 @@ import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..driver import drive, drive_async
-from .client import AsyncDedicatedConnection, Command, DedicatedConnection, RedisClient
-from .stream_reader import StreamReader
+from .log_protocol import LogReader
 
 __all__ = ["Reading", "TaskTail", "ThreadTail", "read_once"]
 
@@ -36,10 +36,10 @@ class _Stopped(Exception):
 class Reading(NamedTuple):
     """What a tail reads, from where, and how patiently."""
 
-    client: RedisClient
-    name: str
-    """The name of the stream's key."""
-    reader: StreamReader
+    connect: Callable[[float], Any]
+    """Returns a connection that is not open yet: a ``LogConnection``, or an ``AsyncLogConnection``
+    for a task. It is given the seconds within which an answer must come."""
+    reader: LogReader
     longest_wait: float
     """Seconds for which the server is asked to hold an answer back."""
     patience: float
@@ -49,17 +49,17 @@ class Reading(NamedTuple):
     report: Callable[[Exception | None], None]
     """Called with each error that breaks a connection.
 
-    Called with None after each new connection, once the end of the stream is reached.
+    Called with None after each new connection, once the end of the log is reached.
     """
 
 
 def read_once(reading: Reading) -> None:
-    """Take in all that the stream holds, on a connection that is closed again then.
+    """Take in all that the log holds, on a connection that is closed again then.
 
     Raises:
-        Exception: the client's errors.
+        Exception: the connection's errors.
     """
-    connection = DedicatedConnection(reading.client, reading.name, reading.patience)
+    connection = reading.connect(reading.patience)
     try:
         connection.open()
         drive(reading.reader.catch_up(), connection.send)
@@ -68,7 +68,7 @@ def read_once(reading: Reading) -> None:
 
 
 class ThreadTail:
-    """Keep reading the stream, in a thread, until :meth:`stop`.
+    """Keep reading the log, in a thread, until :meth:`stop`.
 
     Args:
         reading: what to read.
@@ -78,7 +78,7 @@ class ThreadTail:
         self._reader = reading.reader
         self._longest_wait = reading.longest_wait
         self._report = reading.report
-        self._connection = DedicatedConnection(reading.client, reading.name, reading.patience)
+        self._connection = reading.connect(reading.patience)
         self._timer = reading.timer
         self._beat_at = self._timer()
         self._pid = os.getpid()
@@ -126,7 +126,7 @@ class ThreadTail:
         self._thread.start()
 
     def wait_until_tried(self) -> None:
-        """Return once the thread has read the stream to its end, or has failed to."""
+        """Return once the thread has read the log to its end, or has failed to."""
         self._tried.wait()
 
     def stop(self) -> None:
@@ -160,7 +160,7 @@ class ThreadTail:
             self._stopping.wait(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    def _send(self, command: Command) -> object:
+    def _send(self, command: object) -> object:
         if self._stopping.is_set():
             raise _Stopped
         self._beat_at = self._timer()
@@ -168,13 +168,13 @@ class ThreadTail:
 
 
 class TaskTail:
-    """Keep reading the stream, in a task of the running event loop, until :meth:`stop`.
+    """Keep reading the log, in a task of the running event loop, until :meth:`stop`.
 
     Args:
         reading: what to read.
 
     Attributes:
-        caught_up: done once the stream was read to its end for the first time. Where that failed
+        caught_up: done once the log was read to its end for the first time. Where that failed
             at the first attempt, it holds the error, and the task is over.
     """
 
@@ -182,7 +182,7 @@ class TaskTail:
         self._reader = reading.reader
         self._longest_wait = reading.longest_wait
         self._report = reading.report
-        self._connection = AsyncDedicatedConnection(reading.client, reading.name, reading.patience)
+        self._connection = reading.connect(reading.patience)
         self._timer = reading.timer
         self._pid = os.getpid()
         self._is_stopping = False
@@ -210,7 +210,7 @@ class TaskTail:
 
     @property
     def is_ready(self) -> bool:
-        """True once the stream was read to its end, as long as the task reads on."""
+        """True once the log was read to its end, as long as the task reads on."""
         return self.caught_up.done() and not self.is_over
 
     def abandon(self) -> None:
@@ -259,7 +259,7 @@ class TaskTail:
         with suppress(Exception):
             await self._connection.close()
 
-    async def _send(self, command: Command) -> object:
+    async def _send(self, command: object) -> object:
         # Before Python 3.12 `wait_for`, which client libraries use, can swallow that the task was
         # cancelled (python/cpython#86296).
         task = asyncio.current_task()
