@@ -41,6 +41,7 @@ class Client:
     def __init__(self, port: int) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), LONGEST_WAIT)
         self._answers = self._socket.makefile("rb")
+        self.worker = b""  # which of the server's processes has answered, where it has several
 
     def __enter__(self) -> Self:
         return self
@@ -66,6 +67,8 @@ class Client:
         while (field := self._answers.readline().rstrip().lower()) != b"":
             if field.startswith(b"content-length:"):
                 length = int(field.partition(b":")[2])
+            elif field.startswith(b"worker:"):
+                self.worker = field
         return int(status_line[1]), self._answers.read(length).decode()
 
 
@@ -74,6 +77,7 @@ class Served:
 
     def __init__(self, kind: str, folder: Path, *options: str, **environment: str) -> None:
         self.port = free_port()
+        self._workers = 2 if kind == "wsgi" else 1
         where = f"--bind=127.0.0.1:{self.port}" if kind == "wsgi" else f"--port={self.port}"
         self._command = [sys.executable, "-m", *SERVERS[kind], where, *options]
         self._environment = {**os.environ, **environment}
@@ -116,10 +120,25 @@ class Served:
         with self.client() as client:
             return client.ask(path, token, method)
 
-    def stats(self) -> dict[str, Any]:
-        """Return how the keys stand in the process that answers, or in one of several."""
-        stats: dict[str, Any] = json.loads(self.ask("/stats")[1])
-        return stats
+    def ask_each(self, path: str, token: str = "") -> list[tuple[int, str]]:
+        """Return the answer of each process of a resource server.
+
+        Which of them takes a connection is left to chance.
+        """
+        answers = {}
+
+        def have_answered() -> bool:
+            with self.client() as client:
+                answer = client.ask(path, token)
+                answers[client.worker] = answer
+            return len(answers) == self._workers
+
+        until(have_answered, "an answer of each process")
+        return list(answers.values())
+
+    def stats(self) -> list[dict[str, Any]]:
+        """Return how the keys stand in each process of a resource server."""
+        return [json.loads(text) for _, text in self.ask_each("/stats")]
 
     def _answers(self) -> bool:
         assert self.is_alive, self.log

@@ -27,6 +27,10 @@ def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable
     body = text.encode()
     start_response(
         f"{status} {HTTPStatus(status).phrase}",
-        [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))],
+        [
+            ("Content-Type", "text/plain"),
+            ("Content-Length", str(len(body))),
+            ("Worker", str(os.getpid())),
+        ],
     )
     return [body]
