@@ -19,6 +19,8 @@ import redis
 import redis.asyncio
 from hypothesis import HealthCheck, settings
 
+from tests.database_server import Database
+from tests.databases import Mariadb, Postgres
 from tests.servers import Node, clustered, serving
 
 COMMON = settings(
@@ -72,6 +74,40 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequence[Node]
     """Return the three nodes of one cluster for all tests that leave it running."""
     with clustered(tmp_path_factory.mktemp("cluster")) as nodes:
         yield nodes
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """Return one PostgreSQL server for all tests that leave it running."""
+    with Postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[Mariadb]:
+    """Return one MariaDB server for all tests that leave it running."""
+    with Mariadb() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_tables(postgres: Postgres) -> Iterator[Database]:
+    """Return a database with the tables, which tests share one after another."""
+    from tests.sql_services import make_tables
+
+    with postgres.database() as database:
+        make_tables(database.url("psycopg"))
+        yield database
+
+
+@pytest.fixture(scope="session")
+def mariadb_tables(mariadb: Mariadb) -> Iterator[Database]:
+    """Return a database with the tables, which tests share one after another."""
+    from tests.sql_services import make_tables
+
+    with mariadb.database() as database:
+        make_tables(database.url("pymysql"))
+        yield database
 
 
 @pytest.fixture(params=[redis, redis.asyncio], ids=["blocking", "asyncio"])
