@@ -111,6 +111,17 @@ def test_many_callers_at_once_are_all_answered() -> None:
     threads.close()
 
 
+def test_calls_that_follow_one_another_are_made_on_the_same_thread() -> None:
+    threads = LimitedThreads(60)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # Who is answered goes on before the thread does.
+    try:
+        assert len({threads.call(threading.get_ident) for _ in range(50_000)}) == 1
+    finally:
+        sys.setswitchinterval(interval)
+        threads.close()
+
+
 def test_what_belongs_to_a_thread_is_closed_before_the_thread_ends() -> None:
     closed: list[str] = []
     threads = LimitedThreads(60, lambda: closed.append(threading.current_thread().name))
@@ -160,3 +171,15 @@ assert threads.call(os.getpid) == os.getpid()
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_forked_child_has_threads_of_its_own() -> None:
     subprocess.run([sys.executable, "-W", "ignore", "-c", FORKS], check=True, timeout=60)
+
+
+def test_a_call_may_be_given_more_time_than_others(hanging: Any) -> None:
+    threads = LimitedThreads(60)
+    with pytest.raises(StorageUnavailable, match=r"within the 0\.05 seconds"):
+        threads.call(hanging, SHORT)
+
+
+def test_all_calls_are_made_on_the_same_thread_where_there_is_but_one() -> None:
+    threads = LimitedThreads(60, most=1)
+    assert len({threads.call(threading.get_ident) for _ in range(100)}) == 1
+    threads.close()

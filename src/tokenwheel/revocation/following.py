@@ -130,7 +130,7 @@ class FollowingFeed:
         self._is_started = True
         self._reader.begin(apply)
         if not self.is_async:
-            read_once(self._reading())
+            self._read_at_start()
 
     async def replay(self) -> None:
         """Take in every live revocation, if that was not done yet, and read on in a task.
@@ -203,6 +203,10 @@ class FollowingFeed:
         self._lock = threading.Lock()
         self._forget_tail()
         self._pid = os.getpid()  # Last, as another thread goes by it.
+
+    def _read_at_start(self) -> None:
+        """Take in all that the log holds."""
+        read_once(self._reading())
 
     def _let_go(self) -> None:
         """Close what the feed itself has opened. Called once the thread has ended."""

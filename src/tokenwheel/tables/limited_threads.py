@@ -48,11 +48,15 @@ class LimitedThreads:
     Args:
         timeout: seconds that a call may take, the wait for a thread included.
         at_end: called on each thread before it ends, to close what belongs to that thread.
+        most: how many threads at most.
     """
 
-    def __init__(self, timeout: float, at_end: Callable[[], object] = bool) -> None:
+    def __init__(
+        self, timeout: float, at_end: Callable[[], object] = bool, most: int = _THREADS
+    ) -> None:
         self._timeout = timeout
         self._at_end = at_end
+        self._most = most
         self._is_closed = False
         self.renew()
         renew_after_fork(self)
@@ -65,8 +69,12 @@ class LimitedThreads:
         self._idle = self._stuck = 0
         self._pid = os.getpid()  # Last, as another thread goes by it.
 
-    def call(self, function: Callable[[], T]) -> T:
+    def call(self, function: Callable[[], T], timeout: float | None = None) -> T:
         """Call the function on one of the threads, with the caller's context variables.
+
+        Args:
+            function: what to call.
+            timeout: seconds that this call may take; None: as many as any.
 
         Returns:
             What the function returned.
@@ -78,17 +86,18 @@ class LimitedThreads:
         """
         if self._pid != os.getpid():  # Forked by a server that runs no hooks of Python.
             self.renew()
+        timeout = self._timeout if timeout is None else timeout
         context = copy_context()
         call = _Call(lambda: context.run(function))
         self._submit(call)
         try:
-            is_answered = call.is_done.acquire(timeout=self._timeout)
+            is_answered = call.is_done.acquire(timeout=timeout)
         except BaseException:
             self._give_up(call)
             raise
         if not is_answered and self._give_up(call):
             raise StorageUnavailable(
-                f"the database did not answer within the {self._timeout:g} seconds of timeout"
+                f"the database did not answer within the {timeout:g} seconds of timeout"
                 if call.has_begun
                 else "too many calls were waiting for the database, so this one was not begun; "
                 "it can be made again"
@@ -117,7 +126,7 @@ class LimitedThreads:
         with self._changed:
             if self._is_closed:
                 raise StorageUnavailable("the storage was closed")
-            if self._stuck >= _THREADS:
+            if self._stuck >= self._most:
                 raise StorageUnavailable(
                     f"the database has left {self._stuck} calls without an answer, "
                     "so this one was not begun; it can be made again"
@@ -125,16 +134,18 @@ class LimitedThreads:
             self._calls.append(call)
             if self._idle >= len(self._calls):
                 self._changed.notify()
-            elif len(self._threads) < _THREADS:
+            elif len(self._threads) < self._most:
                 self._start_thread(call)
 
     def _start_thread(self, call: _Call) -> None:
         thread = threading.Thread(target=self._work, name="tokenwheel-database", daemon=True)
         self._threads.add(thread)
+        self._idle += 1
         try:
             thread.start()
         except RuntimeError as error:
             self._threads.discard(thread)
+            self._idle -= 1
             if not self._threads:
                 self._calls.remove(call)
                 raise StorageUnavailable(
@@ -164,6 +175,8 @@ class LimitedThreads:
             with changed:
                 if call.is_given_up:
                     self._stuck -= 1
+                # Before whoever asked hears of it: the next call then takes this thread.
+                self._idle += 1
                 call.is_done.release()
             del call
         try:
@@ -178,12 +191,12 @@ class LimitedThreads:
             while not self._calls:
                 if self._is_closed:
                     return None
-                self._idle += 1
                 is_told = self._changed.wait(_IDLE)
-                self._idle -= 1
                 if not is_told and not self._calls:
+                    self._idle -= 1
                     self._threads.discard(threading.current_thread())
                     return None
+            self._idle -= 1
             call = self._calls.popleft()
             call.has_begun = True
             return call

@@ -59,8 +59,12 @@ class Statements(Protocol):
         """Set the columns in ``row`` where id and version are these. Return True if it was done."""
         ...
 
-    def delete_session(self, session_id: str, version: Any) -> bool:
-        """Delete the session of this id and version. Return True if it was there."""
+    def delete_sessions(self, versions: Mapping[str, Any]) -> Sequence[str]:
+        """Delete each session whose version is the one given for its id.
+
+        A thousand take a few statements, and one takes one where its version is a whole number. A
+        damaged version is whatever was found. Return the ids of those that were deleted.
+        """
         ...
 
     def remove_sessions(self, ended_before: float, most: int) -> int:
@@ -89,7 +93,7 @@ class Statements(Protocol):
     def append(self, revocations: Sequence[Revocation], published_at: float) -> None:
         """Add a row for each revocation, and wake all who listen once the transaction commits.
 
-        Each row gets a ``mark`` of 16 random hexadecimal digits (``rows.new_mark``).
+        Each row gets a ``mark`` of 16 random hexadecimal digits (``new_mark`` in ``rows``).
         """
         ...
 

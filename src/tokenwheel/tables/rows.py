@@ -106,8 +106,11 @@ def record_in(row: Sequence[Any]) -> tuple[SessionRecord, str | None]:
     """
     plain = [bytes(value) if isinstance(value, memoryview | bytearray) else value for value in row]
     *fields, hashed = plain
+    packed = fields[_CONTEXT]
     try:
-        fields[_CONTEXT] = unpack_context(fields[_CONTEXT] or b"")
+        if not isinstance(packed, bytes | None):  # SQLite's columns hold what they are given.
+            raise TypeError("a context is packed in bytes")
+        fields[_CONTEXT] = unpack_context(packed or b"")
     except (ValueError, TypeError):
         return SessionRecord._make(fields), "context"
     record = SessionRecord._make(fields)

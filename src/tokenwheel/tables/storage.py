@@ -153,8 +153,9 @@ class TableStorage:
                 feed.expect_no_more(messages)
             return is_replaced
 
-        removal = self._removal.beside_write(now)
-        return self._database.run(work, alone=not revocations, afterwards=removal)
+        removal = feed.removal if revocations else self._removal
+        afterwards = removal.beside_write(published_at)
+        return self._database.run(work, alone=not revocations, afterwards=afterwards)
 
     def delete(
         self,
@@ -172,16 +173,12 @@ class TableStorage:
         if not all(map(_can_be_deleted, records)):
             raise InvalidArgument("a record's id or version cannot be one")
         published_at = feed.published_at() if revocations else now
+        versions = {record.id: record.version for record in records}
         of_ids = dict(zip([record.id for record in records], revocations, strict=False))
         messages = feed.expect(revocations) if revocations else ()
 
         def work(statements: Statements) -> list[str]:
-            # In one order, so that two who delete the same sessions don't wait for each other.
-            deleted = [
-                record.id
-                for record in sorted(records, key=_id_of)
-                if statements.delete_session(record.id, record.version)
-            ]
+            deleted = list(statements.delete_sessions(versions))
             if revocations:
                 published = [of_ids[session_id] for session_id in deleted]
                 if published:
@@ -189,9 +186,10 @@ class TableStorage:
                 feed.expect_no_more(set(messages) - set(map(pack, published)))
             return deleted
 
-        is_alone = len(records) == 1 and not revocations
-        removal = self._removal.beside_write(now)
-        return self._database.run(work, alone=is_alone, afterwards=removal)
+        is_alone = len(records) == 1 and type(records[0].version) is int and not revocations
+        removal = feed.removal if revocations else self._removal
+        afterwards = removal.beside_write(published_at)
+        return self._database.run(work, alone=is_alone, afterwards=afterwards)
 
     def keep_access_lifetime(self, issuer: str, seconds: int) -> Any:
         """Keep the longest lifetime of an issuer's access tokens. Return what is kept, in seconds.
@@ -239,11 +237,8 @@ def _records_in(rows: Sequence[Sequence[Any]]) -> list[SessionRecord]:
 
 
 def _can_be_deleted(record: SessionRecord) -> bool:
-    return type(record.id) is str and type(record.version) is int
-
-
-def _id_of(record: SessionRecord) -> str:
-    return record.id
+    # A damaged version may be of any of these where a database holds what it is given.
+    return type(record.id) is str and type(record.version) in (int, float, str, bytes)
 
 
 async def _nothing() -> None:
