@@ -39,9 +39,12 @@ from .revocation import Revocation, RevocationFeed, RevocationList
 from .storage import AsyncSessionStorage, MemoryStorage, SessionStorage
 
 if TYPE_CHECKING:
+    from .django.feed import DjangoFeed
+    from .django.storage import DjangoStorage
     from .keys import KeyFile, RemoteKeySet
     from .redis import RedisFeed, RedisStorage
     from .session import AsyncSessionManager, SessionManager
+    from .sql import SqlFeed, SqlStorage
     from .sqlite import SqliteFeed, SqliteStorage
 
 __all__ = [
@@ -55,6 +58,8 @@ __all__ = [
     "ConfigurationError",
     "ContextMismatch",
     "Device",
+    "DjangoFeed",
+    "DjangoStorage",
     "ExpiringCache",
     "InvalidAccessToken",
     "InvalidArgument",
@@ -82,6 +87,8 @@ __all__ = [
     "SessionRefreshed",
     "SessionStorage",
     "SessionTokens",
+    "SqlFeed",
+    "SqlStorage",
     "SqliteFeed",
     "SqliteStorage",
     "StorageUnavailable",
@@ -97,11 +104,15 @@ __version__ = "0.2.0"
 # The modules of these names; a module among them is here under its own name, too.
 _IMPORTED_WHEN_USED = {
     "AsyncSessionManager": "tokenwheel.session",
+    "DjangoFeed": "tokenwheel.django.feed",
+    "DjangoStorage": "tokenwheel.django.storage",
     "KeyFile": "tokenwheel.keys.file",
     "RedisFeed": "tokenwheel.redis",
     "RedisStorage": "tokenwheel.redis",
     "RemoteKeySet": "tokenwheel.keys.remote",
     "SessionManager": "tokenwheel.session",
+    "SqlFeed": "tokenwheel.sql",
+    "SqlStorage": "tokenwheel.sql",
     "SqliteFeed": "tokenwheel.sqlite",
     "SqliteStorage": "tokenwheel.sqlite",
 }
