@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from .. import __version__, demo
 from ..errors import TokenwheelError
 from ..hidden import clears_locals
+from ..session.operator_text import hide_dash
 from .doctor import add_doctor
 from .inspect import add_inspect
 from .keys import add_keys
 from .parser import Parser, has_token
-from .sessions import add_sessions, hide_dash
+from .sessions import add_sessions
 from .text import DOCUMENTATION, refuse
 
 __all__ = ["main"]

@@ -13,6 +13,7 @@ from ..redis.key_names import PREFIX
 from .examined_places import examine_place
 from .findings import Finding
 from .installation import examine_dependencies, examine_installation, try_sessions
+from .service import ABOUT_URLS
 from .text import as_json
 
 __all__ = ["add_doctor"]
@@ -32,12 +33,12 @@ def add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--database",
         metavar="FILE|URL",
         help="the file given to SqliteStorage or SqliteFeed, or the server of RedisStorage or "
-        "RedisFeed: redis://host:6379/0; its password in REDISCLI_AUTH",
+        f"RedisFeed: {ABOUT_URLS}",
     )
     doctor.add_argument(
         "--prefix",
         default=PREFIX,
-        help=f"on a server: of the names of its keys, {PREFIX} where none was given",
+        help=f"on a Redis server: of the names of its keys, {PREFIX} where none was given",
     )
     doctor.add_argument("--json", action="store_true", help="for a program to read")
     doctor.set_defaults(command=_examine)

@@ -1,7 +1,7 @@
-"""What ``tokenwheel doctor`` says of the file or the server where a service keeps its sessions.
+"""What ``tokenwheel doctor`` says of the place where a service keeps its sessions.
 
 A file is opened for reading alone, and a server is only asked. So neither is changed, and a
-mistyped name makes no file.
+mistyped name makes no file. Of SQL databases ``examined_database.py`` has more.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from typing import Any
 from ..errors import ConfigurationError, TokenwheelError
 from ..redis.key_names import KeyNames
 from ..sqlite.schema import VERSION, check_schema
+from .examined_database import examine_database
 from .findings import Finding, good, note, wrong
-from .service import is_url, open_client
+from .redis_server import open_client
+from .service import is_of_sql, is_url
 
 __all__ = ["examine_place"]
 
@@ -28,7 +30,17 @@ _LONGEST_WAIT = 5  # seconds for another process that writes
 
 def examine_place(place: str, prefix: str) -> Iterator[Finding]:
     """Yield what a file's path, or a server's URL, leads to, and how that stands."""
-    yield from _examine_server(place, prefix) if is_url(place) else _examine_file(Path(place))
+    try:
+        is_file = not is_url(place)
+    except ConfigurationError as error:
+        yield wrong("server", str(error))
+        return
+    if is_file:
+        yield from _examine_file(Path(place))
+    elif is_of_sql(place):
+        yield from examine_database(place)
+    else:
+        yield from _examine_server(place, prefix)
 
 
 def _examine_file(path: Path) -> Iterator[Finding]:

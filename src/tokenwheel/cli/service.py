@@ -1,42 +1,48 @@
 """Where a service keeps its sessions and revocations, opened for a command.
 
-It is a SQLite file, or a Redis or Valkey server.
+It is a SQLite file, a Redis or Valkey server, or a SQL database.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib
-import os
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Protocol
 
-from ..errors import ConfigurationError, StorageUnavailable
+from ..errors import ConfigurationError
 from ..redis import RedisFeed, RedisStorage
-from ..redis.client import RedisClient, Script, call
-from ..redis.key_names import PREFIX, KeyNames
-from ..revocation import RevocationList
+from ..redis.key_names import PREFIX
+from ..revocation import RevocationFeed, RevocationList
 from ..sqlite import SqliteFeed, SqliteStorage
+from ..storage import SessionStorage
+from . import redis_server, sql_database
 
-__all__ = ["add_places", "is_url", "open_client", "open_revocations", "open_storage"]
+__all__ = [
+    "ABOUT_URLS",
+    "CountingStorage",
+    "add_places",
+    "is_of_sql",
+    "is_url",
+    "open_revocations",
+    "open_storage",
+]
 
-_LONGEST_WAIT = 5  # seconds for a server's answer
-_NO_URL = "that is not the URL of a server: redis://host:6379/0"
-_PASSWORD = "REDISCLI_AUTH"  # as redis-cli has it
-_ERRORS_OF_CLUSTERS = {"ClusterCrossSlotError", "ClusterDownError", "MovedError"}
-# Older releases of redis-py have no types for some of these.
-_ANSWERS_OF_CLUSTERS = ("CROSSSLOT ", "CLUSTERDOWN ", "MOVED ")
-_SCHEMES = {
-    "redis": "redis",
-    "rediss": "rediss",
-    "unix": "unix",
-    "valkey": "redis",
-    "valkeys": "rediss",
-}
+ABOUT_URLS = (
+    "redis://host:6379/0, or the database of SqlStorage or DjangoStorage: "
+    "postgresql://user@host/name, mysql://user@host/name. "
+    f"A password comes from {redis_server.PASSWORD}, {sql_database.PASSWORDS}"
+)
+
+
+class CountingStorage(SessionStorage, Protocol):
+    """Keep sessions, and tell how many live."""
+
+    def count(self, now: float) -> int:
+        """Return how many sessions live."""
+        ...
 
 
 def add_places(command: argparse.ArgumentParser) -> None:
@@ -44,8 +50,7 @@ def add_places(command: argparse.ArgumentParser) -> None:
         "--database",
         required=True,
         metavar="FILE|URL",
-        help="the file given to SqliteStorage, or the server of RedisStorage: redis://host:6379/0; "
-        f"its password in {_PASSWORD}",
+        help=f"the file given to SqliteStorage, or the server of RedisStorage: {ABOUT_URLS}",
     )
     command.add_argument(
         "--feed", metavar="FILE|URL", help="what is given to the feed, where that is another one"
@@ -53,47 +58,79 @@ def add_places(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--prefix",
         default=PREFIX,
-        help=f"on a server: of the names of its keys, {PREFIX} where none was given",
+        help=f"on a Redis server: of the names of its keys, {PREFIX} where none was given",
     )
 
 
 @contextmanager
-def open_storage(arguments: argparse.Namespace) -> Iterator[SqliteStorage | RedisStorage]:
-    if is_url(arguments.database):
-        with (
-            open_client(arguments.database, arguments.prefix) as client,
-            closing(RedisStorage(client, prefix=arguments.prefix)) as storage,
-        ):
+def open_storage(arguments: argparse.Namespace) -> Iterator[CountingStorage]:
+    place = arguments.database
+    if not is_url(place):
+        with closing(SqliteStorage(_existing(place))) as storage:
             yield storage
-        return
-    with closing(SqliteStorage(_existing(arguments.database))) as file_storage:
-        yield file_storage
+    elif is_of_sql(place):
+        with sql_database.open_engine(place) as engine:
+            from ..sql import SqlStorage
+
+            with closing(SqlStorage(engine)) as of_database:
+                yield of_database
+    else:
+        with (
+            redis_server.open_client(place, arguments.prefix) as client,
+            closing(RedisStorage(client, prefix=arguments.prefix)) as of_server,
+        ):
+            yield of_server
 
 
 @contextmanager
 def open_revocations(arguments: argparse.Namespace) -> Iterator[RevocationList]:
-    place = arguments.feed or arguments.database
-    if is_url(place):
-        with (
-            open_client(place, arguments.prefix) as client,
-            closing(RevocationList(RedisFeed(client, prefix=arguments.prefix))) as revocations,
-        ):
-            yield revocations
-        return
-    path = _existing(place)
+    with (
+        _open_feed(arguments.feed or arguments.database, arguments.prefix) as feed,
+        closing(RevocationList(feed)) as revocations,
+    ):
+        yield revocations
+
+
+@contextmanager
+def _open_feed(place: str, prefix: str) -> Iterator[RevocationFeed]:
+    if not is_url(place):
+        yield _feed_of_file(_existing(place))
+    elif is_of_sql(place):
+        with sql_database.open_engine(place) as engine:
+            from ..sql import SqlFeed
+
+            yield SqlFeed(engine)
+    else:
+        with redis_server.open_client(place, prefix) as client:
+            yield RedisFeed(client, prefix=prefix)
+
+
+def _feed_of_file(path: Path) -> SqliteFeed:
     if not path.with_name(f"{path.name}-doorbell").exists():
         print(
             "tokenwheel: no service has listened for revocations at this file; "
             "is it the one given to SqliteFeed?",
             file=sys.stderr,
         )
-    with closing(RevocationList(SqliteFeed(path))) as revocations:
-        yield revocations
+    return SqliteFeed(path)
 
 
 def is_url(place: str) -> bool:
-    """Return True for a server's URL, and False for the path of a file."""
-    return "://" in place
+    """Return True for a URL that leads somewhere, and False for the path of a file.
+
+    Raises:
+        ConfigurationError: it is a URL of a kind that is not known.
+    """
+    scheme, is_there, _ = place.partition("://")
+    if is_there and scheme not in redis_server.SCHEMES and not is_of_sql(place):
+        known = ", ".join(f"{name}://" for name in (*redis_server.SCHEMES, *sql_database.SCHEMES))
+        raise ConfigurationError(f"a URL must begin with one of {known}")
+    return bool(is_there)
+
+
+def is_of_sql(url: str) -> bool:
+    """Return True for the URL of a SQL database, with or without the name of a driver."""
+    return url.partition("://")[0].partition("+")[0] in sql_database.SCHEMES
 
 
 def _existing(place: str) -> Path:
@@ -102,74 +139,3 @@ def _existing(place: str) -> Path:
     if not path.exists():
         raise ConfigurationError("there is no such database file")
     return path
-
-
-@contextmanager
-def open_client(url: str, prefix: str) -> Iterator[Any]:
-    """Yield a client of the server, or of the cluster that it belongs to."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:  # Whose text may hold some of the URL.
-        raise ConfigurationError(_NO_URL) from None
-    scheme = _SCHEMES.get(parts.scheme)
-    if scheme is None:
-        raise ConfigurationError(
-            f"a server's URL must begin with one of {', '.join(f'{name}://' for name in _SCHEMES)}"
-        )
-    if parts.password or "password=" in parts.query:
-        print(
-            f"tokenwheel: every user of this machine can see a password in a command; "
-            f"{_PASSWORD} keeps it out of sight",
-            file=sys.stderr,
-        )
-    library: Any = _library()
-    client: Any = None
-    options = {
-        "password": os.environ.get(_PASSWORD),
-        "socket_timeout": _LONGEST_WAIT,
-        "socket_connect_timeout": _LONGEST_WAIT,
-    }
-    address = scheme + url[len(parts.scheme) :]
-    # An error of the library's may hold some of the URL in its text, and must not be the context.
-    with suppress(ValueError):
-        client = library.Redis.from_url(address, **options)
-    if client is None:
-        raise ConfigurationError(_NO_URL)
-    try:
-        if _is_in_cluster(client, KeyNames(prefix)):
-            client.close()
-            client = library.RedisCluster.from_url(address, **options)
-        yield client
-    except library.RedisError as error:
-        raise StorageUnavailable(
-            f"the server could not be reached or answered an error ({type(error).__name__})"
-        ) from error
-    finally:
-        client.close()
-
-
-def _is_in_cluster(client: Any, names: KeyNames) -> bool:
-    """Return True if the server belongs to a cluster, by what a service must be allowed to ask."""
-    server = RedisClient(client)
-    apart = tuple(f"{names.stream}:{place}" for place in "ab")  # in two slots
-    try:
-        server.run(call(Script.of("return #KEYS"), apart))
-    except Exception as error:
-        # It only says that the keys are apart, or where one of them is, where slots matter.
-        if type(error).__name__ in _ERRORS_OF_CLUSTERS or str(error).startswith(
-            _ANSWERS_OF_CLUSTERS
-        ):
-            return True
-        raise
-    finally:
-        server.close()
-    return False
-
-
-def _library() -> Any:
-    try:
-        return importlib.import_module("redis")
-    except ImportError:
-        raise ConfigurationError(
-            "for a server's URL redis-py is needed: pip install 'tokenwheel[redis]'"
-        ) from None
