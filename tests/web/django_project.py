@@ -42,6 +42,7 @@ def configure() -> None:
             "django.contrib.messages",
             "django.contrib.sessions",
             "rest_framework",
+            "tokenwheel.django",
         ],
         MIDDLEWARE=[
             "django.middleware.common.CommonMiddleware",
