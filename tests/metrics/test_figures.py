@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.databases import Postgres
 from tests.support import SECRET, FakeClock
 from tokenwheel import (
     Key,
@@ -49,6 +50,25 @@ def test_a_feed_tells_how_this_process_hears(tmp_path: Path) -> None:
         assert figures["feed_entries"] == 1
         assert figures["feed_reconnects"] == figures["feed_replays"] == 0
         assert figures["revocations"] == 1
+
+
+def test_a_feed_in_a_database_tells_it_as_well(postgres: Postgres) -> None:
+    sqlalchemy = pytest.importorskip("sqlalchemy", reason="needs SQLAlchemy")
+    from tokenwheel import SqlFeed
+    from tokenwheel.sql import create_all
+
+    timer = FakeClock(1_000.0)
+    with postgres.database() as database:
+        engine = sqlalchemy.create_engine(database.url("psycopg"))
+        create_all(engine)
+        feed = SqlFeed(engine, timer=timer)
+        with SessionManager(
+            SECRET, issuer="i", audience="a", revocations=RevocationList(feed)
+        ) as manager:
+            figures = figures_of(manager)
+            assert figures["feed_lag_entries"] == 0
+            assert figures["feed_staleness_seconds"] == 0
+        engine.dispose()
 
 
 def test_keys_are_told_by_what_they_do(tmp_path: Path) -> None:

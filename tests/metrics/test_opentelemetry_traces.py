@@ -185,6 +185,26 @@ def test_a_storage_of_ones_own_that_fails_tells_nothing_of_the_session(traces: T
         assert secret not in shown
 
 
+class Named(MemoryStorage):
+    db_system = "postgresql"
+
+
+class Nameless(MemoryStorage):
+    db_system = object()
+
+
+def test_a_storage_of_ones_own_says_which_kind_of_database_it_calls(traces: Traces) -> None:
+    for storage in (Named(), Nameless()):
+        with SessionManager(SECRET, storage=storage, **OPTIONS) as sessions:
+            instrument(sessions, tracer_provider=traces.provider)
+            sessions.create(subject="ann")
+    spans = {span.name: span for span in traces.spans}
+    named, nameless = spans["insert Named"], spans["insert Nameless"]
+    assert (named.attributes or {})["db.system.name"] == "postgresql"
+    assert named.kind is SpanKind.CLIENT
+    assert dict(nameless.attributes or {}) == {"db.operation.name": "insert"}
+
+
 def test_a_cancelled_call_ends_its_span(traces: Traces) -> None:
     class Waiting(MemoryStorage):
         async def insert(self, record: Any, limit: Any, now: float) -> bool:  # type: ignore[override]
@@ -248,3 +268,29 @@ def test_no_span_is_made_once_the_instrumentation_is_closed(traces: Traces) -> N
         with instrument(sessions, tracer_provider=traces.provider):
             sessions.create(subject="ann")
         assert traces.names == ["insert MemoryStorage"]
+
+
+@pytest.mark.parametrize("server, named", [("postgres", "postgresql"), ("mariadb", "mariadb")])
+def test_a_database_is_named_by_its_kind(
+    traces: Traces, server: str, named: str, request: pytest.FixtureRequest
+) -> None:
+    sqlalchemy = pytest.importorskip("sqlalchemy", reason="needs SQLAlchemy")
+    from tokenwheel import SqlFeed, SqlStorage
+    from tokenwheel.sql import create_all
+
+    driver = "psycopg" if server == "postgres" else "pymysql"
+    with request.getfixturevalue(server).database() as database:
+        engine = sqlalchemy.create_engine(database.url(driver))
+        create_all(engine)
+        for storage in (SqlStorage(engine), Named()):
+            revocations = RevocationList(SqlFeed(engine))
+            with SessionManager(
+                SECRET, storage=storage, revocations=revocations, **OF_FILE
+            ) as sessions:
+                instrument(sessions, tracer_provider=traces.provider)
+                sessions.create(subject="ann")
+                sessions.delete_all("ann")
+        engine.dispose()
+    systems = {span.name: (span.attributes or {})["db.system.name"] for span in traces.spans}
+    assert systems["insert SqlStorage"] == systems["delete SqlStorage"] == named
+    assert systems["publish SqlFeed"] == named

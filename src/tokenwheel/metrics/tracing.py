@@ -19,14 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CallTracer"]
 
-# Which kind of database the storages and feeds of the library call.
-_DATABASES = {
-    "RedisFeed": "redis",
-    "RedisStorage": "redis",
-    "SqliteFeed": "sqlite",
-    "SqliteStorage": "sqlite",
-}
-
 
 class CallTracer(Observer):
     """Make a span of each call that a manager makes to its storage or its feed.
@@ -43,12 +35,11 @@ class CallTracer(Observer):
     def begin_call(self, call: StorageCall) -> Any:
         """Begin a span. Return it, and what ends its being the current one."""
         attributes = {"db.operation.name": call.name}
-        database = _DATABASES.get(call.by)
-        if database is not None:
-            attributes["db.system.name"] = database
+        if call.system is not None:
+            attributes["db.system.name"] = call.system
         span = self._tracer.start_span(
             f"{call.name} {call.by}",
-            kind=SpanKind.INTERNAL if database is None else SpanKind.CLIENT,
+            kind=SpanKind.INTERNAL if call.system is None else SpanKind.CLIENT,
             attributes=attributes,
         )
         return span, context.attach(set_span_in_context(span))

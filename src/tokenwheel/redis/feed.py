@@ -55,6 +55,9 @@ class RedisFeed(FollowingFeed):
         ConfigurationError: an option makes no sense.
     """
 
+    db_system = "redis"
+    """What traces of a call name as the kind of database, in the words of OpenTelemetry."""
+
     @clears_locals
     def __init__(
         self,

@@ -91,6 +91,8 @@ class RedisStorage:
     """A record that is damaged is told from the others."""
     is_durable = True
     """Who has access to the server reads or writes sessions: see a manager's ``storage_key``."""
+    db_system = "redis"
+    """What traces of a call name as the kind of database, in the words of OpenTelemetry."""
 
     @property
     def is_async(self) -> bool:

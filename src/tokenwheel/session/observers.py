@@ -42,6 +42,9 @@ class StorageCall(NamedTuple):
     ``keep_access_lifetime``; or ``publish`` of the feed."""
     by: str
     """The class that carries it out, such as ``SqliteStorage``."""
+    system: str | None = None
+    """The kind of database it calls: the ``db_system`` of that object, or None where it has
+    none."""
 
 
 class Observer:
@@ -120,8 +123,8 @@ class Observers:
         feed: object = None,
         timer: Callable[[], float] = steady_time,
     ) -> None:
-        self._storage = type(storage).__name__
-        self._feed = None if feed is None else type(feed).__name__
+        self._storage = storage
+        self._feed = feed
         self.timer = timer
         self._lock = threading.Lock()
         hold_lock_during_fork(self, "_lock")
@@ -151,8 +154,11 @@ class Observers:
         name = _METHODS.get(kind)
         return None if name is None else self._observed(name, self._storage)
 
-    def _observed(self, name: str, by: str) -> Observed:
-        return Observed(self, "call", StorageCall(name, by))
+    def _observed(self, name: str, owner: object) -> Observed:
+        # Asked for at each call: some know only once they are connected.
+        system = getattr(owner, "db_system", None)
+        known = system if isinstance(system, str) else None
+        return Observed(self, "call", StorageCall(name, type(owner).__name__, known))
 
     def refused(self, error: TokenwheelError, transport: str) -> None:
         """Tell that a request was refused. Each error is told once, wherever it passes by."""

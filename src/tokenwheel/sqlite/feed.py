@@ -78,6 +78,8 @@ class SqliteFeed:
 
     waits = True
     """Calls wait for the disk and for other processes, so an async manager needs worker threads."""
+    db_system = "sqlite"
+    """What traces of a call name as the kind of database, in the words of OpenTelemetry."""
 
     def __init__(
         self,

@@ -88,6 +88,8 @@ class SqliteStorage:
     """A record that is damaged is told from the others."""
     is_durable = True
     """Who can read or write the file reads or writes sessions: see a manager's ``storage_key``."""
+    db_system = "sqlite"
+    """What traces of a call name as the kind of database, in the words of OpenTelemetry."""
 
     def __init__(
         self,
