@@ -60,20 +60,31 @@ class UncheckedStorage(MemoryStorage):
 
 
 class Driven:
-    """A manager of either colour, whose methods all block."""
+    """A manager of either colour, whose methods all block.
 
-    def __init__(self, manager: Any) -> None:
+    Args:
+        manager: of either colour.
+        is_awaited: True where its storage is awaited, too.
+    """
+
+    def __init__(self, manager: Any, is_awaited: bool = False) -> None:
         self.manager = manager
+        self.disposed_of: list[Any] = []
+        """Engines, once the manager is closed."""
         self._loop = None if isinstance(manager, SessionManager) else asyncio.new_event_loop()
+        self._is_awaited = is_awaited
+        if is_awaited:
+            self._wait(manager.__aenter__())
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self.manager, name)
-        if self._loop is None or not inspect.iscoroutinefunction(method):
+        if self._loop is None or not callable(method):
             return method
-        loop = self._loop
 
         def call(*arguments: Any, **options: Any) -> Any:
-            return loop.run_until_complete(method(*arguments, **options))
+            if self._is_awaited:  # What it hears of others, it hears while the loop runs.
+                self._wait(asyncio.sleep(0))
+            return self._wait(method(*arguments, **options))
 
         return call
 
@@ -88,8 +99,15 @@ class Driven:
 
     def shut(self) -> None:
         self.close()
+        for engine in self.disposed_of:
+            self._wait(engine.dispose())
         if self._loop is not None:
             self._loop.close()
+
+    def _wait(self, answer: Any) -> Any:
+        if self._loop is None or not inspect.isawaitable(answer):
+            return answer
+        return self._loop.run_until_complete(answer)
 
 
 class Place:
@@ -107,7 +125,7 @@ class Place:
         options = {"issuer": "i", "audience": "a", **options}
         keys = options.pop("keys", SECRET)
         manager = self.kind(keys, storage=storage, revocations=revocations, **options)
-        self.managers.append(Driven(manager))
+        self.managers.append(Driven(manager, getattr(storage, "is_async", False)))
         return self.managers[-1]
 
     def close(self) -> None:
@@ -122,6 +140,10 @@ class Place:
     def lose(self, session_id: str) -> None:
         """Have the storage lose a session, as one restored from an older backup would."""
         self.storage._forget(session_id)
+
+    def keep_access_lifetime(self, issuer: str, seconds: Any) -> None:
+        """Have the storage keep another lifetime, or what is none, behind everybody's back."""
+        self.storage._access_lifetimes[issuer] = seconds
 
     def _parts(self) -> tuple[Any, Any]:
         return self.storage, self.revocations
@@ -142,6 +164,9 @@ class SqlitePlace(Place):
 
     def lose(self, session_id: str) -> None:
         self.execute("DELETE FROM sessions WHERE id = ?", session_id)
+
+    def keep_access_lifetime(self, issuer: str, seconds: Any) -> None:
+        self.execute("UPDATE access_lifetimes SET seconds = ? WHERE issuer = ?", seconds, issuer)
 
     def execute(self, statement: str, *arguments: Any) -> None:
         with closing(sqlite3.connect(self.path)) as connection, connection:
@@ -181,20 +206,37 @@ class RedisPlace(Place):
     def lose(self, session_id: str) -> None:
         self.client.delete(self.names.session(session_id))
 
+    def keep_access_lifetime(self, issuer: str, seconds: Any) -> None:
+        self.client.set(self.names.access_lifetime(issuer), seconds)
+
     def _parts(self) -> tuple[Any, Any]:
         return RedisStorage(self.client), RevocationList(RedisFeed(self.client))
 
 
 KINDS = (SessionManager, AsyncSessionManager)
-PLACES = ("memory", "file", pytest.param("server", marks=needs_server))
-"""What :func:`opened` opens, as parameters of a fixture."""
+PLACES = (
+    "memory",
+    "file",
+    pytest.param("server", marks=needs_server),
+    "postgres",
+    "mariadb",
+    "sqlalchemy",
+)
+"""What :func:`opened` opens, as parameters of a fixture. Sessions are in a file by SQLAlchemy."""
 
 
 @contextmanager
 def opened(where: str, kind: type, request: pytest.FixtureRequest) -> Iterator[Any]:
     """Open one of ``PLACES`` for managers of a kind. Close what it opened in the end."""
     place = Place(kind)
-    if where == "file":
+    if where in {"postgres", "mariadb", "sqlalchemy"}:
+        from tests.sql_places import place_in, place_on
+
+        if where == "sqlalchemy":
+            place = place_in(request.getfixturevalue("tmp_path") / "sqlalchemy.db", kind)
+        else:
+            place = place_on(request.getfixturevalue(f"{where}_tables"), kind)
+    elif where == "file":
         place = SqlitePlace(kind, request.getfixturevalue("tmp_path") / "sessions.db")
     elif where == "server":
         place = RedisPlace(kind, request.getfixturevalue("server"))

@@ -12,6 +12,7 @@ import os
 import random
 import signal
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,7 @@ def watch_until_killed(path: Path, chance: random.Random) -> list[str]:
     if child == 0:
         try:
             os.close(reading)
-            work_on(path, random.Random(seed), writing)
+            work_with(make_manager(path), random.Random(seed), writing)
         finally:
             os._exit(1)
     os.close(writing)
@@ -89,16 +90,32 @@ def watch_until_killed(path: Path, chance: random.Random) -> list[str]:
     return lines
 
 
-def work_on(path: Path, chance: random.Random, pipe: int) -> None:
+def work_with(
+    manager: SessionManager,
+    chance: random.Random,
+    pipe: int,
+    forgiven: tuple[type[Exception], ...] = (),
+) -> None:
+    """Call the manager until the process is killed.
+
+    Args:
+        manager: of this process.
+        chance: decides what is called.
+        pipe: where to tell what was called and answered.
+        forgiven: errors after which it goes on with other sessions.
+    """
+
     def tell(*words: Any) -> None:
         # In one piece, as long as a pipe takes 4096 bytes at once.
         os.write(pipe, json.dumps(words).encode() + b"\n")
 
-    manager = make_manager(path)
     # Subjects of its own, so that delete_all ends none but those it knows.
     life = chance.getrandbits(32)
     mine: list[tuple[str, str, str]] = []  # subject, session, refresh token
-    while True:
+    unsure: set[tuple[str, str]] = set()  # subject, session: of calls that were never answered
+
+    def call_once() -> None:
+        nonlocal mine
         kind = chance.choice(
             [
                 "create",
@@ -116,13 +133,16 @@ def work_on(path: Path, chance: random.Random, pipe: int) -> None:
             subject = str(manager.read(tokens.access_token)["sub"])
             tell("created", subject, tokens.session_id, tokens.access_token, tokens.refresh_token)
             mine.append((subject, tokens.session_id, tokens.refresh_token))
-            continue
+            return
         subject, session_id, refresh_token = mine.pop(chance.randrange(len(mine)))
         ended = [session_id]
         if kind == "delete_all":
             ended += [other for owner, other, _ in mine if owner == subject]
+            ended += [other for owner, other in unsure if owner == subject]
             mine = [entry for entry in mine if entry[0] != subject]
         tell("begun", subject, kind, ended)
+        called = {(subject, each) for each in ended}
+        unsure.update(called)
         if kind == "update":
             tokens = manager.update(refresh_token)
             tell("updated", subject, session_id, tokens.access_token, tokens.refresh_token)
@@ -136,6 +156,11 @@ def work_on(path: Path, chance: random.Random, pipe: int) -> None:
                 subject
             )
             tell("ended", subject, ended)
+        unsure.difference_update(called)
+
+    while True:
+        with suppress(*forgiven):
+            call_once()
 
 
 def learn(sessions: dict[str, Known], what: str, subject: str, about: Any, *more: Any) -> None:

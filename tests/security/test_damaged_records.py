@@ -75,9 +75,29 @@ VALUES: dict[str, dict[str, Any]] = {
     "a context in words": {"context": "nowhere"},
     "a device without a name": {"context": b'[null, [1, "phone", {}], null]'},
 }
+# A few shapes for each kind of column: those that have a type, and those that take anything.
+IN_TYPED_COLUMNS = [
+    "a generation above all",
+    "a generation of many digits",
+    "a login at no time",
+    "an end past every clock",
+    "a short salt",
+    "a context that is none",
+]
+IN_ANY_COLUMNS = [
+    "a generation in words",
+    "a hash in words",
+    "a time in words",
+    "an end in words",
+    "a context in words",
+    "a version in words",
+    "a version in bytes",
+]
 # The bytes on a server have room for numbers of their own size only.
 SHAPES = [
     *itertools.product(["memory", "file"], [*NUMBERS, *VALUES]),
+    *itertools.product(["postgres"], IN_TYPED_COLUMNS),
+    *itertools.product(["sqlalchemy"], IN_ANY_COLUMNS),
     *(pytest.param(("server", shape), marks=needs_server) for shape in NUMBERS),
 ]
 

@@ -1,6 +1,6 @@
 """A hundred logins of one subject at once, from eight processes.
 
-``max_sessions`` holds, on a server alone and on a cluster.
+``max_sessions`` holds, on a Redis server alone, on a cluster, and in SQL databases.
 """
 
 from __future__ import annotations
@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import multiprocessing
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 import redis
 
 from tests.servers import LONGEST_WAIT, Node, empty, needs_server, until
+from tests.sql_services import make_tables, managed
 from tokenwheel import SessionManager, SessionTokens, TooManySessions
 
 from .support import make_server_manager, refuses, run_apart, start
@@ -26,36 +28,49 @@ PROCESSES = 8
 MOST = 3
 SUBJECT = "ann 😀 {a}:*"
 
-pytestmark = needs_server
 
-
-@pytest.fixture(params=["alone", "cluster"])
-def place(request: pytest.FixtureRequest) -> tuple[str, int]:
-    """Of which kind the server is, and a port of it."""
+@pytest.fixture(
+    params=[
+        pytest.param("alone", marks=needs_server),
+        pytest.param("cluster", marks=needs_server),
+        "postgres",
+        "mariadb",
+    ]
+)
+def place(request: pytest.FixtureRequest) -> Iterator[tuple[str, Any]]:
+    """Yield of which kind the server is, and a port of it or the URL of a database."""
+    kind = request.param
+    if kind in {"postgres", "mariadb"}:
+        server = request.getfixturevalue(kind)
+        with server.database() as database:
+            url = database.url("psycopg" if kind == "postgres" else "pymysql")
+            make_tables(url)
+            yield kind, url
+        return
     nodes: Sequence[Node] = (
         [request.getfixturevalue("server")]
-        if request.param == "alone"
+        if kind == "alone"
         else request.getfixturevalue("cluster")
     )
     empty(*nodes)
-    return request.param, nodes[0].port
+    yield kind, nodes[0].port
 
 
-def test_of_a_hundred_logins_at_once_three_succeed(place: tuple[str, int], tmp_path: Path) -> None:
+def test_of_a_hundred_logins_at_once_three_succeed(place: tuple[str, Any], tmp_path: Path) -> None:
     run_apart(log_in_and_watch, place, "reject", tmp_path)
 
 
 def test_a_hundred_logins_at_once_leave_the_last_three(
-    place: tuple[str, int], tmp_path: Path
+    place: tuple[str, Any], tmp_path: Path
 ) -> None:
     run_apart(log_in_and_watch, place, "evict_oldest", tmp_path)
 
 
-def log_in_and_watch(place: tuple[str, int], when_full: str, folder: Path) -> None:
+def log_in_and_watch(place: tuple[str, Any], when_full: str, folder: Path) -> None:
     context = multiprocessing.get_context("fork")
     gate = context.Barrier(LOGINS + 1, timeout=LONGEST_WAIT)
     processes = start(context, PROCESSES, log_in, place, when_full, folder, gate)
-    with connect(place) as client, make_manager(client, when_full) as manager:
+    with manager_over(place, when_full) as manager:
         assert manager.read_all(SUBJECT) == {}
         gate.wait()
         while any(process.is_alive() for process in processes):
@@ -81,11 +96,11 @@ def log_in_and_watch(place: tuple[str, int], when_full: str, folder: Path) -> No
 
 
 def log_in(
-    number: int, place: tuple[str, int], when_full: str, folder: Path, gate: threading.Barrier
+    number: int, place: tuple[str, Any], when_full: str, folder: Path, gate: threading.Barrier
 ) -> None:
     """Log in this process's share of times, each in a thread. Write what was opened into a file."""
     share = range(number, LOGINS, PROCESSES)
-    with connect(place) as client, make_manager(client, when_full) as manager:
+    with manager_over(place, when_full) as manager:
 
         def once(_: int) -> SessionTokens | None:
             gate.wait()
@@ -101,15 +116,18 @@ def log_in(
         )
 
 
-def connect(place: tuple[str, int]) -> Any:
-    kind, port = place
-    return (
-        redis.Redis(port=port)
+@contextmanager
+def manager_over(place: tuple[str, Any], when_full: str) -> Iterator[SessionManager]:
+    kind, where = place
+    options: dict[str, Any] = {"max_sessions": MOST, "when_full": when_full}
+    if kind in {"postgres", "mariadb"}:
+        with managed(where, timeout=LONGEST_WAIT, **options) as manager:
+            yield manager
+        return
+    client: Any = (
+        redis.Redis(port=where)
         if kind == "alone"
-        else redis.RedisCluster(host="127.0.0.1", port=port)
+        else redis.RedisCluster(host="127.0.0.1", port=where)
     )
-
-
-def make_manager(client: Any, when_full: str) -> SessionManager:
-    manager: SessionManager = make_server_manager(client, max_sessions=MOST, when_full=when_full)
-    return manager
+    with client, make_server_manager(client, **options) as manager:
+        yield manager
