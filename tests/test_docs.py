@@ -62,7 +62,7 @@ BESIDE_NO_WHEEL = (".github/", "benchmarks/", "CHANGELOG.md", "LICENSE")
 # What a page calls a reader's own files.
 OF_READERS = {"app.py", "config/sessions.py", "config/settings.py", "config/urls.py"}
 OF_READERS |= {"config/moving.py", "login_service.py", "resource_server.py"}
-OF_READERS |= {"keys.json", "storage.jwk"}
+OF_READERS |= {"keys.json", "storage.jwk", "manage.py", "env.py"}
 # A block that is a whole file says its name first.
 OF_READERS |= {
     name

