@@ -110,6 +110,15 @@ CONTENDERS: dict[str, Contender] = {
         "tokenwheel",
         "one client, whose pool has a connection for each",
     ),
+    "sql_postgres": Contender(
+        "SqlStorage and SqlFeed", "tokenwheel", "in a PostgreSQL that all machines share"
+    ),
+    "sql_threads": Contender(
+        "SqlStorage and SqlFeed, 4 threads",
+        "tokenwheel",
+        "one engine, whose pool has a connection for each",
+    ),
+    "sql_fed": Contender("**tokenwheel** with SqlFeed", "tokenwheel", "compiled"),
     "redis_fed": Contender("**tokenwheel** with RedisFeed", "tokenwheel", "compiled"),
     "redis_fed_refusing": Contender(
         "**tokenwheel** with RedisFeed, refusing", "tokenwheel", 'compiled; `when_stale="refuse"`'

@@ -1,6 +1,6 @@
 """Sessions and revocations on a server that all nodes of a service share.
 
-It is Redis or Valkey, reached over loopback.
+It is Redis or Valkey, or PostgreSQL, reached over loopback.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ def tokens(count: int) -> str:
     "operation",
     ["ping", "create", "read", "update", "read_all", "delete_one", "delete_all", "restrict_one"],
 )
-@pytest.mark.parametrize("contender", ["redis"])
+@pytest.mark.parametrize("contender", ["redis", "sql_postgres"])
 def test_remote_calls(race, contender, operation):
-    """Each call of a manager on RedisStorage and RedisFeed, with redis-py's blocking client: its
-    time, how often it waits for the server, and the processor time it takes there. Beside it a bare
-    `PING`, since most of the time is the way there and back.
+    """Each call of a manager on a server, with a blocking client: its time, how often it waits for
+    the server, and the processor time it takes there. Beside it a bare `PING` or `SELECT 1`, since
+    most of the time is the way there and back, and in PostgreSQL a commit that waits for the disk.
 
     Round trips are what counts where the server is further away than here. Each subject of
     `read_all` and `delete_all` has three sessions.
@@ -39,10 +39,9 @@ def test_remote_calls(race, contender, operation):
 
 
 @pytest.mark.parametrize("operation", ["create", "update", "delete"])
-@pytest.mark.parametrize("contender", ["redis", "redis_threads"])
+@pytest.mark.parametrize("contender", ["redis", "redis_threads", "sql_postgres", "sql_threads"])
 def test_remote_rate(race, contender, operation):
-    """What one process gets done on RedisStorage and RedisFeed when it does nothing else: the time
-    by the calls done.
+    """What one process gets done on a server when it does nothing else: the time by the calls done.
 
     Logins and refreshes, which a node does once in a while, beside the reads that need no server.
     """
@@ -57,7 +56,7 @@ def test_remote_rate(race, contender, operation):
 
 
 @pytest.mark.parametrize("operation", ["p50", "p90", "p99", "max"])
-@pytest.mark.parametrize("contender", ["redis"])
+@pytest.mark.parametrize("contender", ["redis", "sql_postgres"])
 def test_logout(race, contender, operation):
     """Eight nodes under load, each a process of its own: the time from when `delete_one` has
     returned on one of them until a read on each of the others refuses the token; 0 where all of

@@ -84,6 +84,12 @@ class Valkey:
         client = self.client() if client is None else client
         return {"storage": RedisStorage(client), "revocations": RevocationList(RedisFeed(client))}
 
+    def feed(self) -> Any:
+        """Return a feed over the server."""
+        from tokenwheel import RedisFeed
+
+        return RedisFeed(self.client())
+
     def bytes_held(self) -> int:
         held: int = self.admin.info("memory")["used_memory"]
         return held

@@ -13,12 +13,13 @@ from typing import Any
 
 from benchmarks.claims import APPLICATION
 from benchmarks.peers.jwt_libraries import Material, make_manager
+from benchmarks.places import server_of
+from benchmarks.postgres import Postgres
 from benchmarks.timing import Batch, time_calls, time_round
-from benchmarks.valkey import Valkey
 
 from .job import Job
 
-SESSIONS = {"sqlite_normal": 20_000, "redis": 50_000}
+SESSIONS = {"sqlite_normal": 20_000, "redis": 50_000, "sql_postgres": 10_000}
 """How many are held by those whose size is measured."""
 AT_ONCE = 10_000
 CALLS = 50
@@ -34,7 +35,7 @@ class Lasting(Job):
         self.peer = peer
         self.folder = tempfile.TemporaryDirectory()
         self.file = Path(self.folder.name, "sessions.db")
-        self.server = Valkey(cores) if peer == "redis" else None
+        self.server = server_of(peer, cores)
         self.manager = make_manager(Material.read_from(tokens), **self.options())
         self.numbers = itertools.count()
         size = SESSIONS.get(peer, CALLS)
@@ -107,19 +108,19 @@ class Replaying(Job):
     """
 
     def __init__(self, peer: str, *, size: int, cores: Sequence[int]) -> None:
-        from tokenwheel import RedisFeed, Revocation, SqliteFeed
+        from tokenwheel import Revocation, SqliteFeed
 
         self.peer = peer
         self.size = size
         self.folder = tempfile.TemporaryDirectory()
         self.file = Path(self.folder.name, "revocations.db")
-        self.server = Valkey(cores) if peer.startswith("redis") else None
+        self.server = server_of(peer, cores)
         self.before = self.bytes_held()
         end = time.time() + 86_400
         feed: Any = (
             SqliteFeed(self.file, synchronous="NORMAL")
             if self.server is None
-            else RedisFeed(self.server.client())
+            else self.server.feed()
         )
         for start in range(0, size, AT_ONCE):
             revocations = [
@@ -142,11 +143,11 @@ class Replaying(Job):
         return {"bytes_per_revocation": (self.bytes_held() - self.before) / self.size, **server}
 
     def round(self) -> dict[str, float]:
-        from tokenwheel import RedisFeed, RevocationList, SqliteFeed
+        from tokenwheel import RevocationList, SqliteFeed
 
         start = time.perf_counter()
         revocations = RevocationList(
-            SqliteFeed(self.file) if self.server is None else RedisFeed(self.server.client())
+            SqliteFeed(self.file) if self.server is None else self.server.feed()
         )
         spent = time.perf_counter() - start
         assert len(revocations) == self.size
@@ -180,7 +181,7 @@ class Fed(Job):
         file = json.loads(Path(tokens).read_text())
         self.raw = file["good"][0].encode()
         self.folder = tempfile.TemporaryDirectory()
-        self.server = Valkey(cores) if peer.startswith("redis") else None
+        self.server = server_of(peer, cores)
         self.read = make_manager(Material.read_from(tokens), **self.options()).read
         self.read(file["good"][0])
         time_round(self.make_batch, 0.2)
@@ -188,12 +189,14 @@ class Fed(Job):
     def options(self) -> dict[str, Any]:
         if self.peer == "tokenwheel":
             return {}
-        from tokenwheel import RedisFeed, RevocationList, SqliteFeed
+        from tokenwheel import RedisFeed, RevocationList, SqlFeed, SqliteFeed
 
         if self.server is None:
             return {
                 "revocations": RevocationList(SqliteFeed(Path(self.folder.name, "revocations.db")))
             }
+        if isinstance(self.server, Postgres):
+            return {"revocations": RevocationList(SqlFeed(self.server.engine()))}
         when_stale: Any = "refuse" if self.peer == "redis_fed_refusing" else "accept"
         return {
             "revocations": RevocationList(RedisFeed(self.server.client(), when_stale=when_stale))

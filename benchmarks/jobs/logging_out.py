@@ -16,15 +16,16 @@ import random
 import statistics
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from benchmarks.claims import APPLICATION
 from benchmarks.peers.jwt_libraries import Material, make_manager
+from benchmarks.places import server_of
+from benchmarks.postgres import engine_at
 from benchmarks.race import FOLDER, Worker
-from benchmarks.valkey import Valkey
 
 from .job import Job
 
@@ -37,6 +38,7 @@ TO_ENDING = 0.1
 """The share of reads that are of sessions which will be ended, or are."""
 LEAD = 0.5  # seconds at both ends of the run, in which nobody is logged out
 
+Hear = Callable[[Iterable[tuple[str, float, int | None]]], None]
 Opened = tuple[str, str, str, str]  # subject, session id, access token, refresh token
 
 
@@ -55,7 +57,9 @@ class LoggingOut(Job):
     ) -> None:
         self.peer = peer
         self.cores = cores
-        self.server = Valkey(cores)
+        server = server_of(peer, cores)
+        assert server is not None
+        self.server = server
         manager = make_manager(Material.read_from(tokens), **self.server.options())
         opened = [
             manager.create(APPLICATION, subject=f"uid{number}")
@@ -128,6 +132,33 @@ def find_wait(session_id: str, reports: Sequence[dict[str, Any]]) -> float:
     )
 
 
+def options_of(peer: str, port: int, hear: Hear) -> dict[str, Any]:
+    """Return a node's storage and its list.
+
+    ``hear`` is called with revocations as soon as they have been taken in.
+    """
+    from tokenwheel import RedisFeed, RedisStorage, RevocationList, SqlFeed, SqlStorage
+
+    class Hearing:
+        def start(self, apply: Any) -> None:
+            def take(revocations: Iterable[tuple[str, float, int | None]]) -> None:
+                taken = list(revocations)
+                apply(taken)
+                hear(taken)
+
+            super().start(take)  # type: ignore[misc]
+
+    if peer == "redis":
+        import redis
+
+        client = redis.Redis(port=port)
+        of_redis = type("Feed", (Hearing, RedisFeed), {})
+        return {"storage": RedisStorage(client), "revocations": RevocationList(of_redis(client))}
+    engine = engine_at(port)
+    of_sql = type("Feed", (Hearing, SqlFeed), {})
+    return {"storage": SqlStorage(engine), "revocations": RevocationList(of_sql(engine))}
+
+
 class Node(Job):
     """A node under load, all of it at moments drawn beforehand.
 
@@ -145,10 +176,6 @@ class Node(Job):
         sessions: str,
         place: tuple[int, int],
     ) -> None:
-        import redis
-
-        from tokenwheel import RedisFeed, RedisStorage, RevocationList
-
         self.peer = peer
         self.parent = os.getppid()
         if cores:
@@ -162,25 +189,7 @@ class Node(Job):
         self.returned: dict[str, int] = {}
         self.refused: dict[str, int] = {}
         self.counted: Counter[str] = Counter()
-        node = self
-
-        class Feed(RedisFeed):
-            """Reads each token as soon as its revocation has been taken in."""
-
-            def start(self, apply: Any) -> None:
-                def take(revocations: Iterable[tuple[str, float, int | None]]) -> None:
-                    taken = list(revocations)
-                    apply(taken)
-                    node.hear(taken)
-
-                super().start(take)
-
-        client = redis.Redis(port=port)
-        self.manager = make_manager(
-            Material.read_from(tokens),
-            storage=RedisStorage(client),
-            revocations=RevocationList(Feed(client)),
-        )
+        self.manager = make_manager(Material.read_from(tokens), **options_of(peer, port, self.hear))
         for _, session_id, token, _ in [*self.ending, *self.living]:
             assert self.manager.read(token)["sid"] == session_id
         self.tokens = {session[1]: session[2] for session in self.ending}

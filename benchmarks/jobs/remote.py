@@ -13,8 +13,9 @@ from typing import Any
 
 from benchmarks.claims import APPLICATION
 from benchmarks.peers.jwt_libraries import Material, make_manager
+from benchmarks.places import server_of
+from benchmarks.postgres import Postgres, Turns
 from benchmarks.timing import time_calls
-from benchmarks.valkey import Valkey
 
 from .job import Job
 
@@ -22,7 +23,7 @@ CALLS = 100
 COUNTED_CALLS = 1_000
 DEVICES = 3
 """Sessions of each subject whose sessions are read or ended together."""
-THREADS = {"redis": 1, "redis_threads": 4}
+THREADS = {"redis": 1, "redis_threads": 4, "sql_postgres": 1, "sql_threads": 4}
 
 Step = tuple[str, Callable[[Any], Any], Sequence[Any]]
 
@@ -30,9 +31,12 @@ Step = tuple[str, Callable[[Any], Any], Sequence[Any]]
 class Remote(Job):
     def __init__(self, peer: str, *, tokens: str, cores: Sequence[int]) -> None:
         self.peer = peer
-        self.server = Valkey(cores)
-        self.client = self.server.client()
-        self.manager = make_manager(Material.read_from(tokens), **self.server.options(self.client))
+        server = server_of(peer, cores)
+        assert server is not None
+        self.server = server
+        self.client: Any = server.engine() if isinstance(server, Postgres) else server.client()
+        self.material = Material.read_from(tokens)
+        self.manager = make_manager(self.material, **server.options(self.client))
         self.numbers = itertools.count()
 
     def facts(self) -> dict[str, Any]:
@@ -57,10 +61,17 @@ class Calls(Remote):
         self.round()
         self.trips: dict[str, float] = {}
         self.cpu: dict[str, float] = {}
+        timed = self.manager, self.client
+        if isinstance(self.server, Postgres):
+            self.turns = Turns(self.server.port)
+            self.client = self.server.engine(self.turns.port)
+            self.manager = make_manager(self.material, **self.server.options(self.client))
+            self.round()  # What connects, or begins to listen, does so before it is counted.
         for name, call, inputs in self.steps(COUNTED_CALLS):
             self.trips[name], self.cpu[name] = (
                 total / len(inputs) for total in self.count(call, inputs)
             )
+        self.manager, self.client = timed
 
     def facts(self) -> dict[str, Any]:
         return {**super().facts(), "round_trips": self.trips, "server_seconds": self.cpu}
@@ -70,6 +81,8 @@ class Calls(Remote):
 
     def count(self, call: Callable[[Any], Any], inputs: Sequence[Any]) -> tuple[int, float]:
         """Return how often the client waited for an answer, and the server's seconds of work."""
+        if isinstance(self.server, Postgres):
+            return self.count_turns(call, inputs)
         send, trips = self.client.execute_command, 0
 
         def execute_command(*command: Any, **options: Any) -> Any:
@@ -84,6 +97,20 @@ class Calls(Remote):
         spent = self.server.cpu_seconds() - before
         del self.client.execute_command
         return trips, spent
+
+    def count_turns(self, call: Callable[[Any], Any], inputs: Sequence[Any]) -> tuple[int, float]:
+        """Count as :meth:`count` does, on the way to the server."""
+        trips, before = self.turns.count, self.server.cpu_seconds()
+        for argument in inputs:
+            call(argument)
+        return self.turns.count - trips, self.server.cpu_seconds() - before
+
+    def ping(self, _: str) -> None:
+        if isinstance(self.server, Postgres):
+            with self.client.execution_options(isolation_level="AUTOCOMMIT").connect() as bare:
+                bare.exec_driver_sql("SELECT 1")
+        else:
+            self.client.ping()
 
     def steps(self, count: int) -> Iterator[Step]:
         """Return what to call, and with which arguments, made when the step before it is done."""
@@ -106,7 +133,7 @@ class Calls(Remote):
             assert manager.delete_all(subject) == DEVICES
 
         subjects = self.subjects(count)
-        yield "ping", lambda _: self.client.ping(), subjects
+        yield "ping", self.ping, subjects
         yield "create", create, subjects
         claims = [manager.read(held[subject].access_token) for subject in subjects]
         yield (
