@@ -348,7 +348,8 @@ def test_fields_that_another_thread_changes_meanwhile_give_one_token_or_none(
 
 # Beside the gate.
 
-MANAGER = SessionManager(SECRET, issuer="i", audience="a")
+# It takes long until the last of all tests has run.
+MANAGER = SessionManager(SECRET, issuer="i", audience="a", access_ttl=86_400)
 TOKEN = MANAGER.create({}, subject="ann").access_token.encode()
 OTHER = MANAGER.create({}, subject="bob").access_token.encode()
 
