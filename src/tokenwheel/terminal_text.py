@@ -32,10 +32,10 @@ def in_words(date: object) -> str:
         moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=date)
     except (ValueError, OverflowError):
         return "not a date"
-    seconds = round(date - time.time())
-    distance = _distance(abs(seconds))
+    seconds = date - time.time()
+    distance = _distance(round(abs(seconds)))
     return (
-        f"{moment:%Y-%m-%d %H:%M:%S} UTC, {f'in {distance}' if seconds >= 0 else f'{distance} ago'}"
+        f"{moment:%Y-%m-%d %H:%M:%S} UTC, {f'in {distance}' if seconds > 0 else f'{distance} ago'}"
     )
 
 
