@@ -112,6 +112,33 @@ def fork_amid_counting() -> None:
     thread.join()
 
 
+def test_a_fork_while_other_threads_log_in_leaves_a_child_where_one_can_log_in() -> None:
+    run_apart(fork_amid_logins)
+
+
+def fork_amid_logins() -> None:
+    manager = SessionManager(SECRET, issuer="tests", audience="tests")
+    stop = threading.Event()
+
+    def log_in() -> None:
+        while not stop.is_set():
+            manager.create(subject="bob")
+            manager.delete_all("bob")
+
+    threads = [threading.Thread(target=log_in) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for _ in range(20):
+        child = os.fork()
+        if not child:
+            manager.create(subject="ann")
+            os._exit(len(manager.read_all("ann")))
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+    stop.set()
+    for thread in threads:
+        thread.join()
+
+
 def fork(manager: SessionManager) -> tuple[Worker, Any]:
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()

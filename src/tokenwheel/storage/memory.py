@@ -20,6 +20,7 @@ from operator import attrgetter
 from .._impl import ExpiringCache
 from ..errors import InvalidArgument
 from ..events import RemovalReason
+from ..fork_safety import hold_lock_during_fork
 from ..models import SessionRecord
 from ..seconds import FURTHEST
 from .given import (
@@ -46,6 +47,8 @@ class MemoryStorage:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        # Under it the lock of ``_looks`` is taken, which nobody takes otherwise.
+        hold_lock_during_fork(self, "_lock")
         self._now = 0.0
         self._records: dict[str, SessionRecord] = {}
         self._looks: ExpiringCache[str, None] = ExpiringCache(
