@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from ..errors import InvalidArgument, StorageUnavailable
 from ..models import SessionRecord
 from ..storage.context import pack_context, unpack_context
-from ..storage.damaged import DamagedRecord, DamagedRecords, damage_of
+from ..storage.damaged import damage_of, whole_records
 from ..storage.given import (
     given_lifetime,
     given_limit,
@@ -32,6 +32,7 @@ __all__ = ["SqliteStorage"]
 
 T = TypeVar("T")
 
+_PLACE = "the database file"
 _REMOVED_AT_ONCE = 4  # sessions that are over, beside each write
 # Seconds, one hour: how long a session stays after its end. A clock that is ahead for a while takes
 # no session away that a logout must still find.
@@ -141,7 +142,7 @@ class SqliteStorage:
             return _rows(connection, f"{_SELECT} WHERE id = ?", (session_id,))
 
         rows = self._read(work)
-        return _unpack_each(rows)[0] if rows else None
+        return whole_records(map(_unpack, rows), _PLACE)[0] if rows else None
 
     def read_all(self, subject: str, now: float) -> Sequence[SessionRecord]:
         """Return the records of a subject's live sessions, in any order.
@@ -155,7 +156,7 @@ class SqliteStorage:
         def work(connection: sqlite3.Connection) -> list[Any]:
             return _rows(connection, _SELECT_LIVE, (subject, now, now))
 
-        return _unpack_each(self._read(work))
+        return whole_records(map(_unpack, self._read(work)), _PLACE)
 
     def replace(self, record: SessionRecord, now: float) -> bool:
         """Write a new state of a session, where the stored version is ``record.version - 1``.
@@ -278,24 +279,6 @@ def _rows(connection: sqlite3.Connection, query: str, arguments: Sequence[Any]) 
 
 def _decode_anything(text: bytes) -> str:
     return text.decode(errors="surrogateescape")
-
-
-def _unpack_each(rows: Sequence[tuple[Any, ...]]) -> list[SessionRecord]:
-    """Return the records in rows of the table.
-
-    Raises:
-        DamagedRecords: some of the rows are damaged.
-    """
-    records, damaged = [], []
-    for row in rows:
-        record, damage = _unpack(row)
-        if damage is None:
-            records.append(record)
-        else:
-            damaged.append(DamagedRecord(record, damage))
-    if damaged:
-        raise DamagedRecords(records, damaged, "the database file")
-    return records
 
 
 def _unpack(row: tuple[Any, ...]) -> tuple[SessionRecord, str | None]:

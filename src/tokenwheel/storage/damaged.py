@@ -8,7 +8,7 @@ finds records among damaged ones hands them over in its error.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .._impl import decode
@@ -23,6 +23,7 @@ __all__ = [
     "is_session_id",
     "is_subject",
     "record_of",
+    "whole_records",
 ]
 
 _LARGEST_VERSION = 2**32 - 2  # Four bytes hold the version that follows.
@@ -78,6 +79,29 @@ class DamagedRecords(StorageUnavailable):
         super().__init__(f"{place} is damaged: {', '.join(map(str, damaged))} cannot be one")
         self.readable = readable
         self.damaged = damaged
+
+
+def whole_records(
+    looked_at: Iterable[tuple[SessionRecord, str | None]], place: str
+) -> list[SessionRecord]:
+    """Return records, where none of them is damaged.
+
+    Args:
+        looked_at: each record, and which of its fields is damaged, or None.
+        place: what holds them, for the error's text.
+
+    Raises:
+        DamagedRecords: some of them are; has the others.
+    """
+    records, damaged = [], []
+    for record, damage in looked_at:
+        if damage is None:
+            records.append(record)
+        else:
+            damaged.append(DamagedRecord(record, damage))
+    if damaged:
+        raise DamagedRecords(records, damaged, place)
+    return records
 
 
 def record_of(**fields: Any) -> SessionRecord:

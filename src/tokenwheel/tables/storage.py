@@ -13,7 +13,7 @@ from typing import Any
 from ..errors import InvalidArgument
 from ..models import SessionRecord
 from ..revocation.message import pack
-from ..storage.damaged import DamagedRecord, DamagedRecords, is_session_id
+from ..storage.damaged import is_session_id, whole_records
 from ..storage.given import (
     given_lifetime,
     given_limit,
@@ -28,6 +28,8 @@ from .removal import Removal
 from .rows import changes_of, record_in, row_of, subject_hash
 
 __all__ = ["LOCKS", "TableStorage"]
+
+_PLACE = "the database"  # that holds damaged records, where there are some
 
 LOCKS = 1024
 """How many locks there are, for the subjects of all services together. Two that share one wait."""
@@ -113,7 +115,7 @@ class TableStorage:
 
         def work(statements: Statements) -> SessionRecord | None:
             row = statements.session(session_id)
-            record = None if row is None else _records_in([row])[0]
+            record = None if row is None else whole_records([record_in(row)], _PLACE)[0]
             return record if record is not None and record.id == session_id else None
 
         return self._database.run(work, alone=True)
@@ -128,7 +130,7 @@ class TableStorage:
         hashed = subject_hash(subject)
 
         def work(statements: Statements) -> list[SessionRecord]:
-            return _records_in(statements.sessions(hashed, now))
+            return whole_records(map(record_in, statements.sessions(hashed, now)), _PLACE)
 
         return self._database.run(work, alone=True)
 
@@ -216,24 +218,6 @@ class TableStorage:
         Can be called again. Any other call raises from then on.
         """
         return self._database.close()
-
-
-def _records_in(rows: Sequence[Sequence[Any]]) -> list[SessionRecord]:
-    """Return the records in rows.
-
-    Raises:
-        DamagedRecords: some of the rows are damaged.
-    """
-    records, damaged = [], []
-    for row in rows:
-        record, damage = record_in(row)
-        if damage is None:
-            records.append(record)
-        else:
-            damaged.append(DamagedRecord(record, damage))
-    if damaged:
-        raise DamagedRecords(records, damaged, "the database")
-    return records
 
 
 def _can_be_deleted(record: SessionRecord) -> bool:
