@@ -77,8 +77,7 @@ HELD_BACK = {
     "logout": """
         Eight nodes and the server on so few cores: who is woken last waits for the others. Besides,
         a node's thread that computes keeps Python's lock from the one that hears, up to 5 ms each
-        time (`sys.setswitchinterval`). On PostgreSQL each node that is woken also asks the server
-        for the new rows, on the same cores, which are busy four fifths of the time then.
+        time (`sys.setswitchinterval`).
     """,
     "scale": """
         The processor's caches and its table of pages: an entry lies one step of memory further away
