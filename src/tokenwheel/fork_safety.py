@@ -10,23 +10,19 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterable
-from contextlib import suppress
-from typing import Protocol, TypeVar
-from weakref import WeakKeyDictionary, WeakSet
+from typing import Protocol
+
+from .weak_identities import WeakIdentityDictionary
 
 __all__ = [
     "Pausable",
     "Renewable",
     "Restartable",
     "hold_lock_during_fork",
-    "parts_of",
     "pause_during_fork",
     "renew_after_fork",
     "restart_after_fork",
 ]
-
-T = TypeVar("T")
 
 
 class Renewable(Protocol):
@@ -68,31 +64,29 @@ logger = logging.getLogger("tokenwheel")
 
 _PLAIN_LOCK = type(threading.Lock())  # which Python before 3.13 doesn't let anybody call
 
-_renewed: WeakSet[Renewable] = WeakSet()
-_restarted: WeakSet[Restartable] = WeakSet()
-_paused: WeakSet[Pausable] = WeakSet()
-_locks: WeakKeyDictionary[object, tuple[str, ...]] = WeakKeyDictionary()
-# During a fork: what has been paused, and whose locks of which name are held.
-_resting: list[Pausable] = []
-_held: list[tuple[object, str]] = []
+_renewed: WeakIdentityDictionary[Renewable, None] = WeakIdentityDictionary()
+_restarted: WeakIdentityDictionary[Restartable, None] = WeakIdentityDictionary()
+_paused: WeakIdentityDictionary[Pausable, None] = WeakIdentityDictionary()
+_locks: WeakIdentityDictionary[object, tuple[str, ...]] = WeakIdentityDictionary()
+_innermost: WeakIdentityDictionary[object, tuple[str, ...]] = WeakIdentityDictionary()
 
 
 def renew_after_fork(part: Renewable) -> None:
     """Have ``part.renew()`` called in every process that this one forks."""
-    _renewed.add(part)
+    _renewed[part] = None
 
 
 def restart_after_fork(part: Restartable) -> None:
     """Have ``part.restart()`` called in every child, once all parts have been renewed."""
-    _restarted.add(part)
+    _restarted[part] = None
 
 
 def pause_during_fork(part: Pausable) -> None:
     """Have ``part.pause()`` called before every fork, and ``part.go_on()`` in the parent after."""
-    _paused.add(part)
+    _paused[part] = None
 
 
-def hold_lock_during_fork(owner: object, name: str) -> None:
+def hold_lock_during_fork(owner: object, name: str, *, is_innermost: bool = False) -> None:
     """Hold a lock during every fork, so that the child finds whole what the lock guards.
 
     The child gets a lock of its own, which is free. Only for a lock under which nothing is waited
@@ -102,55 +96,61 @@ def hold_lock_during_fork(owner: object, name: str) -> None:
     Args:
         owner: the object that has the lock. It may have several.
         name: the name of the owner's attribute that is the lock.
+        is_innermost: whether it may be taken under locks of others, and none under it.
     """
-    named = _locks.get(owner, ())
+    locks = _innermost if is_innermost else _locks
+    named = locks.get(owner, ())
     # What is named last is taken first, as it is by whoever takes one under the other.
-    _locks[owner] = named if name in named else (name, *named)
+    locks[owner] = named if name in named else (name, *named)
 
 
-def parts_of(registered: Iterable[T]) -> list[T]:
-    """Return what is held weakly, though other threads add to it and let go of it meanwhile."""
-    while True:
-        # Its size has changed while it was looked through. That happens to few looks.
-        with suppress(RuntimeError):
-            return list(registered)
+class _Fork:
+    """Prepare a fork, and go on after it. Threads that fork at once take turns."""
 
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._resting: list[Pausable] = []
+        self._held: list[tuple[object, str]] = []  # whose locks of which name
 
-def _before() -> None:
-    # A part that cannot be paused must not keep others from going on after the fork.
-    for part in parts_of(_paused):
-        try:
-            part.pause()
-        except Exception:
-            logger.exception("%s could not be paused before a fork", type(part).__name__)
-        else:
-            _resting.append(part)
-    for owner, names in parts_of(_locks.items()):
-        for name in names:
-            getattr(owner, name).acquire()
-            _held.append((owner, name))
+    def before(self) -> None:
+        self._turn.acquire()
+        # A part that cannot be paused must not keep others from going on after the fork.
+        for part in _paused:
+            try:
+                part.pause()
+            except Exception:
+                logger.exception("%s could not be paused before a fork", type(part).__name__)
+            else:
+                self._resting.append(part)
+        for owner, names in [*_locks.items(), *_innermost.items()]:
+            for name in names:
+                getattr(owner, name).acquire()
+                self._held.append((owner, name))
 
+    def after(self) -> None:
+        for owner, name in self._held:
+            getattr(owner, name).release()
+        self._held.clear()
+        for part in self._resting:
+            part.go_on()
+        self._resting.clear()
+        self._turn.release()
 
-def _after() -> None:
-    for owner, name in _held:
-        getattr(owner, name).release()
-    _held.clear()
-    for part in _resting:
-        part.go_on()
-    _resting.clear()
-
-
-def _in_child() -> None:
-    for owner, name in _held:
-        is_plain = isinstance(getattr(owner, name), _PLAIN_LOCK)
-        setattr(owner, name, threading.Lock() if is_plain else threading.RLock())
-    _held.clear()
-    _resting.clear()
-    for part in parts_of(_renewed):
-        part.renew()
-    for restarted in parts_of(_restarted):
-        restarted.restart()
+    def in_child(self) -> None:
+        self._turn = threading.Lock()
+        for owner, name in self._held:
+            is_plain = isinstance(getattr(owner, name), _PLAIN_LOCK)
+            setattr(owner, name, threading.Lock() if is_plain else threading.RLock())
+        self._held.clear()
+        self._resting.clear()
+        for part in _renewed:
+            part.renew()
+        for restarted in _restarted:
+            restarted.restart()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before, after_in_parent=_after, after_in_child=_in_child)
+    _fork = _Fork()
+    os.register_at_fork(
+        before=_fork.before, after_in_parent=_fork.after, after_in_child=_fork.in_child
+    )

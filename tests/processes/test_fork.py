@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.servers import LONGEST_WAIT
 from tests.support import SECRET
-from tokenwheel import AccessTokenRevoked, SessionManager
+from tokenwheel import AccessTokenRevoked, ExpiringCache, SessionManager
 
 from .support import Worker, make_manager, managed, run_apart, serve
 
@@ -95,21 +99,9 @@ def fork_amid_counting() -> None:
     manager = SessionManager(SECRET, issuer="tests", audience="tests")
     ended = manager.create(subject="ann")
     manager.delete_one("ann", ended.session_id)
-    stop = threading.Event()
-
-    def count() -> None:
-        while not stop.is_set():
-            manager.revocations.stats()
-
-    thread = threading.Thread(target=count)
-    thread.start()
-    for _ in range(20):
-        child = os.fork()
-        if not child:
-            os._exit(manager.revocations.stats().entries)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
-    stop.set()
-    thread.join()
+    with repeated(manager.revocations.stats):
+        for _ in range(20):
+            assert result_in_child(lambda: manager.revocations.stats().entries) == 1
 
 
 def test_a_fork_while_other_threads_log_in_leaves_a_child_where_one_can_log_in() -> None:
@@ -118,25 +110,88 @@ def test_a_fork_while_other_threads_log_in_leaves_a_child_where_one_can_log_in()
 
 def fork_amid_logins() -> None:
     manager = SessionManager(SECRET, issuer="tests", audience="tests")
-    stop = threading.Event()
 
-    def log_in() -> None:
-        while not stop.is_set():
-            manager.create(subject="bob")
-            manager.delete_all("bob")
+    def log_in_and_out() -> None:
+        manager.create(subject="bob")
+        manager.delete_all("bob")
 
-    threads = [threading.Thread(target=log_in) for _ in range(2)]
+    def log_in() -> int:
+        manager.create(subject="ann")
+        return len(manager.read_all("ann"))
+
+    with repeated(log_in_and_out), repeated(log_in_and_out):
+        for _ in range(20):
+            assert result_in_child(log_in) == 1
+
+
+def test_a_fork_while_another_thread_uses_a_cache_leaves_a_child_that_can() -> None:
+    run_apart(fork_amid_caching)
+
+
+def fork_amid_caching() -> None:
+    cache: ExpiringCache[tuple[int, str], int] = ExpiringCache(ttl=60)
+    cache[1, "kept"] = 1
+
+    def fill() -> None:
+        for i in range(100):
+            cache[i, "passing"] = i
+            cache.pop((i, "passing"))
+
+    with repeated(fill):
+        for _ in range(20):
+            assert result_in_child(lambda: cache[1, "kept"]) == 1
+
+
+def test_two_threads_may_fork_at_once() -> None:
+    run_apart(fork_in_two_threads)
+
+
+def fork_in_two_threads() -> None:
+    sys.setswitchinterval(0.000_001)
+    manager, *_others = [
+        SessionManager(SECRET, issuer="tests", audience="tests") for _ in range(100)
+    ]
+
+    def fork_often() -> None:
+        for _ in range(50):
+            result_in_child(lambda: 0)
+
+    threads = [threading.Thread(target=fork_often, daemon=True) for _ in range(3)]
     for thread in threads:
         thread.start()
-    for _ in range(20):
-        child = os.fork()
-        if not child:
-            manager.create(subject="ann")
-            os._exit(len(manager.read_all("ann")))
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
-    stop.set()
     for thread in threads:
+        thread.join(LONGEST_WAIT)
+        assert not thread.is_alive()
+    assert result_in_child(lambda: len(manager.create(subject="ann").access_token) > 0) == 1
+
+
+@contextmanager
+def repeated(call: Callable[[], object]) -> Iterator[None]:
+    """Call something in another thread, over and over."""
+    stop = threading.Event()
+
+    def repeat() -> None:
+        while not stop.is_set():
+            call()
+
+    thread = threading.Thread(target=repeat)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
         thread.join()
+
+
+def result_in_child(call: Callable[[], int]) -> int:
+    child = os.fork()
+    if not child:
+        code = 255
+        try:
+            code = call()
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def fork(manager: SessionManager) -> tuple[Worker, Any]:

@@ -28,6 +28,7 @@ from typing import Any, Generic, NoReturn, Self, TypeVar, cast
 
 from ..errors import ConfigurationError, InvalidArgument
 from ..events import RemovalReason
+from ..fork_safety import hold_lock_during_fork
 from ..seconds import checked_clock, duration_of, monotonic_time
 from .cache_keys import PLAIN, Changing, WrappedKey
 from .removed import RemovedQueue
@@ -79,6 +80,7 @@ class ExpiringCache(MutableMapping[K, V], Generic[K, V]):
         self._is_made = False
         self._now: Callable[[], float] = _refuse_unmade
         self._lock = threading.RLock()
+        hold_lock_during_fork(self, "_lock", is_innermost=True)
         self._removed: RemovedQueue[K, V] = RemovedQueue(None)
         self._table = ExpiringTable(None, self._removed, Changing())
 

@@ -12,16 +12,15 @@ from __future__ import annotations
 
 import sys
 from typing import Any
-from weakref import WeakSet
 
 from django.db import connections
 from django.db.backends.signals import connection_created
 
-from ..fork_safety import parts_of
+from ..weak_identities import WeakIdentityDictionary
 
 __all__ = ["is_forbidden", "is_testing", "shared_connection", "watch_connections"]
 
-_opened: WeakSet[Any] = WeakSet()
+_opened: WeakIdentityDictionary[Any, None] = WeakIdentityDictionary()
 
 
 def watch_connections() -> None:
@@ -54,7 +53,7 @@ def shared_connection(alias: str) -> Any:
         return own
     is_in_memory = _is_in_memory(own)
     if is_in_memory or is_testing():
-        for other in parts_of(_opened):
+        for other in _opened:
             if other.alias == alias and (
                 _is_of_test_case(other) or (is_in_memory and other.connection is not None)
             ):
@@ -63,7 +62,7 @@ def shared_connection(alias: str) -> Any:
 
 
 def _take_note(*, connection: Any, **_: object) -> None:
-    _opened.add(connection)
+    _opened[connection] = None
 
 
 def _is_of_test_case(connection: Any) -> bool:

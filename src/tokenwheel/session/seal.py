@@ -19,7 +19,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from hmac import compare_digest
 from typing import Any
-from weakref import WeakSet
 
 from .._impl import hmac_sha256
 from ..errors import ConfigurationError
@@ -27,12 +26,13 @@ from ..fork_safety import hold_lock_during_fork
 from ..hidden import Hidden
 from ..models import SessionRecord
 from ..storage.context import pack_context
+from ..weak_identities import WeakIdentityDictionary
 
 __all__ = ["Seal", "tell_without_key"]
 
 logger = logging.getLogger("tokenwheel")
 
-_told: WeakSet[Any] = WeakSet()
+_told: WeakIdentityDictionary[Any, None] = WeakIdentityDictionary()
 _KEY_BYTES = 32
 _MAC_BYTES = 16  # half of the hash (RFC 2104, section 5), as IPsec has it (RFC 4868, section 2.6)
 _FIELDS = struct.Struct(
@@ -154,7 +154,7 @@ def tell_without_key(storage: object) -> None:
     with suppress(TypeError):  # of a storage that takes no weak reference it is said each time
         if storage in _told:
             return
-        _told.add(storage)
+        _told[storage] = None
     logger.warning(
         "the sessions in this %s are not sealed: who can write there can make a session for any "
         "account, and who reads a dump of it is helped by an old refresh token; give the manager "

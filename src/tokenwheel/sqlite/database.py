@@ -26,8 +26,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..errors import StorageUnavailable
-from ..fork_safety import parts_of, pause_during_fork, renew_after_fork
+from ..fork_safety import pause_during_fork, renew_after_fork
 from ..option_checks import check_choice, check_seconds
+from ..weak_identities import WeakIdentityDictionary
 from .connection import Synchronous, check_owner, open_connection
 from .deadline import Deadline
 from .failures import FAILURES, unavailable
@@ -58,7 +59,7 @@ _REMOVED = (
     "the process must be started anew"
 )
 
-_databases: weakref.WeakSet[Database] = weakref.WeakSet()
+_databases: WeakIdentityDictionary[Database, None] = WeakIdentityDictionary()
 
 
 class Database:
@@ -106,7 +107,7 @@ class Database:
         watch(self)
         pause_during_fork(self)
         renew_after_fork(self)
-        _databases.add(self)
+        _databases[self] = None
         weakref.finalize(self, _let_go, self._lines)
         deadline = Deadline(timeout)
         self._writer.take(deadline)
@@ -300,7 +301,7 @@ class Database:
         """Return those that this process's connections to the file have open."""
         files = [
             line.files
-            for database in parts_of(_databases)
+            for database in _databases
             if database.file == self.file
             for line in database._lines
         ]

@@ -17,9 +17,8 @@ import sqlite3
 import threading
 from collections.abc import Sequence
 from typing import Protocol
-from weakref import WeakSet
 
-from ..fork_safety import parts_of
+from ..weak_identities import WeakIdentityDictionary
 from .open_files import FileId
 
 __all__ = ["begin_anew", "is_inherited", "keep_for_ever", "watch"]
@@ -42,7 +41,7 @@ class Heir(Protocol):
         ...
 
 
-_heirs: WeakSet[Heir] = WeakSet()
+_heirs: WeakIdentityDictionary[Heir, None] = WeakIdentityDictionary()
 _renewed = [os.getpid()]  # the process in which all have left their parent
 # A lock for each process, so that no child finds one that its parent held.
 _locks: dict[int, threading.Lock] = {}
@@ -51,7 +50,7 @@ _kept: list[sqlite3.Connection] = []
 
 def watch(heir: Heir) -> None:
     """Have ``heir`` leave its parent in every child that finds out that it is one."""
-    _heirs.add(heir)
+    _heirs[heir] = None
 
 
 def is_inherited() -> bool:
@@ -65,7 +64,7 @@ def begin_anew() -> None:
     with _locks.setdefault(process, threading.Lock()):
         if process == _renewed[0]:
             return
-        heirs = parts_of(_heirs)
+        heirs = list(_heirs)
         in_use = [heir.file for heir in heirs if heir.was_in_use()]
         for heir in heirs:
             heir.leave_parent(is_usable=_is_usable(heir.file, in_use))
