@@ -7,11 +7,11 @@ task that was cancelled, an event loop that has gone.
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import logging
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from math import inf
 from typing import Any
@@ -195,26 +195,27 @@ def test_tables_that_are_not_there_are_said_at_the_start(postgres: Postgres, dri
 def test_a_listener_whose_thread_was_ended_is_begun_anew(
     shared_tables: Database, driver: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    to_end: list[threading.Thread] = []
+
+    def timer() -> float:
+        if threading.current_thread() in to_end:
+            sys.exit()
+        return time.monotonic()
+
     with Nodes(shared_tables, driver) as nodes:
-        node = nodes.join(poll_interval=0.05)
+        node = nodes.join(poll_interval=0.05, timer=timer)
         ended, kept = (node.create(subject="ann") for _ in range(2))
         assert is_accepted(node, ended.access_token)
         (listener,) = [
             thread for thread in threading.enumerate() if thread.name == "tokenwheel-revocations"
         ]
-        until(lambda: has_been_ended(listener), "the end of its thread", 0.1)
+        to_end.append(listener)
+        listener.join(LONGEST_WAIT)
+        assert not listener.is_alive()
         publish_elsewhere(shared_tables, driver, ended.session_id)
         until(lambda: refuses(node, ended.access_token), "that it hears again")
         assert is_accepted(node, kept.access_token)
     assert "its thread has ended or stands still, so it is begun anew" in caplog.text
-
-
-def has_been_ended(thread: threading.Thread) -> bool:
-    """Have a thread end where it stands. Whatever it calls there may catch that, as a finalizer."""
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(
-        ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit)
-    )
-    return not thread.is_alive()
 
 
 def publish_elsewhere(tables: Database, driver: str, session_id: str) -> None:
