@@ -42,8 +42,8 @@ screenshot: $(VENV)/.built  ## the README's pictures of that page, with Debian's
 	$(RUN) -m tools.screenshot
 
 # A file stays with one worker, which keeps what its tests share; the slowest files come first in
-# the order of their names.
-IN_PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+# the order of their names. A test whose process died is not tried again, since it may do so for ever.
+IN_PARALLEL := --numprocesses=auto --maxprocesses=4 --max-worker-restart=0 --dist=loadfile --no-loadscope-reorder
 
 test: $(VENV)/.built  ## the ordinary suite
 	$(RUN) -m pytest $(IN_PARALLEL)
