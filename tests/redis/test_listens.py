@@ -11,7 +11,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -388,27 +389,48 @@ def test_a_listener_whose_thread_stands_still_is_begun_anew(server: Node) -> Non
     """As after a fork without hooks, or in a look-up of a name that hangs."""
     empty(server)
     timer = FakeClock(time.monotonic())
-    stands_still, goes_on = threading.Event(), threading.Event()
-    with server.client() as client:
-        heard = RevocationList(RedisFeed(client, timer=timer))
-        feed: Any = heard.feed
-        heard.is_revoked("A" * 16)
-        until(lambda: feed.stats().staleness < 1)
-        first = listener_of_feeds()
-        taken_in = feed._reader._apply
+    with server.client() as client, standing_still(client, timer) as heard:
+        timer.advance(20)
+        until(lambda: heard.is_revoked("A" * 16))
 
-        def stand_still(revocations: Any) -> None:
+
+def test_a_listener_whose_thread_stands_still_holds_up_no_close_for_good(server: Node) -> None:
+    empty(server)
+    timer = FakeClock(time.monotonic())
+    with server.client() as client, standing_still(client, timer) as heard:
+        closing = threading.Thread(target=heard.close)
+        closing.start()
+        timer.advance(20)
+        closing.join(LONGEST_WAIT)
+        assert not closing.is_alive()
+
+
+@contextmanager
+def standing_still(client: redis.Redis, timer: FakeClock) -> Iterator[RevocationList]:
+    """Have the thread of a feed stand still until the end of the block, amid taking something in.
+
+    Another thread of the feed does not.
+    """
+    stands_still, goes_on = threading.Event(), threading.Event()
+    heard = RevocationList(RedisFeed(client, timer=timer))
+    feed: Any = heard.feed
+    heard.is_revoked("A" * 16)
+    until(lambda: feed.stats().staleness < 1)
+    thread = listener_of_feeds()
+    taken_in = feed._reader._apply
+
+    def stand_still(revocations: Any) -> None:
+        if threading.current_thread() is thread:
             stands_still.set()
             goes_on.wait(2 * LONGEST_WAIT)
-            taken_in(revocations)
+        taken_in(revocations)
 
-        feed._reader._apply = stand_still
-        RedisFeed(client).publish([Revocation("A" * 16, FAR, None)])
-        assert stands_still.wait(LONGEST_WAIT)
-        timer.advance(20)
-        feed._reader._apply = taken_in
-        until(lambda: heard.is_revoked("A" * 16))
+    feed._reader._apply = stand_still
+    RedisFeed(client).publish([Revocation("A" * 16, FAR, None)])
+    assert stands_still.wait(LONGEST_WAIT)
+    try:
+        yield heard
+    finally:
         goes_on.set()
-        first.join()
-        assert listener_of_feeds() is not first
+        thread.join()
         heard.close()

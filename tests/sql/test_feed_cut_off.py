@@ -218,6 +218,24 @@ def test_a_listener_whose_thread_was_ended_is_begun_anew(
     assert "its thread has ended or stands still, so it is begun anew" in caplog.text
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("driver", ["psycopg", "pymysql"])
+def test_a_listener_that_is_ended_before_it_has_read_keeps_nobody_waiting(
+    shared_tables: Database, driver: str
+) -> None:
+    def timer() -> float:
+        if threading.current_thread().name == "tokenwheel-revocations":
+            sys.exit()
+        return time.monotonic()
+
+    with Nodes(shared_tables, driver) as nodes:
+        node = nodes.join(timer=timer)
+        tokens = node.create(subject="ann")
+        assert is_accepted(node, tokens.access_token)
+        node.delete_one("ann", tokens.session_id)
+        assert refuses(node, tokens.access_token)
+
+
 def publish_elsewhere(tables: Database, driver: str, session_id: str) -> None:
     engine = engine_on(tables, driver)
     feed = SqlFeed(engine)

@@ -27,6 +27,7 @@ _LONGEST_PAUSE = 1.0  # seconds
 _LONGEST_SILENCE = 4.0
 # The same of a thread, which may also have to wait for a name to be looked up.
 _LONGEST_SILENCE_OF_THREAD = 10.0
+_JOINED_FOR = 0.5  # seconds, after which it is seen whether the thread stands still
 
 
 class _Stopped(Exception):
@@ -126,20 +127,28 @@ class ThreadTail:
         self._thread.start()
 
     def wait_until_tried(self) -> None:
-        """Return once the thread has read the log to its end, or has failed to."""
+        """Return once the thread has read the log to its end, has failed to, or was ended."""
         self._tried.wait()
 
     def stop(self) -> None:
-        """End the thread and its connection. Return once it has ended."""
+        """End the thread and its connection. Return once it has ended, or stands still."""
         self._stopping.set()
         if self.is_over:
             return
         # The thread may be in the midst of connecting. Then it ends by itself.
         with suppress(Exception):
             self._connection.close()
-        self._thread.join()
+        # Where it stands still, nobody can wait for its end.
+        while self._thread.is_alive() and not self.is_over:
+            self._thread.join(_JOINED_FOR)
 
     def _run(self) -> None:
+        try:
+            self._read_on()
+        finally:  # Whoever waits for the first attempt must not wait for a thread that was ended.
+            self._tried.set()
+
+    def _read_on(self) -> None:
         pause = _FIRST_PAUSE
         while not self._stopping.is_set():
             self._beat_at = self._timer()
