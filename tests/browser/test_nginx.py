@@ -68,8 +68,7 @@ def test_a_browser_logs_in_refreshes_and_logs_out(context: Any) -> None:
     window.log_in()
     assert cookies_of(context).keys() == {"__Host-tw-access", "__Host-tw-refresh"}
     assert window.fetch("POST", "/session/refresh")[0] == 200
-    window.page.click("#logout")
-    window.wait_signed_out()
+    window.log_out()
     assert cookies_of(context) == {}
 
 

@@ -74,8 +74,7 @@ def test_the_cookies_are_as_promised_and_gone_after_a_logout(context: Any, site:
         assert 86_400 < cookie["expires"] - now <= FOUR_HUNDRED_DAYS
     assert window.page.evaluate("document.cookie") == ""
 
-    window.page.click("#logout")
-    window.wait_signed_out()
+    window.log_out()
     assert cookies_of(context) == {}
     context.add_cookies(list(kept.values()))  # A thief has them still.
     status, problem = window.fetch("GET", "/me")
@@ -167,8 +166,7 @@ def test_a_logout_everywhere_ends_all_devices_and_an_admin_route_needs_its_scope
     first.log_in("ann")
     second.log_in("ann")
     assert first.fetch("GET", "/admin")[0] == 200
-    first.page.click("#everywhere")
-    first.wait_signed_out()
+    first.log_out("#everywhere")
     assert cookies_of(context) == {}
     assert second.fetch("GET", "/me")[0] == 401
     first.log_in("ben")

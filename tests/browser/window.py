@@ -26,6 +26,12 @@ class Window:
     def wait_signed_out(self) -> None:
         self.page.wait_for_selector("#login", state="visible")
 
+    def log_out(self, button: str = "#logout") -> None:
+        # The web socket may hear of it before the answer, which takes the cookies away, is here.
+        with self.page.expect_response("**/session/logout**"):
+            self.page.click(button)
+        self.wait_signed_out()
+
     def wait_socket(self, state: str) -> None:
         self.page.wait_for_selector(f"#socket:text-is('{state}')")
 
