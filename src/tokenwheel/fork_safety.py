@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from typing import Protocol
 
 from .weak_identities import WeakIdentityDictionary
@@ -62,6 +63,7 @@ class Pausable(Protocol):
 
 logger = logging.getLogger("tokenwheel")
 
+_PATIENCE = 10.0  # seconds for which a fork waits for all locks: far more than any is held
 _PLAIN_LOCK = type(threading.Lock())  # which Python before 3.13 doesn't let anybody call
 
 _renewed: WeakIdentityDictionary[Renewable, None] = WeakIdentityDictionary()
@@ -110,7 +112,9 @@ class _Fork:
     def __init__(self) -> None:
         self._turn = threading.Lock()
         self._resting: list[Pausable] = []
-        self._held: list[tuple[object, str]] = []  # whose locks of which name
+        # Whose locks of which name are to be free in the child, and which of them are held here.
+        self._guarding: list[tuple[object, str]] = []
+        self._held: list[tuple[object, str]] = []
 
     def before(self) -> None:
         self._turn.acquire()
@@ -122,14 +126,23 @@ class _Fork:
                 logger.exception("%s could not be paused before a fork", type(part).__name__)
             else:
                 self._resting.append(part)
+        end = time.monotonic() + _PATIENCE
         for owner, names in [*_locks.items(), *_innermost.items()]:
             for name in names:
-                getattr(owner, name).acquire()
-                self._held.append((owner, name))
+                self._guarding.append((owner, name))
+                if getattr(owner, name).acquire(timeout=max(0.0, end - time.monotonic())):
+                    self._held.append((owner, name))
+                else:
+                    logger.error(
+                        "a %s was in use all the time before a fork, so a child may find it amid "
+                        "a change",
+                        type(owner).__name__,
+                    )
 
     def after(self) -> None:
         for owner, name in self._held:
             getattr(owner, name).release()
+        self._guarding.clear()
         self._held.clear()
         for part in self._resting:
             part.go_on()
@@ -138,9 +151,10 @@ class _Fork:
 
     def in_child(self) -> None:
         self._turn = threading.Lock()
-        for owner, name in self._held:
+        for owner, name in self._guarding:
             is_plain = isinstance(getattr(owner, name), _PLAIN_LOCK)
             setattr(owner, name, threading.Lock() if is_plain else threading.RLock())
+        self._guarding.clear()
         self._held.clear()
         self._resting.clear()
         for part in _renewed:

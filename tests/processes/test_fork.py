@@ -18,7 +18,7 @@ import pytest
 
 from tests.servers import LONGEST_WAIT
 from tests.support import SECRET
-from tokenwheel import AccessTokenRevoked, ExpiringCache, SessionManager
+from tokenwheel import AccessTokenRevoked, ExpiringCache, SessionManager, fork_safety
 
 from .support import Worker, make_manager, managed, run_apart, serve
 
@@ -163,6 +163,30 @@ def fork_in_two_threads() -> None:
         thread.join(LONGEST_WAIT)
         assert not thread.is_alive()
     assert result_in_child(lambda: len(manager.create(subject="ann").access_token) > 0) == 1
+
+
+def test_a_fork_waits_for_a_lock_but_not_for_ever() -> None:
+    run_apart(fork_beside_a_lock_that_stays_taken)
+
+
+def fork_beside_a_lock_that_stays_taken() -> None:
+    fork_safety._PATIENCE = 0.1
+    manager = SessionManager(SECRET, issuer="tests", audience="tests")
+    storage: Any = manager.storage
+    taken, is_over = threading.Event(), threading.Event()
+
+    def take() -> None:
+        with storage._lock:
+            taken.set()
+            is_over.wait(LONGEST_WAIT)
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    taken.wait(LONGEST_WAIT)
+    assert result_in_child(lambda: len(manager.create(subject="ann").access_token) > 0) == 1
+    is_over.set()
+    thread.join()
+    assert manager.create(subject="ann").session_id in manager.read_all("ann")
 
 
 @contextmanager
