@@ -45,8 +45,8 @@ screenshot: $(VENV)/.built  ## the README's pictures of that page, with Debian's
 # the order of their names. A test whose process died is not tried again, since it may do so for ever.
 IN_PARALLEL := --numprocesses=auto --maxprocesses=4 --max-worker-restart=0 --dist=loadfile --no-loadscope-reorder
 
-test: $(VENV)/.built  ## the ordinary suite
-	$(RUN) -m pytest $(IN_PARALLEL)
+test: $(VENV)/.built  ## the ordinary suite; EXCEPT="tests/browser tests/docs": but for these
+	$(RUN) -m pytest $(IN_PARALLEL) $(addprefix --ignore=,$(EXCEPT))
 
 test-long: $(VENV)/.built  ## everything, with the long Hypothesis profile and the tests marked long
 	$(RUN) -m pytest $(IN_PARALLEL) -m "long or not long" --hypothesis-profile=long -o faulthandler_timeout=7200
