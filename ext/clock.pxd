@@ -41,13 +41,13 @@ cdef extern from *:
     static int clock_real_time(double *now) {
         struct timespec reading;
         if (clock_gettime(CLOCK_REALTIME, &reading) < 0) return -1;
-        *now = (double)reading.tv_sec + 1e-9 * (double)reading.tv_nsec;
+        *now = (double)((long long)reading.tv_sec * 1000000000 + reading.tv_nsec) / 1e9;
         return 0;
     }
     static int clock_steady(double *now) {
         struct timespec reading;
         if (clock_gettime(CLOCK_MONOTONIC, &reading) < 0) return -1;
-        *now = (double)reading.tv_sec + 1e-9 * (double)reading.tv_nsec;
+        *now = (double)((long long)reading.tv_sec * 1000000000 + reading.tv_nsec) / 1e9;
         return 0;
     }
     #else
