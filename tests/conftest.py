@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from types import ModuleType
 
@@ -32,6 +33,11 @@ COMMON = settings(
 settings.register_profile("ordinary", COMMON, max_examples=100, stateful_step_count=50)
 settings.register_profile("long", COMMON, max_examples=3_000, stateful_step_count=200)
 settings.load_profile("ordinary")
+
+# A shell starts what runs in the background with this signal ignored. So would every process that
+# a test starts begin, and those that it interrupts would never end.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Lines of C are traced by allocating Python objects. That could start a collection inside an
 # operation which otherwise allocates none, and which a collector may therefore find half done.
