@@ -14,7 +14,12 @@ from tests.docs.howto_blocks import write_files
 
 NEEDED = {"fastapi": "fastapi", "flask": "flask", "django": "django", "frozen_time": "freezegun"}
 
-STARLETTES = "Using `httpx` with"  # its successor, httpx2, is what Starlette asks for
+STARLETTES = (
+    "Using `httpx` with",  # its successor, httpx2, is what Starlette asks for
+    # Of releases before that:
+    "Please use `import python_multipart`",
+    "The anyio.abc.BlockingPortal alias",
+)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="time-machine has no wheel for each Windows")
@@ -25,7 +30,7 @@ def test_every_test_of_the_page_passes_as_pasted(tmp_path: Path) -> None:
         f"test_{name}.py" for name, needed in NEEDED.items() if not importlib.util.find_spec(needed)
     ]
     chosen = [name for name in names if name not in {"conftest.py", *missing}]
-    warnings = ["-W", "error", "-W", f"ignore:{STARLETTES}"]
+    warnings = ["-Werror", *(f"-Wignore:{message}" for message in STARLETTES)]
     ran = subprocess.run(
         [sys.executable, *warnings, "-m", "pytest", "-q", "-p", "no:cacheprovider", *chosen],
         cwd=tmp_path,
