@@ -52,9 +52,11 @@ test-long: $(VENV)/.built  ## everything, with the long Hypothesis profile and t
 	$(RUN) -m pytest $(IN_PARALLEL) -m "long or not long" --hypothesis-profile=long -o faulthandler_timeout=7200
 
 # Old there are tokenwheel's own dependencies and the web frameworks; what else the tests use is as the
-# lock has it.
-test-floors: .venv-floors/.built  ## the suite on the oldest releases that pyproject.toml allows
-	$(abspath .venv-floors/bin)/python -m pytest $(IN_PARALLEL)
+# lock has it. So the oldest Starlette is warned.
+OF_OLD_STARLETTE := -W 'ignore:Please use `import python_multipart`' \
+    -W 'ignore:The anyio.abc.BlockingPortal alias' -W 'ignore:Unclosed <MemoryObject'
+test-floors: .venv-floors/.built  ## the suite on the oldest releases that pyproject.toml allows; TESTS=tests/web: only these
+	$(abspath .venv-floors/bin)/python -m pytest $(IN_PARALLEL) $(OF_OLD_STARLETTE) $(TESTS)
 
 # Minutes to hours, as SECONDS says. SEED, which each run prints, draws the same actions again. FEED
 # is sqlite, redis or all; WITHOUT names actions to leave out, between commas.
