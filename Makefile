@@ -52,7 +52,7 @@ test-long: $(VENV)/.built  ## everything, with the long Hypothesis profile and t
 	$(RUN) -m pytest $(IN_PARALLEL) -m "long or not long" --hypothesis-profile=long -o faulthandler_timeout=7200
 
 # Old there are tokenwheel's own dependencies and the web frameworks; what else the tests use is as the
-# lock has it. So the oldest Starlette is warned.
+# lock has it. So the oldest Starlette meets releases that warn of how it uses them.
 OF_OLD_STARLETTE := -W 'ignore:Please use `import python_multipart`' \
     -W 'ignore:The anyio.abc.BlockingPortal alias' -W 'ignore:Unclosed <MemoryObject'
 test-floors: .venv-floors/.built  ## the suite on the oldest releases that pyproject.toml allows; TESTS=tests/web: only these

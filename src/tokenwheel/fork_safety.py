@@ -92,13 +92,15 @@ def hold_lock_during_fork(owner: object, name: str, *, is_innermost: bool = Fals
     """Hold a lock during every fork, so that the child finds whole what the lock guards.
 
     The child gets a lock of its own, which is free. Only for a lock under which nothing is waited
-    for and no other is ever taken, but those that the same owner named before: these locks are
-    taken last, when all else has let go.
+    for and no other is ever taken, but innermost ones and those that the same owner named before:
+    these locks are taken last, when all else has let go. A fork waits ten seconds at most for all
+    of them, and says so in the log where that was too short.
 
     Args:
         owner: the object that has the lock. It may have several.
         name: the name of the owner's attribute that is the lock.
-        is_innermost: whether it may be taken under locks of others, and none under it.
+        is_innermost: True for a lock that may be taken under those of others, and under which none
+            is taken.
     """
     locks = _innermost if is_innermost else _locks
     named = locks.get(owner, ())

@@ -17,7 +17,8 @@ class WeakIdentityDictionary(Generic[K, V]):
     """Know something of objects, and forget it as they go.
 
     No object has to be hashable, and two that call each other equal are two: a class that an
-    application derives may define ``__eq__`` as it likes. Safe to share between threads.
+    application derives may define ``__eq__`` as it likes. Safe to share between threads. A loop
+    goes over what was there when it began, and the dictionary may change meanwhile.
     """
 
     def __init__(self) -> None:

@@ -13,9 +13,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
-from weakref import ref
 
 from ..fork_safety import renew_after_fork
+from ..weak_identities import WeakIdentityDictionary
 
 __all__ = ["Part", "Usage"]
 
@@ -64,8 +64,7 @@ class _Register:
     """Know the usages of all managers that are alive. Whoever asks or adds holds the lock."""
 
     def __init__(self) -> None:
-        # No WeakSet: while it is looked through, another thread may drop a manager.
-        self._references: list[ref[Usage]] = []
+        self._usages: WeakIdentityDictionary[Usage, None] = WeakIdentityDictionary()
         self.renew()
         renew_after_fork(self)
 
@@ -74,11 +73,10 @@ class _Register:
         self.lock = threading.RLock()
 
     def add(self, usage: Usage) -> None:
-        self._references = [ref(usage), *map(ref, self.in_use())]
+        self._usages[usage] = None
 
     def in_use(self) -> list[Usage]:
-        usages = (reference() for reference in self._references)
-        return [usage for usage in usages if usage is not None and not usage.has_ended]
+        return [usage for usage in self._usages if not usage.has_ended]
 
 
 _register = _Register()

@@ -47,7 +47,7 @@ class MemoryStorage:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        # Under it the lock of ``_looks`` is taken, which nobody takes otherwise.
+        # Under it the lock of ``_looks`` is taken, which is an innermost one.
         hold_lock_during_fork(self, "_lock")
         self._now = 0.0
         self._records: dict[str, SessionRecord] = {}
